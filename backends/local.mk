@@ -1,0 +1,38 @@
+# Every backend is one source list that becomes either a convenience library
+# inside libkedge or a loadable module, never both.
+
+KEDGE_STATIC_BACKENDS = libkedge-kit.la
+KEDGE_MODULE_LDFLAGS = $(AM_LDFLAGS) $(KEDGE_NO_UNDEFINED) -module -avoid-version -shared \
+	-export-symbols-regex '^kedge_backend_entry$$'
+KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
+
+# ---------------------------------------------------------------------- kit
+# What backends share.  It includes <kedge/backend.h> and nothing else of ours.
+# Once in the library for all built-in backends, once in each module.
+kit_sources =
+noinst_LTLIBRARIES += libkedge-kit.la
+libkedge_kit_la_SOURCES = $(kit_sources)
+
+# ---------------------------------------------------------------------- mem
+mem_sources =
+KEDGE_STATIC_BACKENDS += libkedge-mem.la
+noinst_LTLIBRARIES += libkedge-mem.la
+libkedge_mem_la_SOURCES = $(mem_sources)
+libkedge_mem_la_CPPFLAGS = $(KEDGE_STATIC_CPPFLAGS)
+
+# --------------------------------------------------------------------- lmdb
+lmdb_sources =
+if STATIC_LMDB
+KEDGE_STATIC_BACKENDS += libkedge-lmdb.la
+noinst_LTLIBRARIES += libkedge-lmdb.la
+libkedge_lmdb_la_SOURCES = $(lmdb_sources)
+libkedge_lmdb_la_CPPFLAGS = $(KEDGE_STATIC_CPPFLAGS) $(LMDB_CFLAGS)
+libkedge_lmdb_la_LIBADD = $(LMDB_LIBS) $(PTHREAD_LIBS)
+endif
+if MODULE_LMDB
+backend_LTLIBRARIES += lmdb.la
+lmdb_la_SOURCES = $(lmdb_sources)
+lmdb_la_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
+lmdb_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
+lmdb_la_LIBADD = libkedge-kit.la $(LMDB_LIBS) $(PTHREAD_LIBS)
+endif

@@ -1,0 +1,1 @@
+dist_noinst_SCRIPTS = %D%/test.sh %D%/check-long.sh

@@ -1,0 +1,26 @@
+# The objects once, as a convenience library that the unit tests link
+# statically (they reach internal symbols); the shared library around it.
+noinst_LTLIBRARIES += libkedge-core.la
+libkedge_core_la_SOURCES = \
+	%D%/host.c \
+	%D%/import.c %D%/import.h \
+	%D%/registry.c %D%/registry.h \
+	%D%/status.c \
+	%D%/store.c \
+	%D%/url.c %D%/url.h
+libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
+	-DKEDGE_CONFIGURED_ABI=$(KEDGE_BACKEND_ABI)
+libkedge_core_la_LIBADD = $(KEDGE_STATIC_BACKENDS) $(PTHREAD_LIBS) $(DL_LIBS)
+
+lib_LTLIBRARIES += libkedge.la
+libkedge_la_SOURCES =
+libkedge_la_LIBADD = libkedge-core.la
+libkedge_la_LDFLAGS = $(AM_LDFLAGS) $(KEDGE_NO_UNDEFINED) -version-info $(KEDGE_LT_VERSION)
+EXTRA_libkedge_la_DEPENDENCIES =
+if HAVE_VERSION_SCRIPT
+libkedge_la_LDFLAGS += -Wl,--version-script=$(builddir)/%D%/kedge.map
+EXTRA_libkedge_la_DEPENDENCIES += %D%/kedge.map
+else
+# Coarser than the map, but still nothing that is not ours.
+libkedge_la_LDFLAGS += -export-symbols-regex '^kedge_'
+endif
