@@ -1,20 +1,24 @@
-# How to add a test.  A program that speaks TAP (a Check runner with
-# srunner_set_tap, or your own printing):
+# How to add a test.
 #
-#	check_PROGRAMS += test_x
-#	TESTS += test_x
+# A program that uses Check (srunner_set_tap(sr, "-")); without Check it is
+# counted as skipped:
+#
+#	KEDGE_CHECK_TESTS += test_x
 #	test_x_SOURCES = %D%/unit/test_x.c
-#	test_x_LDADD = libkedge-core.la        internals and all backends, statically
-#	test_x_LDADD = libkedge.la             the library, as an application sees it
+#	test_x_CPPFLAGS = $(KEDGE_CHECK_CPPFLAGS)
+#	test_x_LDADD = $(KEDGE_CHECK_LDADD)    internals and all backends, statically
 #
-# With Check: test_x_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS), $(CHECK_LIBS) in
-# LDADD, inside `if HAVE_CHECK'; and its name in KEDGE_CHECK_TESTS, from which a
-# build without Check counts its skips.  A script: dist_check_SCRIPTS and TESTS.
+# A program that prints TAP itself: check_PROGRAMS, TESTS, and libkedge-core.la or
+# (the library as an application sees it) libkedge.la in its LDADD.
+# A script that prints TAP: dist_check_SCRIPTS and TESTS.
 
 TEST_EXTENSIONS = .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
-SH_LOG_COMPILER = $(SHELL)
+# A test that hangs is a test that failed; KEDGE_TEST_TIMEOUT is in seconds.
+KEDGE_TEST_TIMEOUT = 900
+LOG_COMPILER = timeout -k 10 $(KEDGE_TEST_TIMEOUT)
+SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 
 # What tests may rely on.  The user's own settings go to TESTS_ENVIRONMENT.
 #   KEDGE               the kedge program of this build
@@ -23,6 +27,7 @@ SH_LOG_COMPILER = $(SHELL)
 #   KEDGE_BACKEND_PATH  where this build's modules are
 #   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CXX  for tests of the build itself
 #   KEDGE_SRCDIR, KEDGE_BUILDDIR  absolute
+#   KEDGE_TEST_LONG     set by scripts/check-long.sh: take your time
 AM_TESTS_ENVIRONMENT = \
 	KEDGE='$(abs_builddir)/kedge'; export KEDGE; \
 	KEDGE_BUILT='$(kedge_static_backends) $(kedge_module_backends)'; export KEDGE_BUILT; \
@@ -32,16 +37,35 @@ AM_TESTS_ENVIRONMENT = \
 	KEDGE_MAP='$(abs_builddir)/src/kedge.map'; export KEDGE_MAP; \
 	KEDGE_NM='$(NM)'; export KEDGE_NM; \
 	KEDGE_CC='$(CC)'; export KEDGE_CC; KEDGE_CXX='$(CXX)'; export KEDGE_CXX; \
+	KEDGE_CHECK_TESTS='$(KEDGE_CHECK_TESTS)'; export KEDGE_CHECK_TESTS; \
 	KEDGE_SRCDIR='$(abs_srcdir)'; export KEDGE_SRCDIR; \
 	KEDGE_BUILDDIR='$(abs_builddir)'; export KEDGE_BUILDDIR; \
 	srcdir='$(srcdir)'; export srcdir; \
 	MALLOC_PERTURB_=$${MALLOC_PERTURB_-$$(( $$$$ % 255 + 1 ))}; export MALLOC_PERTURB_; \
 	unset KEDGE_STORE;
 
-# ----------------------------------------------------------- the core: unit
+KEDGE_CHECK_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+KEDGE_CHECK_LDADD = libkedge-core.la $(CHECK_LIBS) $(PTHREAD_LIBS)
+
 KEDGE_CHECK_TESTS =
+dist_check_SCRIPTS += %D%/without-check.sh
 if HAVE_CHECK
+check_PROGRAMS += $(KEDGE_CHECK_TESTS)
+TESTS += $(KEDGE_CHECK_TESTS)
+else
+TESTS += %D%/without-check.sh
 endif
+
+# `make check-valgrind' runs these under valgrind; scripts/check-long.sh calls it.
+KEDGE_VALGRIND_TESTS = $(KEDGE_CHECK_TESTS)
+KEDGE_VALGRIND = valgrind --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,possible \
+	--errors-for-leak-kinds=definite --quiet
+check-valgrind: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(KEDGE_VALGRIND_TESTS)' CK_FORK=no CK_TIMEOUT_MULTIPLIER=20 \
+	  LOG_COMPILER='timeout -k 10 $(KEDGE_TEST_TIMEOUT) $(LIBTOOL) --mode=execute $(KEDGE_VALGRIND)'
+.PHONY: check-valgrind
+
+# ----------------------------------------------------------- the core: unit
 
 # -------------------------------------------------- the build and the program
 
