@@ -8,8 +8,9 @@
  *   I2  Reads and writes go through struct kit_store only, inside one exclusive step.
  *   I3  After a commit every run it touched is due, held, parked or at rest (kit_run_sound).
  *   I4  A head is written only when one of its members changed; a plain append writes records
- * alone. I5  A negative answer of a writing call means that the step is broken: the caller undoes
- * all of it.
+ *       alone.
+ *   I5  A negative answer of a writing call means that the step is broken: the caller undoes all
+ *       of it.
  */
 #ifndef KEDGE_KIT_RULES_H
 #define KEDGE_KIT_RULES_H
@@ -130,13 +131,13 @@ void kit_scratch_free(struct kit_scratch *scratch); /* NULL is fine */
 int kit_commit(struct kit_step *step, const struct kedge_commit *commit,
                struct kedge_answer *answer);
 
-/* Structural checks that need no store: sizes, kinds, ranges, required members, one held run per
-   batch.  A refusal is written to the answer (outcome, at, why).  Returns KEDGE_OK when all may go
-   on; else the number of refused ones is > 0 and those have outcome < 0. */
+/* Structural checks that need no store: sizes, kinds, ranges, required members, fenced writes.
+   Clears the answer; a refusal is written to it (outcome, at, why) and returned. */
 int kit_check_commit(const struct kedge_limits *limits, const struct kedge_commit *commit,
                      struct kedge_answer *answer);
-/* The whole call: n, total bytes, each commit.  Fails (ERR_INVALID, ERR_TOO_BIG) for the call as a
-   whole only; answers[i].outcome is 0 or negative per item otherwise. */
+/* The whole call: n, total bytes, each commit, one held run per batch.  Fails (ERR_INVALID,
+   ERR_TOO_BIG) for the call as a whole only and is every item's outcome then; answers[i].outcome
+   is 0 or negative per item otherwise.  N may be 0. */
 int kit_check_batch(const struct kedge_limits *limits, const struct kedge_commit *commits, size_t n,
                     struct kedge_answer *answers, struct kedge_error *err);
 int kit_check_lease(const struct kedge_limits *limits, const struct kedge_lease_new *in,
@@ -209,12 +210,18 @@ void kit_run_take(struct kit_run *run, const struct kedge_id128 *lease, uint64_t
                   int64_t now_wall);
 /* RUN made due at AT by a revoked lease: no recovery charged. */
 void kit_run_hand_back(struct kit_run *run, int64_t at);
-/* 0: healthy; else KEDGE_SWEEP_... and the time since then (0: longest).  LEASE is NULL without a
-   record. */
+/* No holder, or one whose lease is dead or has no record (LEASE is NULL), or hold_until passed. */
+bool kit_run_unheld(const struct kit_run *run, const struct kit_lease *lease, int64_t now_wall);
+/* 0: healthy; else KEDGE_SWEEP_....  LEASE is NULL without a record. */
 uint32_t kit_run_sweep(const struct kit_run *run, const struct kit_lease *lease, int64_t now_wall,
                        int64_t now_lease);
 
-/* Absolute time of WHEN, 0 for KEDGE_NEVER; saturates. */
+/* Since when, to put the longest first: UTC, by a fixed difference of the two clocks (a list that
+   goes on must keep it), INT64_MIN without a record. */
+int64_t kit_run_sweep_since(const struct kit_run *run, const struct kit_lease *lease,
+                            uint32_t reason, int64_t wall_minus_lease);
+
+/* Absolute time of WHEN, 0 for KEDGE_NEVER; else at least 1; saturates. */
 int64_t kit_when(struct kedge_when when, int64_t now_wall);
 
 /* --- bytes --- */
