@@ -8,8 +8,10 @@ KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
 
 # ---------------------------------------------------------------------- kit
 # What backends share.  It includes <kedge/backend.h> and nothing else of ours.
-# Once in the library for all built-in backends, once in each module.
-kit_sources =
+# Once in the library for all built-in backends, once in each module.  URLs are
+# read by the library and by backends alike, so src/url.c is a part of it.
+kit_sources = src/url.c src/url.h %D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
+	%D%/kit/lease.c %D%/kit/run.c
 noinst_LTLIBRARIES += libkedge-kit.la
 libkedge_kit_la_SOURCES = $(kit_sources)
 

@@ -3,7 +3,6 @@
 kedgeinclude_HEADERS = \
 	%D%/kedge/backend.h \
 	%D%/kedge/error.h \
-	%D%/kedge/host.h \
 	%D%/kedge/kedge.h \
 	%D%/kedge/store.h
 nodist_kedgeinclude_HEADERS = %D%/kedge/version.h

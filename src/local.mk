@@ -2,12 +2,13 @@
 # statically (they reach internal symbols); the shared library around it.
 noinst_LTLIBRARIES += libkedge-core.la
 libkedge_core_la_SOURCES = \
+	%D%/describe.c %D%/describe.h \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
+	%D%/kassert.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/status.c \
-	%D%/store.c \
-	%D%/url.c %D%/url.h
+	%D%/store.c
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
 	-DKEDGE_CONFIGURED_ABI=$(KEDGE_BACKEND_ABI)
 libkedge_core_la_LIBADD = $(KEDGE_STATIC_BACKENDS) $(PTHREAD_LIBS) $(DL_LIBS)

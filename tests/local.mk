@@ -5,8 +5,8 @@
 #
 #	KEDGE_CHECK_TESTS += test_x
 #	test_x_SOURCES = %D%/unit/test_x.c
-#	test_x_CPPFLAGS = $(KEDGE_CHECK_CPPFLAGS)
-#	test_x_LDADD = $(KEDGE_CHECK_LDADD)    internals and all backends, statically
+#	test_x_CPPFLAGS = $(KEDGE_CHECK_CPP)
+#	test_x_LDADD = $(KEDGE_CHECK_LINK)    internals and all backends, statically
 #
 # A program that prints TAP itself: check_PROGRAMS, TESTS, and libkedge-core.la or
 # (the library as an application sees it) libkedge.la in its LDADD.
@@ -44,8 +44,8 @@ AM_TESTS_ENVIRONMENT = \
 	MALLOC_PERTURB_=$${MALLOC_PERTURB_-$$(( $$$$ % 255 + 1 ))}; export MALLOC_PERTURB_; \
 	unset KEDGE_STORE;
 
-KEDGE_CHECK_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
-KEDGE_CHECK_LDADD = libkedge-core.la $(CHECK_LIBS) $(PTHREAD_LIBS)
+KEDGE_CHECK_CPP = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+KEDGE_CHECK_LINK = libkedge-core.la $(CHECK_LIBS) $(PTHREAD_LIBS)
 
 KEDGE_CHECK_TESTS =
 dist_check_SCRIPTS += %D%/without-check.sh
@@ -66,8 +66,24 @@ check-valgrind: all
 .PHONY: check-valgrind
 
 # ----------------------------------------------------------- the core: unit
+KEDGE_CHECK_TESTS += test_url test_registry test_store
+test_url_SOURCES = %D%/unit/test_url.c
+test_url_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_url_LDADD = $(KEDGE_CHECK_LINK)
+test_registry_SOURCES = %D%/unit/test_registry.c
+test_registry_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_registry_LDADD = $(KEDGE_CHECK_LINK)
+test_store_SOURCES = %D%/unit/test_store.c
+test_store_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_store_LDADD = $(KEDGE_CHECK_LINK)
 
 # -------------------------------------------------- the build and the program
+check_PROGRAMS += test_abi
+TESTS += test_abi
+test_abi_SOURCES = %D%/test_abi.c
+
+dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh
+TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh
 
 # ------------------------------------------------- storage contract (backends)
 

@@ -1,0 +1,60 @@
+/* cmd_store.c - kedge store info, kedge store init */
+#include <config.h>
+
+#include "cli.h"
+
+/* Long enough for a server that is busy, short enough for a person who waits. */
+#define TIMEOUT_US 10000000
+
+/* The store that was named: by the command's argument, by -s, by KEDGE_STORE, in this order. */
+static enum cli_exit open_store(const struct cli *cli, uint32_t flags, int argc, char **argv,
+                                struct kedge_store **store)
+{
+    struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
+    const char *url = argc > 0 ? argv[0] : cli->store;
+    struct kedge_error err;
+    int rc;
+
+    if (argc > 1)
+        return cli_usage(cli, "one word too many:", argv[1]);
+    if (url == NULL)
+        return cli_usage(cli, "no store given; name one, use -s URL, or set KEDGE_STORE", NULL);
+    options.backend = cli->backend;
+    options.ns = cli->ns;
+    options.flags = flags;
+    rc = kedge_store_open(url, &options, store, &err);
+    return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
+}
+
+static void print_fact(void *ctx, const char *name, const char *value)
+{
+    (void)ctx;
+    (void)printf("%s=%s\n", name, value);
+}
+
+enum cli_exit cli_store_info(const struct cli *cli, int argc, char **argv)
+{
+    struct kedge_store *store;
+    struct kedge_error err;
+    enum cli_exit status;
+    int rc;
+
+    status = open_store(cli, 0, argc, argv, &store);
+    if (status != CLI_EXIT_OK)
+        return status;
+    rc = kedge_store_info(store, TIMEOUT_US, print_fact, NULL, &err);
+    kedge_store_close(store);
+    return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
+}
+
+enum cli_exit cli_store_init(const struct cli *cli, int argc, char **argv)
+{
+    struct kedge_store *store;
+    enum cli_exit status;
+
+    status = open_store(cli, KEDGE_STORE_CREATE, argc, argv, &store);
+    if (status != CLI_EXIT_OK)
+        return status;
+    kedge_store_close(store);
+    return CLI_EXIT_OK;
+}

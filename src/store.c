@@ -1,0 +1,277 @@
+/* store.c - the public face of one open store */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <kedge/backend.h>
+#include <kedge/store.h>
+
+#include "describe.h"
+#include "kassert.h"
+#include "registry.h"
+#include "url.h"
+
+#define STORE_MAGIC   UINT32_C(0x6b656467)
+#define DEFAULT_SPACE "default"
+
+struct kedge_store {
+    uint32_t magic;
+    const struct kedge_registered *backend;
+    const struct kedge_host *host;
+    void *handle;
+    char *ns;
+    char url[KEDGE_URL_MASKED_MAX];
+};
+
+/*
+ * An application that was compiled against newer headers may ask for what this library does not
+ * know.  What it left at zero is no request.
+ */
+static int import_options(struct kedge_store_options *to, const struct kedge_store_options *from,
+                          struct kedge_error *err)
+{
+    *to = (struct kedge_store_options)KEDGE_STORE_OPTIONS_INIT;
+    if (from == NULL)
+        return KEDGE_OK;
+    if (from->struct_size < offsetof(struct kedge_store_options, host) + sizeof from->host)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "options.struct_size is %zu; start from KEDGE_STORE_OPTIONS_INIT",
+                               from->struct_size);
+    for (size_t i = sizeof *to; i < from->struct_size; i++) {
+        if (((const unsigned char *)from)[i] != 0)
+            return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                                   "options has members set that this library, version %s, does "
+                                   "not know",
+                                   KEDGE_VERSION);
+    }
+    memcpy(to, from, sizeof *to);
+    to->struct_size = sizeof *to;
+    if ((to->flags & ~KEDGE_STORE_CREATE) != 0 || to->reserved != 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "options.flags is 0x%x; this library, version %s, knows 0x%x only",
+                               (unsigned)to->flags, KEDGE_VERSION, (unsigned)KEDGE_STORE_CREATE);
+    if (to->ns != NULL && to->ns[0] == '\0')
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "options.ns is empty");
+    return KEDGE_OK;
+}
+
+static int check_host(const struct kedge_host *host, struct kedge_error *err)
+{
+    if (host->abi != KEDGE_BACKEND_ABI || host->struct_size < sizeof *host)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "options.host has ABI %u and %u bytes, not %u and %zu",
+                               (unsigned)host->abi, (unsigned)host->struct_size, KEDGE_BACKEND_ABI,
+                               sizeof *host);
+    if (host->clock_us == NULL || host->log == NULL || host->alloc == NULL || host->release == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "options.host lacks a function");
+    return KEDGE_OK;
+}
+
+/* A path is not a URL yet: what means something in one is encoded.  NULL: out of memory. */
+static char *path_to_url(const char *backend, const char *path)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t scheme = strlen(backend);
+    char *url = malloc(scheme + 3 + 3 * strlen(path) + 1);
+    char *to = url;
+
+    if (url == NULL)
+        return NULL;
+    memcpy(to, backend, scheme);
+    to += scheme;
+    *to++ = ':';
+    if (path[0] == '/') { /* an empty authority, as in file:///path */
+        *to++ = '/';
+        *to++ = '/';
+    }
+    for (; *path != '\0'; path++) {
+        unsigned char c = (unsigned char)*path;
+
+        if (c <= ' ' || c >= 127 || c == '%' || c == '?' || c == '#') {
+            *to++ = '%';
+            *to++ = digits[c >> 4];
+            *to++ = digits[c & 15];
+        } else {
+            *to++ = (char)c;
+        }
+    }
+    *to = '\0';
+    return url;
+}
+
+/*
+ * Which backend, and the URL that it gets.  *MADE is what *URL points to if that had to be made;
+ * the caller frees it in any case.
+ */
+static int choose_backend(const struct kedge_registered **backend, const char **url, char **made,
+                          const char *wanted, struct kedge_error *err)
+{
+    char masked[KEDGE_URL_MASKED_MAX];
+    char name[KEDGE_BACKEND_NAME_MAX + 1];
+    const char *text = *url;
+    size_t len = kedge_url_scheme_len(text);
+    int rc;
+
+    if (len == 0) {
+        if (text[0] != '/' && text[0] != '.')
+            return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                                   "'%s' is not a store; name it by a URL like mem: or "
+                                   "lmdb:///path, or by a path that begins with / or .",
+                                   kedge_url_mask(text, masked));
+        rc = kedge_registry_find(wanted != NULL ? wanted : KEDGE_DEFAULT_BACKEND, backend, err);
+        if (rc != KEDGE_OK)
+            return rc;
+        *made = path_to_url((*backend)->backend.ops.name, text);
+        *url = *made;
+        return *made != NULL ? KEDGE_OK : kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    }
+    /* redis+unix: is one more way to reach what the backend redis keeps. */
+    len = strcspn(text, ":+");
+    if (len >= sizeof name)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "the scheme of '%s' is too long to be the name of a backend",
+                               kedge_url_mask(text, masked));
+    memcpy(name, text, len);
+    name[len] = '\0';
+    rc = kedge_registry_find(wanted != NULL ? wanted : name, backend, err);
+    if (rc == KEDGE_OK && strcmp((*backend)->backend.ops.name, name) != 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "the store '%s' is for the backend '%s', and '%s' was asked for",
+                               kedge_url_mask(text, masked), name, (*backend)->backend.ops.name);
+    return rc;
+}
+
+static void store_free(struct kedge_store *s)
+{
+    s->magic = 0;
+    free(s->ns);
+    free(s);
+}
+
+int kedge_store_open(const char *url, const struct kedge_store_options *options,
+                     struct kedge_store **store, struct kedge_error *err)
+{
+    struct kedge_store_options opt;
+    struct kedge_store *s = NULL;
+    struct kedge_url parts;
+    struct kedge_open open = { .struct_size = sizeof open };
+    char *made = NULL;
+    int rc;
+
+    if (url == NULL || store == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL",
+                               url == NULL ? "url" : "store");
+    rc = import_options(&opt, options, err);
+    if (rc == KEDGE_OK && opt.host != NULL)
+        rc = check_host(opt.host, err);
+    if (rc != KEDGE_OK)
+        return rc;
+
+    s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    s->magic = STORE_MAGIC;
+    s->host = opt.host != NULL ? opt.host : kedge_host_default();
+    s->ns = strdup(opt.ns != NULL ? opt.ns : DEFAULT_SPACE);
+    if (s->ns == NULL) {
+        rc = kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+        goto fail;
+    }
+    rc = choose_backend(&s->backend, &url, &made, opt.backend, err);
+    if (rc == KEDGE_OK)
+        rc = kedge_url_split(url, &parts, err); /* what is wrong in general is told in one voice */
+    if (rc != KEDGE_OK)
+        goto fail;
+    if (strlen(s->ns) > s->backend->backend.limits.id_max) {
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                             "the namespace is longer than the %llu bytes that '%s' allows",
+                             (unsigned long long)s->backend->backend.limits.id_max,
+                             s->backend->backend.ops.name);
+        goto fail;
+    }
+    (void)kedge_url_mask(url, s->url);
+    open.flags = (opt.flags & KEDGE_STORE_CREATE) != 0 ? KEDGE_OPEN_CREATE : 0;
+    open.url = url;
+    open.ns = (struct kedge_bytes){ .data = s->ns, .len = strlen(s->ns) };
+    rc = s->backend->backend.ops.store_open(s->host, &open, &s->handle, err);
+    if (rc != KEDGE_OK)
+        goto fail;
+    free(made);
+    *store = s;
+    return KEDGE_OK;
+
+fail:
+    free(made);
+    store_free(s);
+    return rc;
+}
+
+void kedge_store_close(struct kedge_store *store)
+{
+    if (store == NULL)
+        return;
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    store->backend->backend.ops.store_close(store->handle);
+    store_free(store);
+}
+
+const char *kedge_store_url(const struct kedge_store *store)
+{
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    return store->url;
+}
+
+const char *kedge_store_backend(const struct kedge_store *store)
+{
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    return store->backend->backend.ops.name;
+}
+
+const struct kedge_backend_ops *kedge_store_ops(const struct kedge_store *store)
+{
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    return &store->backend->backend.ops;
+}
+
+void *kedge_store_handle(struct kedge_store *store)
+{
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    return store->handle;
+}
+
+const struct kedge_host *kedge_store_host(const struct kedge_store *store)
+{
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    return store->host;
+}
+
+int kedge_store_info(struct kedge_store *store, int64_t timeout_us, kedge_fact_fn *each, void *ctx,
+                     struct kedge_error *err)
+{
+    const struct kedge_backend_ops *ops;
+    struct kedge_info info = { .mem = NULL };
+    void *session;
+    int rc;
+
+    if (store == NULL || each == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL",
+                               store == NULL ? "store" : "each");
+    if (timeout_us <= 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "timeout_us is not positive");
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    ops = &store->backend->backend.ops;
+    rc = ops->session_open(store->handle, &session, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    rc = ops->info(session, &info, timeout_us, err);
+    ops->session_close(session);
+    if (rc != KEDGE_OK)
+        return rc;
+    each(ctx, "url", store->url);
+    each(ctx, "backend", ops->name);
+    each(ctx, "namespace", store->ns);
+    kedge_describe_info(&info, each, ctx);
+    kedge_mem_free(store->host, info.mem);
+    return KEDGE_OK;
+}

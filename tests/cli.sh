@@ -1,0 +1,185 @@
+#!/bin/sh
+# The kedge program, as a user types it: output, messages, exit codes.
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+n=0
+unset KEDGE_STORE
+
+# ok WHAT: the last test command decides
+ok() {
+	rc=$?
+	n=$((n + 1))
+	if [ "$rc" -eq 0 ]; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		echo "# exit status $status"
+		sed 's/^/# out: /' out
+		sed 's/^/# err: /' err
+	fi
+}
+skip() {
+	n=$((n + 1))
+	echo "ok $n - $1 # SKIP $2"
+}
+kedge() {
+	"$KEDGE" "$@" >out 2>err
+	status=$?
+}
+built() {
+	case " $KEDGE_BUILT " in
+	*" $1 "*) return 0 ;;
+	esac
+	return 1
+}
+# Exactly these lines.
+out_is() {
+	printf '%s\n' "$@" | cmp -s - out
+}
+err_is() {
+	printf '%s\n' "$@" | cmp -s - err
+}
+
+kedge version
+[ $status -eq 0 ] && grep -q '^kedge [0-9][0-9.]*$' out && [ ! -s err ]
+ok "version"
+cp out version
+kedge --version
+[ $status -eq 0 ] && cmp -s out version
+ok "--version is the same"
+kedge version now
+[ $status -eq 2 ] && [ ! -s out ] && err_is "kedge version: one word too many: 'now'; see kedge help version"
+ok "version takes no argument"
+
+kedge
+[ $status -eq 2 ] && [ ! -s out ] && grep -q '^usage: kedge' err
+ok "no command: usage, on standard error, exit 2"
+kedge help
+[ $status -eq 0 ] && [ ! -s err ] && grep -q '^  store info ' out && grep -q '^  5  ' out
+ok "help lists commands and exit codes"
+kedge --help
+[ $status -eq 0 ] && grep -q '^usage: kedge' out
+ok "--help goes to standard output"
+for c in version backends 'store info' help; do
+	# shellcheck disable=SC2086 # two words on purpose
+	kedge $c --help
+	mv out help1
+	# shellcheck disable=SC2086
+	[ $status -eq 0 ] && kedge help $c && cmp -s out help1 && grep -q "^usage: kedge \[OPTION...\] $c" out
+	ok "help of $c, both ways"
+done
+kedge frobnicate
+[ $status -eq 2 ] && err_is "kedge: there is no command 'frobnicate'; see kedge help"
+ok "unknown command"
+kedge help frobnicate
+[ $status -eq 2 ] && grep -q "frobnicate" err
+ok "help of an unknown command"
+kedge store
+[ $status -eq 2 ] && grep -q "'store'" err
+ok "half a command"
+kedge --frobnicate version
+[ $status -eq 2 ] && grep -q "frobnicate" err
+ok "unknown option"
+kedge version --frobnicate
+[ $status -eq 2 ] && grep -q "frobnicate" err
+ok "unknown option after the command"
+
+kedge backends
+[ $status -eq 0 ] && [ ! -s err ] && grep -q '^name=mem$' out && grep -q '^origin=built in$' out
+ok "backends lists the built-in ones"
+missing=
+for b in $KEDGE_BUILT; do
+	grep -q "^name=$b\$" out || missing="$missing $b"
+done
+[ -z "$missing" ]
+ok "backends lists what was configured, modules too"
+[ "$(grep -c '^default=yes$' out)" -eq 1 ]
+ok "one of them is the default"
+kedge backends mem
+[ $status -eq 0 ] && [ "$(grep -c '^name=' out)" -eq 1 ] && grep -q '^abi=1$' out && grep -q '^limit.id_max=[0-9]' out
+ok "backends NAME describes one"
+kedge backends nowhere
+[ $status -eq 3 ] && [ ! -s out ] && grep -q "^kedge: there is no backend 'nowhere': inside the library are " err
+ok "backends with an unknown name: exit 3"
+kedge backends ./nowhere.so
+[ $status -eq 3 ] && err_is "kedge: there is no module './nowhere.so'"
+ok "backends with a path that is not there: exit 3"
+mkdir plugins && echo 'not an object' >plugins/junk.so
+kedge backends plugins/junk.so
+[ $status -eq 1 ] && grep -q '^kedge: plugins/junk.so: ' err
+ok "a file that is no module: exit 1"
+(
+	KEDGE_BACKEND_PATH=$tmp/plugins
+	export KEDGE_BACKEND_PATH
+	kedge backends
+	[ $status -eq 1 ] && grep -q '^name=junk$' out && grep -q "^problem=$tmp/plugins/junk.so: " out && grep -q '^name=mem$' out
+)
+ok "a broken module in a plug-in directory is listed with its reason"
+
+kedge store info
+[ $status -eq 2 ] && grep -q "no store given" err
+ok "store info without a store"
+kedge store info mem: mem:
+[ $status -eq 2 ] && grep -q "one word too many" err
+ok "store info of two stores"
+kedge store init mem:
+[ $status -eq 0 ] && [ ! -s out ] && [ ! -s err ]
+ok "store init mem:"
+kedge store info mem:
+[ $status -eq 0 ] && [ ! -s err ] && grep -q '^backend=mem$' out && grep -q '^durability=' out && grep -q '^limit.page_max=' out
+ok "store info mem:"
+mv out info
+kedge -s mem: store info
+[ $status -eq 0 ] && cmp -s out info
+ok "the same by -s before the command"
+kedge store info --store=mem:
+[ $status -eq 0 ] && cmp -s out info
+ok "the same by --store after it"
+KEDGE_STORE=mem: "$KEDGE" store info >out 2>err
+status=$?
+[ $status -eq 0 ] && cmp -s out info
+ok "the same by KEDGE_STORE"
+kedge -b mem store info mem: --namespace other
+[ $status -eq 0 ] && grep -q '^namespace=other$' out
+ok "--backend and --namespace"
+kedge -b mem store info lmdb:///x
+[ $status -eq 2 ] && err_is "kedge: the store 'lmdb:///x' is for the backend 'lmdb', and 'mem' was asked for"
+ok "a backend that does not fit the scheme"
+kedge store info nonsense
+[ $status -eq 2 ] && err_is "kedge: 'nonsense' is not a store; name it by a URL like mem: or lmdb:///path, or by a path that begins with / or ."
+ok "no URL: exit 2"
+kedge store info nowhere://user:sesame@host/x
+[ $status -eq 3 ] && grep -q "there is no backend 'nowhere'" err && ! grep -q sesame out err
+ok "unknown backend: exit 3, and no password"
+kedge store info 'mem:x#user:sesame@host'
+[ $status -eq 2 ] && ! grep -q sesame err
+ok "a wrong URL is told without its password"
+if [ -w /dev/full ]; then
+	"$KEDGE" help >/dev/full 2>err
+	status=$?
+	: >out
+	[ $status -eq 1 ] && grep -q "standard output" err
+	ok "output that cannot be written is a failure"
+else
+	skip "output that cannot be written is a failure" "there is no /dev/full"
+fi
+if built lmdb; then
+	kedge store info "lmdb://$tmp/db"
+	[ $status -eq 3 ] && [ -s err ] && [ ! -s out ]
+	ok "lmdb: a store that was not set up: exit 3"
+	kedge store init "lmdb://$tmp/db"
+	[ $status -eq 0 ] && [ ! -s err ]
+	ok "lmdb: store init"
+	kedge store info "lmdb://$tmp/db"
+	[ $status -eq 0 ] && grep -q '^backend=lmdb$' out && grep -q '^durability=process' out
+	ok "lmdb: store info"
+	kedge -b lmdb store info "$tmp/db"
+	[ $status -eq 0 ] && grep -q '^backend=lmdb$' out
+	ok "lmdb: by path alone"
+else
+	for t in 'a store that was not set up' 'store init' 'store info' 'by path alone'; do
+		skip "lmdb: $t" "this build has no lmdb"
+	done
+fi
+echo "1..$n"
