@@ -1,0 +1,598 @@
+/* harness.c - passes, statistics, report */
+#include <config.h>
+
+#include <errno.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <lmdb.h>
+
+#include "harness.h"
+
+struct options opt = {
+    .passes = 9,
+    .slices = 10,
+    .seconds = 1.0,
+    .dir = ".",
+    .population = 1000000,
+    .records = 100000,
+};
+
+static char scratch[4096]; /* "": none */
+static pid_t scratch_owner;
+static volatile sig_atomic_t stopped;
+static FILE *tsv;
+static const char *workload;
+static unsigned tests_done;
+
+/* What the machine did since the workload began. */
+static double began_busy_s;
+static double began_own_s;
+static int64_t began_ns;
+
+/* ------------------------------------------------------------- what ends it */
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void remove_tree(const char *path)
+{
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+        (void)fprintf(stderr, "cannot remove '%s': %s\n", path, strerror(errno));
+}
+
+static void remove_scratch(void)
+{
+    if (scratch[0] != '\0' && getpid() == scratch_owner)
+        remove_tree(scratch);
+    scratch[0] = '\0';
+}
+
+void die(const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (opt.smoke && workload != NULL && getpid() == scratch_owner)
+        printf("not ok %u - %s: %s\n", tests_done + 1, workload, text);
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "%s%s%s\n", workload != NULL ? workload : "",
+                  workload != NULL ? ": " : "", text);
+    remove_scratch();
+    _exit(1);
+}
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    stopped = 1;
+}
+
+void die_if_stopped(void)
+{
+    if (stopped)
+        die("interrupted");
+}
+
+void scratch_dir(char *path, size_t size, const char *name)
+{
+    int n = snprintf(path, size, "%s/%s", scratch, name);
+
+    if (n < 0 || (size_t)n >= size)
+        die("the name of a directory below '%s' is too long", scratch);
+    if (mkdir(path, 0700) != 0)
+        die("cannot make directory '%s': %s", path, strerror(errno));
+}
+
+/* -------------------------------------------------------------- small things */
+
+int64_t now_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int64_t usage_ns(int who)
+{
+    struct rusage ru;
+
+    if (getrusage(who, &ru) != 0)
+        return 0;
+    return ((int64_t)ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000000 +
+           ((int64_t)ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000;
+}
+
+int64_t cpu_used_ns(void)
+{
+    return usage_ns(RUSAGE_SELF);
+}
+
+double load_average(void)
+{
+    double load[1];
+
+    return getloadavg(load, 1) == 1 ? load[0] : -1;
+}
+
+/* Seconds that all processors together have been busy. */
+static double machine_busy_s(void)
+{
+    unsigned long long user = 0;
+    unsigned long long nice = 0;
+    unsigned long long sys = 0;
+    FILE *f = fopen("/proc/stat", "re");
+
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "cpu %llu %llu %llu", &user, &nice, &sys) != 3)
+        user = nice = sys = 0;
+    (void)fclose(f);
+    return (double)(user + nice + sys) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static double own_s(void)
+{
+    return (double)(usage_ns(RUSAGE_SELF) + usage_ns(RUSAGE_CHILDREN)) / 1e9;
+}
+
+void *must_alloc(size_t n, size_t size)
+{
+    void *p = calloc(n > 0 ? n : 1, size);
+
+    if (p == NULL)
+        die("out of memory");
+    return p;
+}
+
+static void *must_grow(void *p, size_t n, size_t size)
+{
+    p = reallocarray(p, n, size);
+    if (p == NULL)
+        die("out of memory");
+    return p;
+}
+
+void rng_seed(struct rng *rng)
+{
+    if (getrandom(&rng->state, sizeof rng->state, 0) != (ssize_t)sizeof rng->state)
+        die("no random numbers: %s", strerror(errno));
+}
+
+uint64_t rng_next(struct rng *rng)
+{
+    uint64_t z = (rng->state += UINT64_C(0x9e3779b97f4a7c15)); /* splitmix64 */
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+void samples_add(struct samples *s, int64_t ns)
+{
+    if (s->n == s->room) {
+        s->room = s->room > 0 ? 2 * s->room : 4096;
+        s->v = must_grow(s->v, s->room, sizeof *s->v);
+    }
+    s->v[s->n++] = ns > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
+}
+
+void samples_join(struct samples *to, const struct samples *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        samples_add(to, from->v[i]);
+}
+
+static int u32_cmp(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int double_cmp(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+void samples_sort(struct samples *s)
+{
+    if (s->n > 0)
+        qsort(s->v, s->n, sizeof *s->v, u32_cmp);
+}
+
+double samples_at(const struct samples *s, double q)
+{
+    return s->n > 0 ? s->v[(size_t)(q * (double)(s->n - 1) + 0.5)] / 1e3 : 0;
+}
+
+void series_add(struct series *s, double value)
+{
+    if (s->n == s->room) {
+        s->room = s->room > 0 ? 2 * s->room : 16;
+        s->v = must_grow(s->v, s->room, sizeof *s->v);
+    }
+    s->v[s->n++] = value;
+}
+
+/* Between two values of a sorted list, as far as Q says. */
+static double quantile(const double *v, size_t n, double q)
+{
+    double at = q * (double)(n - 1);
+    size_t i = (size_t)at;
+
+    return i + 1 < n ? v[i] + (at - (double)i) * (v[i + 1] - v[i]) : v[n - 1];
+}
+
+struct spread series_spread(const struct series *s)
+{
+    struct spread out = { 0 };
+    double *v;
+
+    if (s->n == 0)
+        return out;
+    v = must_alloc(s->n, sizeof *v);
+    memcpy(v, s->v, s->n * sizeof *v);
+    qsort(v, s->n, sizeof *v, double_cmp);
+    out.min = v[0];
+    out.q1 = quantile(v, s->n, 0.25);
+    out.median = quantile(v, s->n, 0.5);
+    out.q3 = quantile(v, s->n, 0.75);
+    out.max = v[s->n - 1];
+    free(v);
+    return out;
+}
+
+/* --------------------------------------------------------------- sides, passes */
+
+bool limit_reached(const struct limit *limit, uint64_t rounds, int64_t now)
+{
+    return stopped || now >= limit->until_ns || (limit->rounds > 0 && rounds >= limit->rounds);
+}
+
+static void run_slice(struct side *side, int64_t slice_ns, int64_t *ns, int64_t *cpu)
+{
+    struct limit limit = { .rounds = opt.smoke ? 3 : 0 };
+    int64_t cpu_began = cpu_used_ns();
+    int64_t began = now_ns();
+
+    side->own_ns = 0;
+    side->own_cpu_ns = 0;
+    limit.until_ns = began + (opt.smoke ? INT64_C(60000000000) : slice_ns);
+    side->run(side, &limit);
+    *ns += side->own_ns > 0 ? side->own_ns : now_ns() - began;
+    *cpu += cpu_used_ns() - cpu_began + side->own_cpu_ns;
+    die_if_stopped();
+}
+
+/* One line: workload, side, measure, pass, value. */
+static void tsv_line(const char *side, const char *what, size_t pass, double value)
+{
+    if (tsv != NULL)
+        (void)fprintf(tsv, "%s\t%s\t%s\t%zu\t%.6g\n", workload, side, what, pass, value);
+}
+
+static void end_pass(struct side *side, size_t pass, int64_t ns, int64_t cpu)
+{
+    double ops = side->ops > 0 ? (double)side->ops : 1;
+
+    series_add(&side->rate, ns > 0 ? (double)side->ops / ((double)ns / 1e9) : 0);
+    series_add(&side->cpu_us, (double)cpu / 1e3 / ops);
+    samples_join(&side->all, &side->lat);
+    samples_sort(&side->lat);
+    series_add(&side->p50, samples_at(&side->lat, 0.5));
+    tsv_line(side->name, "rate", pass, side->rate.v[pass]);
+    tsv_line(side->name, "cpu_us", pass, side->cpu_us.v[pass]);
+    if (side->lat.n > 0) {
+        tsv_line(side->name, "p50_us", pass, side->p50.v[pass]);
+        tsv_line(side->name, "p99_us", pass, samples_at(&side->lat, 0.99));
+        tsv_line(side->name, "max_us", pass, samples_at(&side->lat, 1));
+    }
+    side->total += side->ops;
+    side->ops = 0;
+    side->lat.n = 0;
+}
+
+void run_passes(struct side *sides, size_t n, unsigned slices)
+{
+    unsigned passes = opt.smoke ? 1 : opt.passes;
+    int64_t slice_ns;
+    int64_t *ns = must_alloc(n, sizeof *ns);
+    int64_t *cpu = must_alloc(n, sizeof *cpu);
+
+    if (opt.smoke || slices == 0)
+        slices = 1;
+    slice_ns = (int64_t)(opt.seconds * 1e9 / slices);
+    for (unsigned pass = 0; pass < passes; pass++) {
+        memset(ns, 0, n * sizeof *ns);
+        memset(cpu, 0, n * sizeof *cpu);
+        for (unsigned slice = 0; slice < slices; slice++)
+            for (size_t i = 0; i < n; i++) {
+                size_t k = pass % 2 == 0 ? i : n - 1 - i;
+
+                run_slice(&sides[k], slice_ns, &ns[k], &cpu[k]);
+            }
+        for (size_t i = 0; i < n; i++)
+            end_pass(&sides[i], pass, ns[i], cpu[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        samples_sort(&sides[i].all);
+    free(ns);
+    free(cpu);
+}
+
+void sides_release(struct side *sides, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(sides[i].lat.v);
+        free(sides[i].all.v);
+        free(sides[i].rate.v);
+        free(sides[i].cpu_us.v);
+        free(sides[i].p50.v);
+    }
+}
+
+/* ------------------------------------------------------------------- report */
+
+void report_note(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (opt.smoke)
+        return;
+    va_start(ap, fmt);
+    printf("  ");
+    (void)vprintf(fmt, ap);
+    printf("\n");
+    va_end(ap);
+    (void)fflush(stdout);
+}
+
+void report_sides(const struct side *sides, size_t n, const char *unit)
+{
+    if (opt.smoke)
+        return;
+    printf("  %-26s %9s  %-19s %-19s %8s %8s %8s %7s\n", "", "median", "quartiles", "extremes",
+           "p50 us", "p99 us", "max us", "CPU us");
+    for (size_t i = 0; i < n; i++) {
+        struct spread r = series_spread(&sides[i].rate);
+        char quartiles[64];
+        char extremes[64];
+
+        (void)snprintf(quartiles, sizeof quartiles, "%.0f .. %.0f", r.q1, r.q3);
+        (void)snprintf(extremes, sizeof extremes, "%.0f .. %.0f", r.min, r.max);
+        printf("  %-26s %9.0f  %-19s %-19s %8.1f %8.1f %8.0f %7.2f\n", sides[i].name, r.median,
+               quartiles, extremes, samples_at(&sides[i].all, 0.5), samples_at(&sides[i].all, 0.99),
+               samples_at(&sides[i].all, 1), series_spread(&sides[i].cpu_us).median);
+    }
+    printf("  (%s per second; how long a call took; processor time per operation)\n", unit);
+    (void)fflush(stdout);
+}
+
+void report_claims(const struct side *sides, const struct claim *claims, size_t n)
+{
+    for (size_t c = 0; c < n; c++) {
+        const struct side *over = &sides[claims[c].over];
+        const struct side *under = &sides[claims[c].under];
+        const struct series *a = claims[c].what == RATE ? &over->rate : &over->p50;
+        const struct series *b = claims[c].what == RATE ? &under->rate : &under->p50;
+        struct series ratio = { 0 };
+        struct spread s;
+        char name[96];
+        char verdict[64] = "";
+
+        (void)snprintf(name, sizeof name, "%s / %s", over->name, under->name);
+        for (size_t i = 0; i < a->n; i++) {
+            series_add(&ratio, b->v[i] > 0 ? a->v[i] / b->v[i] : 0);
+            tsv_line(name, claims[c].what == RATE ? "rate_ratio" : "p50_ratio", i, ratio.v[i]);
+        }
+        s = series_spread(&ratio);
+        free(ratio.v);
+        if (opt.smoke)
+            continue;
+        if (claims[c].bound > 0)
+            (void)snprintf(verdict, sizeof verdict, "   required %s %.2g: %s",
+                           claims[c].at_most ? "<=" : ">=", claims[c].bound,
+                           (claims[c].at_most ? s.median <= claims[c].bound
+                                              : s.median >= claims[c].bound)
+                               ? "met"
+                               : "MISSED");
+        printf("  => %-40s %s %.3f [%.3f .. %.3f] (%.3f .. %.3f)%s\n", name,
+               claims[c].what == RATE ? "rate" : "p50", s.median, s.q1, s.q3, s.min, s.max,
+               verdict);
+    }
+    (void)fflush(stdout);
+}
+
+void report_below(const struct side *side, double bound_us)
+{
+    double p50 = samples_at(&side->all, 0.5);
+
+    report_note("=> %s: median %.1f us, p99 %.1f us, max %.0f us   required < %.0f us: %s",
+                side->name, p50, samples_at(&side->all, 0.99), samples_at(&side->all, 1), bound_us,
+                p50 < bound_us ? "met" : "MISSED");
+}
+
+void workload_begin(const char *name, const char *title)
+{
+    workload = name;
+    began_busy_s = machine_busy_s();
+    began_own_s = own_s();
+    began_ns = now_ns();
+    if (!opt.smoke)
+        printf("\n%s: %s\n", name, title);
+    (void)fflush(stdout);
+}
+
+void workload_end(void)
+{
+    double wall = (double)(now_ns() - began_ns) / 1e9;
+    double others = machine_busy_s() - began_busy_s - (own_s() - began_own_s);
+    char path[sizeof scratch];
+
+    report_note("%.0f s; meanwhile other programs kept %.2f of %ld processors busy, load average "
+                "%.2f",
+                wall, others > 0 ? others / wall : 0, sysconf(_SC_NPROCESSORS_ONLN),
+                load_average());
+    if (tsv != NULL) {
+        tsv_line("-", "others_busy", 0, others / wall);
+        (void)fflush(tsv);
+    }
+    tests_done++;
+    if (opt.smoke)
+        printf("ok %u - %s\n", tests_done, workload);
+    (void)fflush(stdout);
+    workload = NULL;
+    memcpy(path, scratch, sizeof path);
+    remove_tree(path);
+    if (mkdir(path, 0700) != 0)
+        die("cannot make directory '%s': %s", path, strerror(errno));
+}
+
+/* ------------------------------------------------------------------ machine */
+
+/* The value of the first line of FILE that begins with KEY. */
+static void file_value(const char *file, const char *key, char *out, size_t size)
+{
+    char line[512];
+    FILE *f = fopen(file, "re");
+
+    (void)snprintf(out, size, "unknown");
+    if (f == NULL)
+        return;
+    while (fgets(line, sizeof line, f) != NULL) {
+        char *value = strchr(line, ':');
+
+        if (strncmp(line, key, strlen(key)) != 0 || value == NULL)
+            continue;
+        value += strspn(value, ": \t");
+        value[strcspn(value, "\n")] = '\0';
+        (void)snprintf(out, size, "%s", value);
+        break;
+    }
+    (void)fclose(f);
+}
+
+/* Type and device of the file system with device number ST_DEV, from /proc/self/mountinfo. */
+static void filesystem_name(const char *dir, char *out, size_t size)
+{
+    char line[1024];
+    char want[64];
+    struct stat st;
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+
+    (void)snprintf(out, size, "unknown");
+    if (f == NULL)
+        return;
+    if (stat(dir, &st) == 0) {
+        (void)snprintf(want, sizeof want, " %u:%u ", (unsigned)(st.st_dev >> 8 & 0xfff),
+                       (unsigned)(st.st_dev & 0xff));
+        while (fgets(line, sizeof line, f) != NULL) {
+            char *type = strstr(line, " - ");
+
+            if (strstr(line, want) == NULL || type == NULL)
+                continue;
+            type[strcspn(type, "\n")] = '\0';
+            (void)snprintf(out, size, "%s", type + 3);
+            break;
+        }
+    }
+    (void)fclose(f);
+}
+
+static void print_machine(void)
+{
+    struct utsname u = { 0 };
+    char cpu[256];
+    char memory[64];
+    char fs[512];
+    int major;
+    int minor;
+    int patch;
+
+    (void)uname(&u);
+    (void)mdb_version(&major, &minor, &patch);
+    file_value("/proc/cpuinfo", "model name", cpu, sizeof cpu);
+    file_value("/proc/meminfo", "MemTotal", memory, sizeof memory);
+    filesystem_name(scratch, fs, sizeof fs);
+    printf("machine      %ld x %s, %s\n", sysconf(_SC_NPROCESSORS_ONLN), cpu, memory);
+    printf("kernel       %s %s %s\n", u.sysname, u.release, u.machine);
+    printf("file system  %s\n", fs);
+    printf("LMDB         %d.%d.%d, MDB_NOTLS, full sync, no MDB_WRITEMAP\n", major, minor, patch);
+#if defined(__VERSION__)
+    printf("compiler     %s\n", __VERSION__);
+#endif
+    printf(
+        "method       %u passes of %.3g s per side, in alternating slices (up to %u); the order\n"
+        "             turns round every other pass; median, [quartiles] and (extremes) of the\n"
+        "             passes; ratios are taken within a pass\n",
+        opt.passes, opt.seconds, opt.slices);
+    printf("load         %.2f at the start\n", load_average());
+#if defined(__GNUC__) && !defined(__OPTIMIZE__)
+    printf("WARNING      compiled without optimisation\n");
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    printf("WARNING      compiled with a sanitizer\n");
+#endif
+    if (opt.passes < 9 || opt.seconds < 1)
+        printf("WARNING      fewer than 9 passes, or shorter than 1 s: not for quoting\n");
+}
+
+void bench_start(void)
+{
+    struct sigaction sa = { .sa_handler = on_signal };
+    int n = snprintf(scratch, sizeof scratch, "%s/bench-XXXXXX", opt.dir);
+
+    if (n < 0 || (size_t)n >= sizeof scratch)
+        die("'%s' is too long a name", opt.dir);
+    scratch_owner = getpid();
+    if (mkdtemp(scratch) == NULL) {
+        scratch[0] = '\0';
+        die("cannot make a directory in '%s': %s", opt.dir, strerror(errno));
+    }
+    (void)sigaction(SIGINT, &sa, NULL);
+    (void)sigaction(SIGTERM, &sa, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (opt.tsv != NULL) {
+        tsv = fopen(opt.tsv, "we");
+        if (tsv == NULL)
+            die("cannot write '%s': %s", opt.tsv, strerror(errno));
+        (void)fprintf(tsv, "workload\tside\tmeasure\tpass\tvalue\n");
+    }
+    if (!opt.smoke)
+        print_machine();
+}
+
+void bench_end(void)
+{
+    remove_scratch();
+    if (tsv != NULL && fclose(tsv) != 0)
+        die("cannot write '%s': %s", opt.tsv, strerror(errno));
+    tsv = NULL;
+    if (!opt.smoke)
+        printf("\nload average %.2f at the end\n", load_average());
+}

@@ -1,0 +1,136 @@
+/*
+ * harness.h - measure two ways of doing one thing against each other, on a machine that is not
+ * quiet
+ *
+ * A workload has sides (kedge, bare LMDB, ...).  A pass gives every side the same time, cut into
+ * slices that alternate, so that what else the machine does hits all sides alike; the order turns
+ * round from pass to pass.  What counts is the ratio within a pass; shown are the median over the
+ * passes, the quartiles, and the extremes.
+ */
+#ifndef KEDGE_BENCH_HARNESS_H
+#define KEDGE_BENCH_HARNESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct options {
+    unsigned passes;
+    unsigned slices; /* per pass and side */
+    double seconds;  /* per pass and side */
+    const char *dir;
+    const char *only; /* NULL: all workloads */
+    const char *tsv;
+    const char *store;   /* URL; NULL: LMDB below `dir' */
+    uint64_t population; /* healthy runs in the large store of `expired' */
+    uint64_t records;    /* journal length of `head' */
+    bool smoke;
+};
+extern struct options opt;
+
+/* ------------------------------------------------------------- what ends it */
+
+/* Say why, remove the scratch directory, exit 1. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2), noreturn))
+#endif
+void die(const char *fmt, ...);
+void die_if_stopped(void); /* by a signal */
+void bench_start(void);    /* scratch directory, signals, machine */
+void bench_end(void);
+/* A new directory for files of the workload under way. */
+void scratch_dir(char *path, size_t size, const char *name);
+void workload_begin(const char *name, const char *title);
+void workload_end(void); /* removes its files */
+
+/* -------------------------------------------------------------- small things */
+
+int64_t now_ns(void);                    /* monotonic */
+int64_t cpu_used_ns(void);               /* of this process, all threads */
+double load_average(void);               /* over a minute; negative: not known */
+void *must_alloc(size_t n, size_t size); /* zeroed */
+
+struct rng {
+    uint64_t state;
+};
+void rng_seed(struct rng *rng);
+uint64_t rng_next(struct rng *rng);
+
+/* Durations in ns; longer ones than 4.29 s count as that. */
+struct samples {
+    uint32_t *v;
+    size_t n;
+    size_t room;
+};
+void samples_add(struct samples *s, int64_t ns);
+void samples_join(struct samples *to, const struct samples *from);
+void samples_sort(struct samples *s);
+/* Sorted samples; Q in 0 .. 1; in us. */
+double samples_at(const struct samples *s, double q);
+
+struct series {
+    double *v;
+    size_t n;
+    size_t room;
+};
+void series_add(struct series *s, double value);
+struct spread {
+    double min, q1, median, q3, max;
+};
+struct spread series_spread(const struct series *s);
+
+/* --------------------------------------------------------------- sides, passes */
+
+/* How long a side may go on: until then, or so many rounds (a call, a batch, a cycle). */
+struct limit {
+    int64_t until_ns;
+    uint64_t rounds; /* 0: no bound */
+};
+/* ROUND rounds are done and it is NOW. */
+bool limit_reached(const struct limit *limit, uint64_t rounds, int64_t now);
+
+struct side;
+/* Work until the limit; add to ops, and to `lat' what each call took.  A side that knows better
+   than the harness how long it took, or whose CPU time was spent elsewhere, says so. */
+typedef void side_fn(struct side *side, const struct limit *limit);
+
+struct side {
+    const char *name;
+    side_fn *run;
+    void *ctx;
+    uint64_t ops; /* of this pass; likewise: */
+    int64_t own_ns;
+    int64_t own_cpu_ns;
+    struct samples lat;
+    /* over the passes */
+    uint64_t total;
+    struct series rate;
+    struct series cpu_us; /* per operation */
+    struct series p50;
+    struct samples all;
+};
+
+enum measure { RATE, P50 };
+
+/* sides[over] / sides[under] by `what', which ought to be >= or <= `bound'. */
+struct claim {
+    unsigned over;
+    unsigned under;
+    enum measure what;
+    bool at_most;
+    double bound; /* 0: nothing is required */
+};
+
+void run_passes(struct side *sides, size_t n, unsigned slices);
+/* UNIT is what an operation is called. */
+void report_sides(const struct side *sides, size_t n, const char *unit);
+void report_claims(const struct side *sides, const struct claim *claims, size_t n);
+/* The median duration of SIDE, which ought to be below BOUND_US. */
+void report_below(const struct side *side, double bound_us);
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+void report_note(const char *fmt, ...);
+void sides_release(struct side *sides, size_t n);
+
+#endif
