@@ -1,0 +1,1046 @@
+/* tables.c - rows and indexes inside one transaction; see tables.h for the invariants */
+#include <config.h>
+
+#include "tables.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct lm_cached {
+    struct lm_cached *next;
+    struct lm_lease lease;
+};
+
+struct lm_loaded {
+    struct lm_loaded *next;
+    struct lm_run run;
+};
+
+/* -------------------------------------------------------------------- step */
+
+int lm_step_init(struct lm_step *step, struct lm_env *env, const struct kedge_host *host)
+{
+    memset(step, 0, sizeof *step);
+    step->v.env = env;
+    step->v.host = host;
+    step->kit.store = &lm_kit_store;
+    step->kit.ctx = step;
+    step->kit.host = host;
+    step->kit.scratch = kit_scratch_new(host);
+    return step->kit.scratch == NULL ? KEDGE_ERR_NOMEM : KEDGE_OK;
+}
+
+/* Keep one chunk for the next round. */
+static void mem_reset(const struct kedge_host *host, struct kedge_mem **mem)
+{
+    struct kedge_mem *keep = *mem;
+
+    if (keep == NULL)
+        return;
+    kedge_mem_free(host, keep->next);
+    keep->next = NULL;
+    keep->used = 0;
+    if (keep->size > 1024 * 1024) {
+        kedge_mem_free(host, keep);
+        *mem = NULL;
+    }
+}
+
+void lm_step_release(struct lm_step *step)
+{
+    kit_scratch_free(step->kit.scratch);
+    kedge_mem_free(step->v.host, step->mem);
+    kedge_mem_free(step->v.host, step->txn_mem);
+}
+
+void lm_step_begin(struct lm_step *step, MDB_txn *txn)
+{
+    const struct kedge_host *host = step->v.host;
+
+    step->v.txn = txn;
+    step->kit.now_wall = host->clock_us(host->ctx, KEDGE_CLOCK_WALL);
+    step->kit.now_lease = host->clock_us(host->ctx, KEDGE_CLOCK_LEASE);
+    step->fence_known = false;
+    step->fence_moved = false;
+    step->work = false;
+    step->rc = 0;
+    lm_step_next(step);
+}
+
+void lm_step_next(struct lm_step *step)
+{
+    step->runs = NULL;
+    mem_reset(step->v.host, &step->mem);
+}
+
+void lm_step_end(struct lm_step *step)
+{
+    if (step->journal != NULL)
+        mdb_cursor_close(step->journal);
+    step->journal = NULL;
+    step->leases = NULL;
+    step->runs = NULL;
+    step->v.txn = NULL;
+    mem_reset(step->v.host, &step->mem);
+    mem_reset(step->v.host, &step->txn_mem);
+}
+
+int lm_broken(struct lm_step *step, int rc)
+{
+    if (step->rc == 0)
+        step->rc = rc;
+    return KEDGE_ERR_UNAVAILABLE;
+}
+
+static MDB_cursor *journal_cursor(struct lm_step *step)
+{
+    if (step->journal == NULL) {
+        int rc = mdb_cursor_open(step->v.txn, step->v.env->dbi[LM_JOURNAL], &step->journal);
+
+        if (rc != MDB_SUCCESS) {
+            step->journal = NULL;
+            (void)lm_broken(step, rc);
+        }
+    }
+    return step->journal;
+}
+
+static void *step_alloc(struct lm_step *step, size_t size)
+{
+    return kedge_mem_alloc(step->v.host, &step->mem, size);
+}
+
+/* ------------------------------------------------------------------- names */
+
+static void name_key(unsigned kind, struct kedge_bytes name, struct lm_key *key)
+{
+    unsigned char hash[16];
+
+    key->len = 0;
+    if (kind != 0)
+        lm_key_u8(key, kind);
+    if (name.len <= LM_NAME_SHORT) {
+        lm_key_u8(key, 0);
+        lm_key_bytes(key, name.data, name.len);
+        return;
+    }
+    lm_hash128(name, hash);
+    lm_key_u8(key, 1);
+    lm_key_bytes(key, name.data, LM_NAME_PREFIX);
+    lm_key_bytes(key, hash, sizeof hash);
+    lm_key_u8(key, 0); /* the ordinal */
+}
+
+bool lm_name_of(const MDB_val *key, size_t skip, const MDB_val *value, struct kedge_bytes *name,
+                MDB_val *payload)
+{
+    const unsigned char *k = (const unsigned char *)key->mv_data + skip;
+    unsigned char *v = value->mv_data;
+    size_t len;
+
+    if (key->mv_size <= skip)
+        return false;
+    if (k[0] == 0) {
+        *name = (struct kedge_bytes){ k + 1, key->mv_size - skip - 1 };
+        *payload = *value;
+        return true;
+    }
+    if (value->mv_size < 2)
+        return false; /* a tombstone */
+    len = (size_t)v[0] << 8 | v[1];
+    if (value->mv_size - 2 < len)
+        return false;
+    *name = (struct kedge_bytes){ v + 2, len };
+    *payload = (MDB_val){ value->mv_size - 2 - len, v + 2 + len };
+    return true;
+}
+
+int lm_name_find(const struct lm_view *v, enum lm_table table, unsigned kind,
+                 struct kedge_bytes name, MDB_val *payload, struct lm_key *key)
+{
+    struct lm_key free_key = { 0 };
+    struct kedge_bytes full;
+    MDB_val k;
+    MDB_val value;
+    int rc;
+
+    name_key(kind, name, key);
+    k = lm_key_val(key);
+    if (name.len <= LM_NAME_SHORT)
+        return mdb_get(v->txn, v->env->dbi[table], &k, payload);
+    for (unsigned ordinal = 0; ordinal < 256; ordinal++) {
+        key->b[key->len - 1] = (unsigned char)ordinal;
+        k = lm_key_val(key);
+        rc = mdb_get(v->txn, v->env->dbi[table], &k, &value);
+        if (rc == MDB_NOTFOUND) {
+            if (free_key.len != 0)
+                *key = free_key;
+            return rc;
+        }
+        if (rc != MDB_SUCCESS)
+            return rc;
+        if (!lm_name_of(&k, kind != 0, &value, &full, payload)) {
+            if (free_key.len == 0)
+                free_key = *key;
+        } else if (kit_bytes_equal(full, name)) {
+            return MDB_SUCCESS;
+        }
+    }
+    return MDB_BAD_VALSIZE; /* 256 names of one hash: nobody will see this */
+}
+
+/* Room for a row under KEY, with the name in front where the key does not hold all of it. */
+static int name_reserve(struct lm_step *step, enum lm_table table, unsigned kind,
+                        struct lm_key *key, struct kedge_bytes name, size_t size, void **room)
+{
+    bool is_long = key->b[kind != 0] == 1;
+    MDB_val k = lm_key_val(key);
+    MDB_val value = { size + (is_long ? 2 + name.len : 0), NULL };
+    unsigned char *p;
+    int rc = mdb_put(step->v.txn, step->v.env->dbi[table], &k, &value, MDB_RESERVE);
+
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    p = value.mv_data;
+    if (is_long) {
+        p[0] = (unsigned char)(name.len >> 8);
+        p[1] = (unsigned char)name.len;
+        memcpy(p + 2, name.data, name.len);
+        p += 2 + name.len;
+    }
+    *room = p;
+    return KEDGE_OK;
+}
+
+/* A long name leaves a tombstone, so that a later one of the same hash is still found. */
+static int name_delete(struct lm_step *step, enum lm_table table, unsigned kind, struct lm_key *key)
+{
+    MDB_val k = lm_key_val(key);
+    MDB_val none = { 0, NULL };
+    MDB_val value;
+    struct lm_key next = *key;
+    int rc;
+
+    if (key->b[kind != 0] == 1 && key->b[key->len - 1] != 255) {
+        MDB_val n;
+
+        next.b[next.len - 1]++;
+        n = lm_key_val(&next);
+        if (mdb_get(step->v.txn, step->v.env->dbi[table], &n, &value) == MDB_SUCCESS) {
+            rc = mdb_put(step->v.txn, step->v.env->dbi[table], &k, &none, 0);
+            return rc == MDB_SUCCESS ? KEDGE_OK : lm_broken(step, rc);
+        }
+    }
+    rc = mdb_del(step->v.txn, step->v.env->dbi[table], &k, NULL);
+    return rc == MDB_SUCCESS || rc == MDB_NOTFOUND ? KEDGE_OK : lm_broken(step, rc);
+}
+
+int lm_name_number(const struct lm_view *v, unsigned kind, struct kedge_bytes name, uint32_t *out)
+{
+    struct lm_key key;
+    MDB_val payload;
+    int rc = lm_name_find(v, LM_NAMES, kind, name, &payload, &key);
+
+    *out = 0;
+    if (rc == MDB_SUCCESS && payload.mv_size == 4)
+        *out = lm_get_u32(payload.mv_data);
+    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+}
+
+/* Names are never taken back: a few bytes for each queue and reactor there ever was. */
+static int intern(struct lm_step *step, unsigned kind, struct kedge_bytes name, uint32_t *out)
+{
+    struct lm_key key;
+    struct lm_key number = { 0 };
+    MDB_val payload;
+    MDB_stat st;
+    void *room;
+    int rc = lm_name_find(&step->v, LM_NAMES, kind, name, &payload, &key);
+
+    if (rc == MDB_SUCCESS && payload.mv_size == 4) {
+        *out = lm_get_u32(payload.mv_data);
+        return KEDGE_OK;
+    }
+    if (rc == MDB_NOTFOUND)
+        rc = mdb_stat(step->v.txn, step->v.env->dbi[LM_NAMES], &st);
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    *out = (uint32_t)st.ms_entries + 1;
+    rc = name_reserve(step, LM_NAMES, kind, &key, name, 4, &room);
+    if (rc == KEDGE_OK) {
+        lm_key_u32(&number, *out);
+        memcpy(room, number.b, 4);
+    }
+    return rc;
+}
+
+/* ----------------------------------------------------------------- reading */
+
+uint64_t lm_seed_record(uint64_t inc, uint64_t n)
+{
+    return lm_seed(inc, n);
+}
+
+uint64_t lm_seed_snapshot(uint64_t inc)
+{
+    return lm_seed(inc, UINT64_MAX);
+}
+
+uint64_t lm_seed_slot(uint64_t inc, uint32_t set, uint32_t index)
+{
+    return lm_seed(lm_seed(inc, set), (uint64_t)index << 32 | 1u);
+}
+
+struct lm_combo lm_run_combo(const struct lm_run *run)
+{
+    return (struct lm_combo){ run->queue_no, run->reactor_no, run->k.r.version };
+}
+
+int lm_position(MDB_cursor *cursor, uint64_t inc, uint64_t *out)
+{
+    struct lm_key key = lm_key_record(inc, UINT32_MAX);
+    MDB_val k;
+    MDB_val value;
+    int rc;
+
+    lm_key_u16(&key, 0xffff);
+    k = lm_key_val(&key);
+    rc = mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE);
+    rc = mdb_cursor_get(cursor, &k, &value, rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
+    *out = 0;
+    if (rc == MDB_SUCCESS && k.mv_size == 14 && lm_get_u64(k.mv_data) == inc)
+        *out = lm_get_u32((const unsigned char *)k.mv_data + 8);
+    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+}
+
+static int status_of(int rc)
+{
+    if (rc == MDB_SUCCESS)
+        return KEDGE_OK;
+    if (rc == MDB_NOTFOUND)
+        return KEDGE_NOT_FOUND;
+    return rc == ENOMEM ? KEDGE_ERR_NOMEM
+                        : (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND ? KEDGE_ERR_CORRUPT
+                                                                          : KEDGE_ERR_UNAVAILABLE);
+}
+
+int lm_incarnation(const struct lm_view *v, struct kedge_bytes id, uint64_t *inc)
+{
+    struct lm_key key;
+    MDB_val payload;
+    int rc = lm_name_find(v, LM_IDS, 0, id, &payload, &key);
+
+    if (rc != MDB_SUCCESS)
+        return status_of(rc);
+    if (payload.mv_size != 8)
+        return KEDGE_ERR_CORRUPT;
+    *inc = lm_get_u64(payload.mv_data);
+    return KEDGE_OK;
+}
+
+static int head_value(const struct lm_view *v, uint64_t inc, struct kedge_bytes *out)
+{
+    struct lm_key key = lm_key_inc(inc);
+    MDB_val k = lm_key_val(&key);
+    MDB_val value;
+    int rc = mdb_get(v->txn, v->env->dbi[LM_HEADS], &k, &value);
+
+    if (rc == MDB_SUCCESS)
+        *out = (struct kedge_bytes){ value.mv_data, value.mv_size };
+    return status_of(rc);
+}
+
+int lm_head(const struct lm_view *v, uint64_t inc, struct lm_run *out)
+{
+    struct kedge_bytes value;
+    int rc = head_value(v, inc, &value);
+
+    if (rc == KEDGE_OK && !lm_run_decode(inc, value, out))
+        rc = KEDGE_ERR_CORRUPT;
+    return rc;
+}
+
+int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *journal, uint64_t inc,
+                struct lm_run *out)
+{
+    struct kedge_bytes value;
+    uint64_t position;
+    int rc = head_value(v, inc, &value);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    if (mem != NULL && !kit_copy(v->host, mem, value, &value))
+        return KEDGE_ERR_NOMEM;
+    if (!lm_run_decode(inc, value, out))
+        return KEDGE_ERR_CORRUPT;
+    rc = lm_position(journal, inc, &position);
+    if (rc != MDB_SUCCESS)
+        return status_of(rc);
+    kit_run_load(&out->k, position);
+    return KEDGE_OK;
+}
+
+int lm_lease_load(const struct lm_view *v, struct kedge_mem **mem, const struct kedge_id128 *id,
+                  struct lm_lease *out)
+{
+    struct lm_key key = { 0 };
+    struct kedge_bytes bytes;
+    MDB_val k;
+    MDB_val value;
+    int rc;
+
+    lm_key_bytes(&key, id->b, sizeof id->b);
+    k = lm_key_val(&key);
+    rc = mdb_get(v->txn, v->env->dbi[LM_LEASES], &k, &value);
+    if (rc != MDB_SUCCESS)
+        return status_of(rc);
+    bytes = (struct kedge_bytes){ value.mv_data, value.mv_size };
+    if (!kit_copy(v->host, mem, bytes, &bytes))
+        return KEDGE_ERR_NOMEM;
+    return lm_lease_decode(v->host, mem, id, bytes, out);
+}
+
+int lm_blob_load(const struct lm_view *v, struct kedge_mem **mem, enum lm_table table,
+                 const struct lm_key *stem, uint64_t seed, struct lm_blob *blob,
+                 struct kedge_bytes *out)
+{
+    struct kedge_bytes part = { NULL, 0 };
+    unsigned char *to = NULL;
+    size_t done = 0;
+
+    for (size_t row = 0; row == 0 || done < blob->total; row++) {
+        struct lm_key key = *stem;
+        struct kedge_bytes bytes;
+        MDB_val k;
+        MDB_val value;
+        int rc;
+        bool ok;
+
+        lm_key_u16(&key, (unsigned)row);
+        k = lm_key_val(&key);
+        rc = mdb_get(v->txn, v->env->dbi[table], &k, &value);
+        if (rc != MDB_SUCCESS)
+            return row == 0 ? status_of(rc) : KEDGE_ERR_CORRUPT;
+        bytes = (struct kedge_bytes){ value.mv_data, value.mv_size };
+        ok = row == 0 ? lm_blob_decode_first(seed, bytes, blob, &part)
+                      : lm_blob_decode_next(seed, row, bytes, &part);
+        if (!ok || part.len > blob->total - done || (part.len == 0 && blob->total != 0))
+            return KEDGE_ERR_CORRUPT;
+        if (row == 0) {
+            to = kedge_mem_alloc(v->host, mem, (size_t)blob->total);
+            if (to == NULL)
+                return KEDGE_ERR_NOMEM;
+        }
+        if (part.len != 0)
+            memcpy(to + done, part.data, part.len);
+        done += part.len;
+    }
+    *out = (struct kedge_bytes){ to, done };
+    return KEDGE_OK;
+}
+
+int lm_slots_load(const struct lm_view *v, uint64_t inc, uint32_t set, struct kit_slots *out)
+{
+    struct lm_key key = lm_key_record(inc, set);
+    MDB_val k = lm_key_val(&key);
+    MDB_val value;
+    int rc = mdb_get(v->txn, v->env->dbi[LM_SETS], &k, &value);
+
+    if (rc != MDB_SUCCESS)
+        return status_of(rc);
+    return lm_slots_decode((struct kedge_bytes){ value.mv_data, value.mv_size }, out)
+               ? KEDGE_OK
+               : KEDGE_ERR_CORRUPT;
+}
+
+int lm_cell_load(const struct lm_view *v, struct kedge_bytes name, struct kit_cell *out)
+{
+    struct lm_key key;
+    MDB_val payload;
+    int rc = lm_name_find(v, LM_CELLS, 0, name, &payload, &key);
+
+    if (rc != MDB_SUCCESS)
+        return status_of(rc);
+    return lm_cell_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, out)
+               ? KEDGE_OK
+               : KEDGE_ERR_CORRUPT;
+}
+
+/* --------------------------------------------------- the rules' view: reads */
+
+static int t_run_get(void *ctx, struct kedge_bytes id, const struct kit_run **out)
+{
+    struct lm_step *step = ctx;
+    struct lm_loaded *l = step_alloc(step, sizeof *l);
+    MDB_cursor *journal = journal_cursor(step);
+    uint64_t inc;
+    int rc;
+
+    if (l == NULL)
+        return KEDGE_ERR_NOMEM;
+    if (journal == NULL)
+        return KEDGE_ERR_UNAVAILABLE;
+    rc = lm_incarnation(&step->v, id, &inc);
+    if (rc != KEDGE_OK)
+        return rc;
+    rc = lm_run_load(&step->v, &step->mem, journal, inc, &l->run);
+    if (rc == KEDGE_NOT_FOUND) /* an id without a head */
+        rc = KEDGE_ERR_CORRUPT;
+    if (rc == KEDGE_OK) {
+        l->next = step->runs;
+        step->runs = l;
+        *out = &l->run.k;
+    }
+    return rc;
+}
+
+static int t_record_request(void *ctx, const struct kit_run *run, uint64_t number,
+                            struct kedge_id128 *out)
+{
+    struct lm_step *step = ctx;
+    struct lm_key key = lm_key_record(run->r.incarnation, number);
+    struct kedge_bytes part;
+    struct lm_blob blob;
+    MDB_val k;
+    MDB_val value;
+    int rc;
+
+    lm_key_u16(&key, 0);
+    k = lm_key_val(&key);
+    rc = mdb_get(step->v.txn, step->v.env->dbi[LM_JOURNAL], &k, &value);
+    if (rc != MDB_SUCCESS)
+        return status_of(rc);
+    if (!lm_blob_decode_first(lm_seed_record(run->r.incarnation, number),
+                              (struct kedge_bytes){ value.mv_data, value.mv_size }, &blob, &part))
+        return KEDGE_ERR_CORRUPT;
+    *out = blob.request;
+    return KEDGE_OK;
+}
+
+static int t_lease_get(void *ctx, const struct kedge_id128 *id, const struct kit_lease **out)
+{
+    struct lm_step *step = ctx;
+    struct lm_cached *c;
+    int rc;
+
+    for (c = step->leases; c != NULL; c = c->next)
+        if (kit_id_equal(&c->lease.k.l.id, id)) {
+            *out = &c->lease.k;
+            return KEDGE_OK;
+        }
+    c = kedge_mem_alloc(step->v.host, &step->txn_mem, sizeof *c);
+    if (c == NULL)
+        return KEDGE_ERR_NOMEM;
+    rc = lm_lease_load(&step->v, &step->txn_mem, id, &c->lease);
+    if (rc == KEDGE_OK) {
+        c->next = step->leases;
+        step->leases = c;
+        *out = &c->lease.k;
+    }
+    return rc;
+}
+
+static int t_cell_get(void *ctx, struct kedge_bytes name, const struct kit_cell **out)
+{
+    struct lm_step *step = ctx;
+    struct kit_cell *cell = step_alloc(step, sizeof *cell);
+    int rc;
+
+    if (cell == NULL)
+        return KEDGE_ERR_NOMEM;
+    rc = lm_cell_load(&step->v, name, cell);
+    if (rc == KEDGE_OK && !kit_copy(step->v.host, &step->mem, cell->value, &cell->value))
+        rc = KEDGE_ERR_NOMEM;
+    if (rc == KEDGE_OK)
+        *out = cell;
+    return rc;
+}
+
+static int t_lock_get(void *ctx, struct kedge_bytes name, const struct kit_lock **out)
+{
+    struct lm_step *step = ctx;
+    struct kit_lock *lock = step_alloc(step, sizeof *lock);
+    struct lm_key key;
+    MDB_val payload;
+    int rc;
+
+    if (lock == NULL)
+        return KEDGE_ERR_NOMEM;
+    rc = lm_name_find(&step->v, LM_LOCKS, 0, name, &payload, &key);
+    if (rc != MDB_SUCCESS)
+        return status_of(rc);
+    if (!lm_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, lock))
+        return KEDGE_ERR_CORRUPT;
+    *out = lock;
+    return KEDGE_OK;
+}
+
+static int t_slots_get(void *ctx, uint64_t incarnation, uint32_t set, struct kit_slots *out)
+{
+    struct lm_step *step = ctx;
+
+    return lm_slots_load(&step->v, incarnation, set, out);
+}
+
+static int t_slot_has(void *ctx, uint64_t incarnation, uint32_t set, uint32_t index)
+{
+    struct lm_step *step = ctx;
+    struct lm_key key = lm_key_slot(incarnation, set, index);
+    MDB_val k;
+    MDB_val value;
+
+    lm_key_u16(&key, 0);
+    k = lm_key_val(&key);
+    return status_of(mdb_get(step->v.txn, step->v.env->dbi[LM_SLOTS], &k, &value));
+}
+
+/* -------------------------------------------------- the rules' view: writes */
+
+static uint64_t t_fence_next(void *ctx)
+{
+    struct lm_step *step = ctx;
+
+    if (!step->fence_known) {
+        MDB_val key = { 5, "fence" };
+        MDB_val value;
+
+        step->fence = 0;
+        if (mdb_get(step->v.txn, step->v.env->dbi[LM_META], &key, &value) == MDB_SUCCESS &&
+            value.mv_size == 8)
+            step->fence = lm_get_u64(value.mv_data);
+        step->fence_known = true;
+    }
+    step->fence++;
+    if (step->kit.now_wall > 0 && step->fence < (uint64_t)step->kit.now_wall)
+        step->fence = (uint64_t)step->kit.now_wall;
+    step->fence_moved = true;
+    return step->fence;
+}
+
+int lm_step_flush(struct lm_step *step)
+{
+    struct lm_key last = lm_key_inc(step->fence);
+    MDB_val key = { 5, "fence" };
+    MDB_val value = lm_key_val(&last);
+
+    if (!step->fence_moved)
+        return MDB_SUCCESS;
+    return mdb_put(step->v.txn, step->v.env->dbi[LM_META], &key, &value, 0);
+}
+
+int lm_row_put(struct lm_step *step, enum lm_table table, struct lm_key *key)
+{
+    MDB_val k = lm_key_val(key);
+    MDB_val none = { 0, NULL };
+    int rc = mdb_put(step->v.txn, step->v.env->dbi[table], &k, &none, 0);
+
+    return rc == MDB_SUCCESS ? KEDGE_OK : lm_broken(step, rc);
+}
+
+int lm_row_delete(struct lm_step *step, enum lm_table table, struct lm_key *key)
+{
+    MDB_val k = lm_key_val(key);
+    int rc = mdb_del(step->v.txn, step->v.env->dbi[table], &k, NULL);
+
+    return rc == MDB_SUCCESS || rc == MDB_NOTFOUND ? KEDGE_OK : lm_broken(step, rc);
+}
+
+/* One index row from OLD (had, if any) to NEW (has, if any). */
+static int move_row(struct lm_step *step, enum lm_table table, bool had, struct lm_key *old,
+                    bool has, struct lm_key *new)
+{
+    int rc = KEDGE_OK;
+
+    if (had && has && old->len == new->len &&memcmp(old->b, new->b, old->len) == 0)
+        return KEDGE_OK;
+    if (had)
+        rc = lm_row_delete(step, table, old);
+    if (rc == KEDGE_OK && has)
+        rc = lm_row_put(step, table, new);
+    return rc;
+}
+
+static const struct kedge_run nothing;
+
+/* I2: every index whose key depends on the head. */
+static int move_indexes(struct lm_step *step, const struct lm_run *old, const struct lm_run *run)
+{
+    const struct kedge_run *o = old == NULL ? &nothing : &old->k.r;
+    const struct kedge_run *n = run == NULL ? &nothing : &run->k.r;
+    uint64_t inc = run == NULL ? o->incarnation : n->incarnation;
+    struct lm_combo oc = old == NULL ? (struct lm_combo){ 0 } : lm_run_combo(old);
+    struct lm_combo nc = run == NULL ? (struct lm_combo){ 0 } : lm_run_combo(run);
+    struct lm_key a = lm_key_due(&oc, o->due, inc);
+    struct lm_key b = lm_key_due(&nc, n->due, inc);
+    int rc = move_row(step, LM_DUE, o->due != 0, &a, n->due != 0, &b);
+
+    if (rc == KEDGE_OK) {
+        a = lm_key_kind(&oc, o->status, inc);
+        b = lm_key_kind(&nc, n->status, inc);
+        rc = move_row(step, LM_KINDS, old != NULL, &a, run != NULL, &b);
+    }
+    if (rc == KEDGE_OK) {
+        a = lm_key_held_run(&o->holder, inc);
+        b = lm_key_held_run(&n->holder, inc);
+        rc = move_row(step, LM_HELD, !kit_id_zero(&o->holder), &a, !kit_id_zero(&n->holder), &b);
+    }
+    if (rc == KEDGE_OK) {
+        a = lm_key_pair((uint64_t)o->hold_until, inc);
+        b = lm_key_pair((uint64_t)n->hold_until, inc);
+        rc = move_row(step, LM_OVER, o->hold_until != 0, &a, n->hold_until != 0, &b);
+    }
+    if (rc == KEDGE_OK) {
+        a = lm_key_pair((uint64_t)o->expires, inc);
+        b = lm_key_pair((uint64_t)n->expires, inc);
+        rc = move_row(step, LM_EXPIRY, o->expires != 0, &a, n->expires != 0, &b);
+    }
+    if (rc == KEDGE_OK && (old == NULL || run == NULL)) {
+        a = lm_key_pair(o->parent_incarnation, inc);
+        b = lm_key_pair(n->parent_incarnation, inc);
+        rc = move_row(step, LM_KIDS, o->parent.len != 0, &a, n->parent.len != 0, &b);
+    }
+    return rc;
+}
+
+static struct lm_run *loaded(const struct lm_step *step, uint64_t inc)
+{
+    for (struct lm_loaded *l = step->runs; l != NULL; l = l->next)
+        if (l->run.k.r.incarnation == inc)
+            return &l->run;
+    return NULL;
+}
+
+static int put_head(struct lm_step *step, const struct lm_run *run)
+{
+    struct lm_key key = lm_key_inc(run->k.r.incarnation);
+    MDB_val k = lm_key_val(&key);
+    MDB_val value = { lm_run_size(run), NULL };
+    int rc = mdb_put(step->v.txn, step->v.env->dbi[LM_HEADS], &k, &value, MDB_RESERVE);
+
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    lm_run_encode(run, value.mv_data);
+    return KEDGE_OK;
+}
+
+static int put_id(struct lm_step *step, const struct kedge_run *r)
+{
+    struct lm_key inc = lm_key_inc(r->incarnation);
+    struct lm_key key;
+    MDB_val payload;
+    void *room;
+    int rc = lm_name_find(&step->v, LM_IDS, 0, r->id, &payload, &key);
+
+    if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+        return lm_broken(step, rc);
+    rc = name_reserve(step, LM_IDS, 0, &key, r->id, 8, &room);
+    if (rc == KEDGE_OK)
+        memcpy(room, inc.b, 8);
+    return rc;
+}
+
+/* A run created by this very commit may be written twice: keep what we know of it. */
+static int remember(struct lm_step *step, const struct lm_run *run)
+{
+    struct lm_loaded *l = step_alloc(step, sizeof *l);
+
+    if (l == NULL)
+        return KEDGE_ERR_NOMEM;
+    l->run = *run;
+    l->next = step->runs;
+    step->runs = l;
+    return KEDGE_OK;
+}
+
+static int t_run_put(void *ctx, const struct kit_run *old_kit, const struct kit_run *kit)
+{
+    struct lm_step *step = ctx;
+    struct lm_run *known = loaded(step, kit->r.incarnation);
+    struct lm_run old;
+    struct lm_run run = { .k = *kit };
+    int rc = KEDGE_OK;
+
+    if (old_kit != NULL && known != NULL) {
+        run.unknown = known->unknown;
+        run.queue_no = known->queue_no;
+        run.reactor_no = known->reactor_no;
+        old = run;
+        old.k = *old_kit;
+    }
+    if (old_kit == NULL || known == NULL || !kit_bytes_equal(old_kit->r.queue, kit->r.queue))
+        rc = intern(step, 'q', kit->r.queue, &run.queue_no);
+    if (rc == KEDGE_OK && (old_kit == NULL || known == NULL))
+        rc = intern(step, 'r', kit->r.reactor, &run.reactor_no);
+    if (rc == KEDGE_OK && old_kit == NULL)
+        rc = put_id(step, &kit->r);
+    if (rc == KEDGE_OK)
+        rc = move_indexes(step, old_kit == NULL ? NULL : &old, &run);
+    if (rc == KEDGE_OK)
+        rc = put_head(step, &run);
+    if (rc == KEDGE_OK && known == NULL)
+        rc = remember(step, &run);
+    else if (rc == KEDGE_OK)
+        known->queue_no = run.queue_no;
+    return rc;
+}
+
+static int t_run_drop(void *ctx, const struct kit_run *kit)
+{
+    struct lm_step *step = ctx;
+    const struct lm_run *run = loaded(step, kit->r.incarnation);
+    struct lm_key inc = lm_key_inc(kit->r.incarnation);
+    struct lm_key key;
+    MDB_val payload;
+    int rc;
+
+    if (run == NULL)
+        return KEDGE_ERR_CORRUPT;
+    rc = lm_name_find(&step->v, LM_IDS, 0, kit->r.id, &payload, &key);
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    rc = name_delete(step, LM_IDS, 0, &key);
+    if (rc == KEDGE_OK)
+        rc = move_indexes(step, run, NULL);
+    if (rc == KEDGE_OK)
+        rc = lm_row_delete(step, LM_HEADS, &inc);
+    if (rc == KEDGE_OK)
+        rc = lm_row_put(step, LM_TRASH, &inc);
+    return rc;
+}
+
+/* The rows of one large value, written where they belong. */
+static int put_blob(struct lm_step *step, enum lm_table table, MDB_cursor *cursor,
+                    const struct lm_key *stem, uint64_t seed, const struct lm_blob *blob,
+                    struct kedge_bytes data)
+{
+    for (size_t row = 0; row < lm_blob_rows(data.len); row++) {
+        struct lm_key key = *stem;
+        MDB_val value = { lm_blob_row_size(data.len, row), NULL };
+        MDB_val k;
+        int rc;
+
+        lm_key_u16(&key, (unsigned)row);
+        k = lm_key_val(&key);
+        rc = cursor != NULL
+                 ? mdb_cursor_put(cursor, &k, &value, MDB_RESERVE)
+                 : mdb_put(step->v.txn, step->v.env->dbi[table], &k, &value, MDB_RESERVE);
+        if (rc != MDB_SUCCESS)
+            return lm_broken(step, rc);
+        lm_blob_encode(seed, blob, data, row, value.mv_data);
+    }
+    return KEDGE_OK;
+}
+
+static int t_append(void *ctx, const struct kit_run *run, uint64_t first,
+                    const struct kedge_bytes *records, size_t n, const struct kedge_id128 *request,
+                    int64_t now_wall)
+{
+    struct lm_step *step = ctx;
+    MDB_cursor *journal = journal_cursor(step);
+    int rc = journal == NULL ? KEDGE_ERR_UNAVAILABLE : KEDGE_OK;
+
+    for (size_t i = 0; i < n && rc == KEDGE_OK; i++) {
+        struct lm_key stem = lm_key_record(run->r.incarnation, first + i);
+        struct lm_blob blob = { records[i].len, *request, now_wall };
+
+        rc = put_blob(step, LM_JOURNAL, journal, &stem,
+                      lm_seed_record(run->r.incarnation, first + i), &blob, records[i]);
+    }
+    return rc;
+}
+
+static int t_snapshot_put(void *ctx, const struct kit_run *run, struct kedge_bytes data)
+{
+    struct lm_step *step = ctx;
+    struct lm_key stem = lm_key_inc(run->r.incarnation);
+    struct lm_blob blob = { data.len, { { 0 } }, step->kit.now_wall };
+    int rc =
+        put_blob(step, LM_SNAPS, NULL, &stem, lm_seed_snapshot(run->r.incarnation), &blob, data);
+
+    /* A longer predecessor leaves rows behind. */
+    for (size_t row = lm_blob_rows(data.len); rc == KEDGE_OK; row++) {
+        struct lm_key key = stem;
+        MDB_val k;
+        int del;
+
+        lm_key_u16(&key, (unsigned)row);
+        k = lm_key_val(&key);
+        del = mdb_del(step->v.txn, step->v.env->dbi[LM_SNAPS], &k, NULL);
+        if (del == MDB_NOTFOUND)
+            break;
+        if (del != MDB_SUCCESS)
+            rc = lm_broken(step, del);
+    }
+    return rc;
+}
+
+static int t_slots_put(void *ctx, uint64_t incarnation, uint32_t set, const struct kit_slots *slots)
+{
+    struct lm_step *step = ctx;
+    struct lm_key key = lm_key_record(incarnation, set);
+    MDB_val k = lm_key_val(&key);
+    MDB_val value = { lm_slots_size(), NULL };
+    int rc = mdb_put(step->v.txn, step->v.env->dbi[LM_SETS], &k, &value, MDB_RESERVE);
+
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    lm_slots_encode(slots, value.mv_data);
+    return KEDGE_OK;
+}
+
+static int t_slot_put(void *ctx, uint64_t incarnation, uint32_t set, uint32_t index,
+                      struct kedge_bytes value)
+{
+    struct lm_step *step = ctx;
+    struct lm_key stem = lm_key_slot(incarnation, set, index);
+    struct lm_blob blob = { value.len, { { 0 } }, step->kit.now_wall };
+
+    return put_blob(step, LM_SLOTS, NULL, &stem, lm_seed_slot(incarnation, set, index), &blob,
+                    value);
+}
+
+static int t_cell_put(void *ctx, struct kedge_bytes name, const struct kit_cell *old,
+                      const struct kit_cell *cell)
+{
+    struct lm_step *step = ctx;
+    struct lm_key key;
+    struct lm_key a;
+    struct lm_key b;
+    MDB_val payload;
+    void *room;
+    int rc = lm_name_find(&step->v, LM_CELLS, 0, name, &payload, &key);
+
+    if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+        return lm_broken(step, rc);
+    a = lm_key_cellx(old == NULL ? 0 : old->expires, &key);
+    b = lm_key_cellx(cell->expires, &key);
+    rc = name_reserve(step, LM_CELLS, 0, &key, name, lm_cell_size(cell), &room);
+    if (rc == KEDGE_OK)
+        lm_cell_encode(cell, room);
+    if (rc == KEDGE_OK)
+        rc = move_row(step, LM_CELLX, old != NULL && old->expires != 0, &a, cell->expires != 0, &b);
+    return rc;
+}
+
+static int t_cell_delete(void *ctx, struct kedge_bytes name, const struct kit_cell *old)
+{
+    struct lm_step *step = ctx;
+    struct lm_key key;
+    struct lm_key a;
+    MDB_val payload;
+    int rc = lm_name_find(&step->v, LM_CELLS, 0, name, &payload, &key);
+
+    if (rc == MDB_NOTFOUND)
+        return KEDGE_OK;
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    a = lm_key_cellx(old->expires, &key);
+    rc = name_delete(step, LM_CELLS, 0, &key);
+    if (rc == KEDGE_OK && old->expires != 0)
+        rc = lm_row_delete(step, LM_CELLX, &a);
+    return rc;
+}
+
+static int t_lock_put(void *ctx, struct kedge_bytes name, const struct kit_lock *old,
+                      const struct kit_lock *lock)
+{
+    struct lm_step *step = ctx;
+    struct lm_key key;
+    struct lm_key a;
+    struct lm_key b;
+    MDB_val payload;
+    void *room;
+    int rc = lm_name_find(&step->v, LM_LOCKS, 0, name, &payload, &key);
+
+    if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+        return lm_broken(step, rc);
+    b = lm_key_held_lock(&lock->lease, &key);
+    a = old == NULL ? b : lm_key_held_lock(&old->lease, &key);
+    rc = name_reserve(step, LM_LOCKS, 0, &key, name, lm_lock_size(), &room);
+    if (rc == KEDGE_OK)
+        lm_lock_encode(lock, room);
+    if (rc == KEDGE_OK)
+        rc = move_row(step, LM_HELD, old != NULL, &a, true, &b);
+    return rc;
+}
+
+static int t_lock_delete(void *ctx, struct kedge_bytes name, const struct kit_lock *old)
+{
+    struct lm_step *step = ctx;
+    struct lm_key key;
+    struct lm_key a;
+    MDB_val payload;
+    int rc = lm_name_find(&step->v, LM_LOCKS, 0, name, &payload, &key);
+
+    if (rc == MDB_NOTFOUND)
+        return KEDGE_OK;
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    a = lm_key_held_lock(&old->lease, &key);
+    rc = name_delete(step, LM_LOCKS, 0, &key);
+    return rc == KEDGE_OK ? lm_row_delete(step, LM_HELD, &a) : rc;
+}
+
+int lm_lease_write(struct lm_step *step, const struct lm_lease *lease)
+{
+    struct lm_cached *c = kedge_mem_alloc(step->v.host, &step->txn_mem, sizeof *c);
+    struct lm_key key = { 0 };
+    MDB_val value = { lm_lease_size(lease), NULL };
+    MDB_val k;
+    int rc;
+
+    if (c == NULL)
+        return KEDGE_ERR_NOMEM;
+    lm_key_bytes(&key, lease->k.l.id.b, 16);
+    k = lm_key_val(&key);
+    rc = mdb_put(step->v.txn, step->v.env->dbi[LM_LEASES], &k, &value, MDB_RESERVE);
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    lm_lease_encode(lease, value.mv_data);
+    /* In front of any older one: readers of that keep what they have. */
+    c->lease = *lease;
+    c->next = step->leases;
+    step->leases = c;
+    return KEDGE_OK;
+}
+
+static int t_lease_put(void *ctx, const struct kit_lease *kit)
+{
+    struct lm_step *step = ctx;
+    struct lm_lease lease = { .k = *kit };
+
+    for (const struct lm_cached *c = step->leases; c != NULL; c = c->next)
+        if (kit_id_equal(&c->lease.k.l.id, &kit->l.id)) {
+            lease.unknown = c->lease.unknown;
+            break;
+        }
+    return lm_lease_write(step, &lease);
+}
+
+static void t_work(void *ctx)
+{
+    ((struct lm_step *)ctx)->work = true;
+}
+
+const struct kit_store lm_kit_store = {
+    .run_get = t_run_get,
+    .record_request = t_record_request,
+    .lease_get = t_lease_get,
+    .cell_get = t_cell_get,
+    .lock_get = t_lock_get,
+    .slots_get = t_slots_get,
+    .slot_has = t_slot_has,
+    .fence_next = t_fence_next,
+    .run_put = t_run_put,
+    .run_drop = t_run_drop,
+    .append = t_append,
+    .snapshot_put = t_snapshot_put,
+    .slots_put = t_slots_put,
+    .slot_put = t_slot_put,
+    .cell_put = t_cell_put,
+    .cell_delete = t_cell_delete,
+    .lock_put = t_lock_put,
+    .lock_delete = t_lock_delete,
+    .lease_put = t_lease_put,
+    .work = t_work,
+};

@@ -1,0 +1,92 @@
+/*
+ * tables.h - rows and indexes inside one transaction: what the rules of the kit write through
+ *
+ *   I1  Whatever is handed to the rules is copied out of the map first: a page that was written in
+ * this transaction may move under a pointer. I2  run_put is the only writer of heads, and keeps
+ * every index of keys.h in step with them. I3  The last fence is written with the transaction that
+ * issued it.
+ */
+#ifndef KEDGE_LMDB_TABLES_H
+#define KEDGE_LMDB_TABLES_H
+
+#include "env.h"
+
+/* A transaction to read from. */
+struct lm_view {
+    struct lm_env *env;
+    const struct kedge_host *host;
+    MDB_txn *txn;
+};
+
+/* An exclusive step: a write transaction and the rules' view of it. */
+struct lm_step {
+    struct lm_view v;
+    struct kit_step kit;
+    struct kedge_mem *mem;     /* of the present commit */
+    struct kedge_mem *txn_mem; /* of the transaction */
+    MDB_cursor *journal;
+    struct lm_cached *leases;
+    struct lm_loaded *runs; /* loaded by the present commit */
+    uint64_t fence;
+    bool fence_known;
+    bool fence_moved;
+    bool work;
+    int rc; /* the LMDB error that broke the step, else 0 */
+};
+
+int lm_step_init(struct lm_step *step, struct lm_env *env, const struct kedge_host *host);
+void lm_step_release(struct lm_step *step);
+/* Around one write transaction; begin and commit are the writer's. */
+void lm_step_begin(struct lm_step *step, MDB_txn *txn);
+int lm_step_flush(struct lm_step *step); /* before mdb_txn_commit: LMDB code */
+void lm_step_end(struct lm_step *step);
+/* Between two commits of one transaction. */
+void lm_step_next(struct lm_step *step);
+
+/* --- names --- */
+
+/* Find NAME in a table of names.  LMDB code; *payload points into the map; *key is its key, also
+   when it is not there (then: where it would go). */
+int lm_name_find(const struct lm_view *v, enum lm_table table, unsigned kind,
+                 struct kedge_bytes name, MDB_val *payload, struct lm_key *key);
+/* The full name and payload of a row of such a table. */
+bool lm_name_of(const MDB_val *key, size_t skip, const MDB_val *value, struct kedge_bytes *name,
+                MDB_val *payload);
+/* Number of a queue or reactor; 0: never seen. */
+int lm_name_number(const struct lm_view *v, unsigned kind, struct kedge_bytes name, uint32_t *out);
+
+/* --- reading; KEDGE_OK, KEDGE_NOT_FOUND, a failure.  Nothing is copied unless said. --- */
+
+/* Position of the journal of INC: number of its last record. */
+int lm_position(MDB_cursor *cursor, uint64_t inc, uint64_t *out);
+int lm_incarnation(const struct lm_view *v, struct kedge_bytes id, uint64_t *inc);
+/* A head without its position; points into the map. */
+int lm_head(const struct lm_view *v, uint64_t inc, struct lm_run *out);
+/* A head with everything derived; copied into MEM when that is not NULL. */
+int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *journal, uint64_t inc,
+                struct lm_run *out);
+/* Copied into MEM. */
+int lm_lease_load(const struct lm_view *v, struct kedge_mem **mem, const struct kedge_id128 *id,
+                  struct lm_lease *out);
+/* A large value: whole, copied into MEM.  STEM is its key without the chunk number. */
+int lm_blob_load(const struct lm_view *v, struct kedge_mem **mem, enum lm_table table,
+                 const struct lm_key *stem, uint64_t seed, struct lm_blob *blob,
+                 struct kedge_bytes *out);
+int lm_slots_load(const struct lm_view *v, uint64_t inc, uint32_t set, struct kit_slots *out);
+int lm_cell_load(const struct lm_view *v, struct kedge_bytes name, struct kit_cell *out);
+struct lm_combo lm_run_combo(const struct lm_run *run);
+uint64_t lm_seed_record(uint64_t inc, uint64_t n);
+uint64_t lm_seed_snapshot(uint64_t inc);
+uint64_t lm_seed_slot(uint64_t inc, uint32_t set, uint32_t index);
+
+/* --- writing outside the rules; KEDGE_OK or a failure, step->rc then --- */
+
+int lm_lease_write(struct lm_step *step, const struct lm_lease *lease);
+int lm_row_put(struct lm_step *step, enum lm_table table, struct lm_key *key);
+int lm_row_delete(struct lm_step *step, enum lm_table table, struct lm_key *key);
+/* Broken by RC: remember and answer a status. */
+int lm_broken(struct lm_step *step, int rc);
+
+extern const struct kit_store lm_kit_store;
+
+#endif
