@@ -193,5 +193,5 @@ int main(int argc, char **argv)
         if (status == CLI_EXIT_OK)
             status = CLI_EXIT_FAILURE;
     }
-    return status;
+    return (int)status;
 }
