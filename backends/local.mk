@@ -11,7 +11,8 @@ KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
 # Once in the library for all built-in backends, once in each module.  URLs are
 # read by the library and by backends alike, so src/url.c is a part of it.
 kit_sources = src/url.c src/url.h %D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
-	%D%/kit/lease.c %D%/kit/run.c
+	%D%/kit/lease.c %D%/kit/run.c %D%/kit/stage.h %D%/kit/stage.c %D%/kit/guard.c \
+	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c
 noinst_LTLIBRARIES += libkedge-kit.la
 libkedge_kit_la_SOURCES = $(kit_sources)
 
