@@ -1,0 +1,418 @@
+/* iofault.c - the C library's writing calls, taken over; see iofault.h */
+
+/* The checked variants are inline functions of the same names. */
+#undef _FORTIFY_SOURCE
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "iofault.h"
+
+/*
+ * The sanitizers' runtimes open files before they are ready for instrumented code; so nothing here
+ * is instrumented, and nothing here calls anything that is.
+ */
+#if defined(__clang__)
+#    define BARE __attribute__((no_sanitize("address", "thread", "undefined", "memory")))
+#elif defined(__GNUC__)
+#    define BARE __attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined))
+#endif
+#define SHOWN BARE __attribute__((visibility("default")))
+
+static struct iofault own;
+static _Atomic(struct iofault *) used = &own;
+
+BARE void iofault_use(struct iofault *f)
+{
+    atomic_store(&used, f != NULL ? f : &own);
+}
+
+BARE static void futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *t)
+{
+    int saved = errno;
+
+    (void)syscall(SYS_futex, (uintptr_t)word, op, value, t, NULL, 0);
+    errno = saved;
+}
+
+BARE void iofault_arm(struct iofault *f, enum iofault_mode mode, uint64_t at, int err)
+{
+    if (f == NULL)
+        f = atomic_load(&used);
+    atomic_store(&f->armed, 0);
+    atomic_store(&f->mode, (uint32_t)mode);
+    atomic_store(&f->err, (uint32_t)err);
+    atomic_store(&f->at, at);
+    atomic_store(&f->count, 0);
+    atomic_store(&f->fired, 0);
+    for (int i = 0; i < IOFAULT_N_CALLS; i++)
+        atomic_store(&f->calls[i], 0);
+    atomic_store(&f->stalled, 0);
+    atomic_store(&f->released, 0);
+    atomic_store(&f->armed, 1);
+}
+
+BARE void iofault_disarm(struct iofault *f)
+{
+    if (f == NULL)
+        f = atomic_load(&used);
+    atomic_store(&f->armed, 0);
+}
+
+BARE static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+BARE bool iofault_await_stall(struct iofault *f, int timeout_ms)
+{
+    int64_t end = now_ms() + timeout_ms;
+
+    if (f == NULL)
+        f = atomic_load(&used);
+    while (atomic_load(&f->stalled) == 0) {
+        int64_t left = end - now_ms();
+        struct timespec t = { left / 1000, left % 1000 * 1000000 };
+
+        if (left <= 0)
+            return false;
+        futex(&f->stalled, FUTEX_WAIT, 0, &t);
+    }
+    return true;
+}
+
+BARE void iofault_release(struct iofault *f)
+{
+    if (f == NULL)
+        f = atomic_load(&used);
+    atomic_store(&f->released, 1);
+    futex(&f->released, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+const char *iofault_call_name(uint32_t call)
+{
+#define IOFAULT_NAME(name) #name,
+    static const char *const names[] = { IOFAULT_CALLS(IOFAULT_NAME) };
+#undef IOFAULT_NAME
+
+    return call < IOFAULT_N_CALLS ? names[call] : "?";
+}
+
+BARE static void die(void)
+{
+    (void)syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+    for (;;)
+        (void)syscall(SYS_pause);
+}
+
+/* One call on its way through: what shall happen to it. */
+struct pass {
+    struct iofault *f;
+    bool hit;
+    uint32_t mode;
+};
+
+BARE static struct pass enter(enum iofault_call call, int fd)
+{
+    struct pass p = { atomic_load(&used), false, IOFAULT_COUNT };
+    struct iofault *f = p.f;
+    uint32_t mask = atomic_load(&f->mask);
+    uint64_t number;
+    uint64_t at = atomic_load(&f->at);
+
+    if (atomic_load(&f->armed) == 0 || (fd >= 0 && fd <= 2))
+        return p;
+    if (mask != 0 && (mask & 1u << call) == 0)
+        return p;
+    number = atomic_fetch_add(&f->count, 1) + 1;
+    atomic_fetch_add(&f->calls[call], 1);
+    if (number <= IOFAULT_TRACE)
+        atomic_store(&f->trace[number - 1], (uint8_t)call);
+    p.mode = atomic_load(&f->mode);
+    if (p.mode == IOFAULT_COUNT || at == 0)
+        return p;
+    if (p.mode == IOFAULT_SHORT)
+        p.hit = (1u << call & IOFAULT_WRITES) != 0 && number >= at &&
+                (atomic_load(&f->sticky) != 0 || atomic_load(&f->fired) == 0);
+    else
+        p.hit = number == at || (atomic_load(&f->sticky) != 0 && number > at);
+    if (!p.hit)
+        return p;
+    atomic_store(&f->fired_call, (uint32_t)call);
+    atomic_fetch_add(&f->fired, 1);
+    if (p.mode == IOFAULT_KILL_BEFORE ||
+        (p.mode == IOFAULT_TORN && (1u << call & IOFAULT_WRITES) == 0))
+        die();
+    if (p.mode == IOFAULT_STALL) {
+        atomic_store(&f->stalled, 1);
+        futex(&f->stalled, FUTEX_WAKE, INT_MAX, NULL);
+        while (atomic_load(&f->released) == 0)
+            futex(&f->released, FUTEX_WAIT, 0, NULL);
+        atomic_store(&f->stalled, 0);
+    }
+    return p;
+}
+
+/* Not to be done at all? */
+BARE static bool refused(const struct pass *p)
+{
+    if (!p->hit || p->mode != IOFAULT_FAIL)
+        return false;
+    errno = (int)atomic_load(&p->f->err);
+    return true;
+}
+
+BARE static bool halved(const struct pass *p)
+{
+    return p->hit && (p->mode == IOFAULT_SHORT || p->mode == IOFAULT_TORN);
+}
+
+BARE static long leave(const struct pass *p, long result)
+{
+    if (!p->hit)
+        return result;
+    if (p->mode == IOFAULT_KILL_AFTER || p->mode == IOFAULT_TORN)
+        die();
+    if (p->mode == IOFAULT_FAIL_AFTER) {
+        errno = (int)atomic_load(&p->f->err);
+        return -1;
+    }
+    return result;
+}
+
+#define SIMPLE(call, fd, expr)                                                                     \
+    do {                                                                                           \
+        struct pass p_ = enter(IOFAULT_##call, fd);                                                \
+                                                                                                   \
+        if (refused(&p_))                                                                          \
+            return -1;                                                                             \
+        return (int)leave(&p_, expr);                                                              \
+    } while (0)
+
+/* ------------------------------------------------------------------ writing */
+
+/* POSIX takes an offset whole; the kernel of a 64-bit machine does, too. */
+_Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8, "64-bit Linux");
+
+SHOWN ssize_t write(int fd, const void *buf, size_t n)
+{
+    struct pass p = enter(IOFAULT_write, fd);
+
+    if (refused(&p))
+        return -1;
+    return leave(&p, syscall(SYS_write, fd, buf, halved(&p) ? n / 2 : n));
+}
+
+BARE static ssize_t do_pwrite(int fd, const void *buf, size_t n, off_t at)
+{
+    struct pass p = enter(IOFAULT_pwrite, fd);
+
+    if (refused(&p))
+        return -1;
+    return leave(&p, syscall(SYS_pwrite64, fd, buf, halved(&p) ? n / 2 : n, at));
+}
+
+SHOWN ssize_t pwrite(int fd, const void *buf, size_t n, off_t at)
+{
+    return do_pwrite(fd, buf, n, at);
+}
+
+SHOWN ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t at)
+{
+    return do_pwrite(fd, buf, n, at);
+}
+
+#define PARTS_MAX 256
+
+/* The first half of the bytes of IOV; answers the number of parts. */
+BARE static int first_half(const struct iovec *iov, int n, struct iovec *out)
+{
+    size_t total = 0;
+    int k = 0;
+
+    if (n > PARTS_MAX)
+        n = PARTS_MAX;
+    for (int i = 0; i < n; i++)
+        total += iov[i].iov_len;
+    total /= 2;
+    for (int i = 0; i < n && total > 0; i++, k++) {
+        out[k] = iov[i];
+        if (out[k].iov_len > total)
+            out[k].iov_len = total;
+        total -= out[k].iov_len;
+    }
+    return k;
+}
+
+SHOWN ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+    struct pass p = enter(IOFAULT_writev, fd);
+    struct iovec half[PARTS_MAX];
+
+    if (refused(&p))
+        return -1;
+    if (halved(&p)) {
+        n = first_half(iov, n, half);
+        iov = half;
+    }
+    return leave(&p, syscall(SYS_writev, fd, iov, n));
+}
+
+BARE static ssize_t do_pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+    struct pass p = enter(IOFAULT_pwritev, fd);
+    struct iovec half[PARTS_MAX];
+
+    if (refused(&p))
+        return -1;
+    if (halved(&p)) {
+        n = first_half(iov, n, half);
+        iov = half;
+    }
+    return leave(&p, syscall(SYS_pwritev, fd, iov, n, at, 0L));
+}
+
+SHOWN ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+    return do_pwritev(fd, iov, n, at);
+}
+
+SHOWN ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t at)
+{
+    return do_pwritev(fd, iov, n, at);
+}
+
+/* ------------------------------------------------------------------ syncing */
+
+SHOWN int fdatasync(int fd)
+{
+    SIMPLE(fdatasync, fd, syscall(SYS_fdatasync, fd));
+}
+
+SHOWN int fsync(int fd)
+{
+    SIMPLE(fsync, fd, syscall(SYS_fsync, fd));
+}
+
+SHOWN int msync(void *addr, size_t n, int flags)
+{
+    SIMPLE(msync, -1, syscall(SYS_msync, addr, n, flags));
+}
+
+/* -------------------------------------------------------- files, directories */
+
+SHOWN int ftruncate(int fd, off_t n)
+{
+    SIMPLE(ftruncate, fd, syscall(SYS_ftruncate, fd, n));
+}
+
+SHOWN int ftruncate64(int fd, off64_t n)
+{
+    SIMPLE(ftruncate, fd, syscall(SYS_ftruncate, fd, n));
+}
+
+SHOWN int rename(const char *from, const char *to)
+{
+    SIMPLE(rename, -1, syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to));
+}
+
+SHOWN int renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+    SIMPLE(rename, -1, syscall(SYS_renameat, from_fd, from, to_fd, to));
+}
+
+SHOWN int unlink(const char *path)
+{
+    SIMPLE(unlink, -1, syscall(SYS_unlinkat, AT_FDCWD, path, 0));
+}
+
+SHOWN int unlinkat(int fd, const char *path, int flags)
+{
+    SIMPLE(unlink, -1, syscall(SYS_unlinkat, fd, path, flags));
+}
+
+SHOWN int link(const char *from, const char *to)
+{
+    SIMPLE(link, -1, syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
+
+SHOWN int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+    SIMPLE(link, -1, syscall(SYS_linkat, from_fd, from, to_fd, to, flags));
+}
+
+SHOWN int mkdir(const char *path, mode_t mode)
+{
+    SIMPLE(mkdir, -1, syscall(SYS_mkdirat, AT_FDCWD, path, mode));
+}
+
+SHOWN int mkdirat(int fd, const char *path, mode_t mode)
+{
+    SIMPLE(mkdir, -1, syscall(SYS_mkdirat, fd, path, mode));
+}
+
+BARE static int do_open(int dir, const char *path, int flags, mode_t mode)
+{
+    if ((flags & (O_CREAT | O_TRUNC)) == 0)
+        return (int)syscall(SYS_openat, dir, path, flags, mode);
+    SIMPLE(open, -1, syscall(SYS_openat, dir, path, flags, mode));
+}
+
+#define OPEN_MODE(after)                                                                           \
+    do {                                                                                           \
+        if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {                          \
+            va_list ap;                                                                            \
+                                                                                                   \
+            va_start(ap, after);                                                                   \
+            mode = (mode_t)va_arg(ap, unsigned);                                                   \
+            va_end(ap);                                                                            \
+        }                                                                                          \
+    } while (0)
+
+SHOWN int open(const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+
+    OPEN_MODE(flags);
+    return do_open(AT_FDCWD, path, flags, mode);
+}
+
+SHOWN int open64(const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+
+    OPEN_MODE(flags);
+    return do_open(AT_FDCWD, path, flags, mode);
+}
+
+SHOWN int openat(int dir, const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+
+    OPEN_MODE(flags);
+    return do_open(dir, path, flags, mode);
+}
+
+SHOWN int openat64(int dir, const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+
+    OPEN_MODE(flags);
+    return do_open(dir, path, flags, mode);
+}
