@@ -34,7 +34,7 @@ static void print_fact(void *ctx, const char *name, const char *value)
 
 enum cli_exit cli_store_info(const struct cli *cli, int argc, char **argv)
 {
-    struct kedge_store *store;
+    struct kedge_store *store = NULL;
     struct kedge_error err;
     enum cli_exit status;
     int rc;
@@ -49,7 +49,7 @@ enum cli_exit cli_store_info(const struct cli *cli, int argc, char **argv)
 
 enum cli_exit cli_store_init(const struct cli *cli, int argc, char **argv)
 {
-    struct kedge_store *store;
+    struct kedge_store *store = NULL;
     enum cli_exit status;
 
     status = open_store(cli, KEDGE_STORE_CREATE, argc, argv, &store);

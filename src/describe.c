@@ -96,7 +96,7 @@ void kedge_describe_info(const struct kedge_info *info, kedge_fact_fn *each, voi
 
 int kedge_backend_info(const char *name, kedge_fact_fn *each, void *ctx, struct kedge_error *err)
 {
-    const struct kedge_registered *found;
+    const struct kedge_registered *found = NULL;
     const struct kedge_backend_ops *ops;
     int rc;
 

@@ -275,7 +275,7 @@ int kedge_registry_find(const char *name, const struct kedge_registered **out,
 int kedge_backend_find(const char *name, const struct kedge_backend_ops **ops,
                        struct kedge_error *err)
 {
-    const struct kedge_registered *found;
+    const struct kedge_registered *found = NULL;
     int rc;
 
     if (name == NULL || ops == NULL)

@@ -34,7 +34,8 @@ static int import_options(struct kedge_store_options *to, const struct kedge_sto
     *to = (struct kedge_store_options)KEDGE_STORE_OPTIONS_INIT;
     if (from == NULL)
         return KEDGE_OK;
-    if (from->struct_size < offsetof(struct kedge_store_options, host) + sizeof from->host)
+    /* All members there are today are of the first release. */
+    if (from->struct_size < sizeof *to)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "options.struct_size is %zu; start from KEDGE_STORE_OPTIONS_INIT",
                                from->struct_size);
@@ -183,6 +184,7 @@ int kedge_store_open(const char *url, const struct kedge_store_options *options,
         rc = kedge_url_split(url, &parts, err); /* what is wrong in general is told in one voice */
     if (rc != KEDGE_OK)
         goto fail;
+    KEDGE_ASSERT(s->backend != NULL);
     if (strlen(s->ns) > s->backend->backend.limits.id_max) {
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                              "the namespace is longer than the %llu bytes that '%s' allows",
