@@ -25,7 +25,7 @@ SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 #   KEDGE_BUILT         names of all backends of this build
 #   KEDGE_BUILT_STATIC  those of them that are inside the library
 #   KEDGE_BACKEND_PATH  where this build's modules are
-#   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CXX  for tests of the build itself
+#   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CFLAGS, KEDGE_CXX  for tests of the build itself
 #   KEDGE_SRCDIR, KEDGE_BUILDDIR  absolute
 #   KEDGE_TEST_LONG     set by scripts/check-long.sh: take your time
 AM_TESTS_ENVIRONMENT = \
@@ -37,6 +37,7 @@ AM_TESTS_ENVIRONMENT = \
 	KEDGE_MAP='$(abs_builddir)/src/kedge.map'; export KEDGE_MAP; \
 	KEDGE_NM='$(NM)'; export KEDGE_NM; \
 	KEDGE_CC='$(CC)'; export KEDGE_CC; KEDGE_CXX='$(CXX)'; export KEDGE_CXX; \
+	KEDGE_CFLAGS='$(KEDGE_CFLAGS) $(CFLAGS)'; export KEDGE_CFLAGS; \
 	KEDGE_CHECK_TESTS='$(KEDGE_CHECK_TESTS)'; export KEDGE_CHECK_TESTS; \
 	KEDGE_SRCDIR='$(abs_srcdir)'; export KEDGE_SRCDIR; \
 	KEDGE_BUILDDIR='$(abs_builddir)'; export KEDGE_BUILDDIR; \
@@ -82,8 +83,8 @@ check_PROGRAMS += test_abi
 TESTS += test_abi
 test_abi_SOURCES = %D%/test_abi.c
 
-dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh
-TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh
+dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/readme.sh
+TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/readme.sh
 
 # ------------------------------------------------- storage contract (backends)
 
