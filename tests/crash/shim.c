@@ -120,9 +120,9 @@ static void stall(void *ctx)
     atomic_store(&fault->mask, IOFAULT_SYNCS);
     iofault_arm(fault, IOFAULT_STALL, 1, 0);
     CRASH_CHECK(pthread_create(&t, NULL, stalled_put, env) == 0, "pthread_create");
-    CRASH_CHECK(iofault_await_stall(fault, 10000), "the sync does not stall");
+    CRASH_CHECK(iofault_await_stall(fault, 1, 10000), "the sync does not stall");
     CRASH_CHECK(has(env, 1) && !has(env, 2), "readers go on, and do not see it");
-    iofault_release(fault);
+    iofault_release(fault, 1);
     CRASH_CHECK(pthread_join(t, &rc) == 0 && rc == NULL, "join");
     iofault_disarm(fault);
     atomic_store(&fault->mask, 0);

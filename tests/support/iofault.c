@@ -80,29 +80,40 @@ BARE static int64_t now_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-BARE bool iofault_await_stall(struct iofault *f, int timeout_ms)
+BARE bool iofault_await_stall(struct iofault *f, uint32_t n, int timeout_ms)
 {
     int64_t end = now_ms() + timeout_ms;
+    uint32_t seen;
 
     if (f == NULL)
         f = atomic_load(&used);
-    while (atomic_load(&f->stalled) == 0) {
+    while ((seen = atomic_load(&f->stalled)) < n) {
         int64_t left = end - now_ms();
         struct timespec t = { left / 1000, left % 1000 * 1000000 };
 
         if (left <= 0)
             return false;
-        futex(&f->stalled, FUTEX_WAIT, 0, &t);
+        futex(&f->stalled, FUTEX_WAIT, seen, &t);
     }
     return true;
 }
 
-BARE void iofault_release(struct iofault *f)
+BARE void iofault_release(struct iofault *f, uint32_t n)
 {
     if (f == NULL)
         f = atomic_load(&used);
-    atomic_store(&f->released, 1);
+    atomic_store(&f->released, n);
     futex(&f->released, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+BARE static void wait_for_release(struct iofault *f)
+{
+    uint32_t me = atomic_fetch_add(&f->stalled, 1) + 1;
+    uint32_t released;
+
+    futex(&f->stalled, FUTEX_WAKE, INT_MAX, NULL);
+    while ((released = atomic_load(&f->released)) < me)
+        futex(&f->released, FUTEX_WAIT, released, NULL);
 }
 
 const char *iofault_call_name(uint32_t call)
@@ -159,13 +170,8 @@ BARE static struct pass enter(enum iofault_call call, int fd)
     if (p.mode == IOFAULT_KILL_BEFORE ||
         (p.mode == IOFAULT_TORN && (1u << call & IOFAULT_WRITES) == 0))
         die();
-    if (p.mode == IOFAULT_STALL) {
-        atomic_store(&f->stalled, 1);
-        futex(&f->stalled, FUTEX_WAKE, INT_MAX, NULL);
-        while (atomic_load(&f->released) == 0)
-            futex(&f->released, FUTEX_WAIT, 0, NULL);
-        atomic_store(&f->stalled, 0);
-    }
+    if (p.mode == IOFAULT_STALL)
+        wait_for_release(f);
     return p;
 }
 
@@ -325,6 +331,21 @@ SHOWN int ftruncate(int fd, off_t n)
 SHOWN int ftruncate64(int fd, off64_t n)
 {
     SIMPLE(ftruncate, fd, syscall(SYS_ftruncate, fd, n));
+}
+
+SHOWN int fallocate(int fd, int mode, off_t at, off_t n)
+{
+    SIMPLE(fallocate, fd, syscall(SYS_fallocate, fd, mode, at, n));
+}
+
+/* Answers an error number.  (The kernel's own: without the C library's fallback by writing.) */
+SHOWN int posix_fallocate(int fd, off_t at, off_t n)
+{
+    int saved = errno;
+    int rc = fallocate(fd, 0, at, n) == 0 ? 0 : errno;
+
+    errno = saved;
+    return rc;
 }
 
 SHOWN int rename(const char *from, const char *to)

@@ -26,6 +26,7 @@
     X(fsync)                                                                                       \
     X(msync)                                                                                       \
     X(ftruncate)                                                                                   \
+    X(fallocate)                                                                                   \
     X(rename)                                                                                      \
     X(unlink)                                                                                      \
     X(link)                                                                                        \
@@ -73,9 +74,9 @@ struct iofault {
     _Atomic uint32_t fired_call;
     _Atomic uint64_t calls[IOFAULT_N_CALLS];
     _Atomic uint8_t trace[IOFAULT_TRACE]; /* which call was number i + 1 */
-    /* STALL: 1 while a thread waits; futexes */
-    _Atomic uint32_t stalled;
-    _Atomic uint32_t released;
+    /* STALL; futexes */
+    _Atomic uint32_t stalled;  /* threads that have come to a stall */
+    _Atomic uint32_t released; /* ... that may go on */
 };
 
 /* Use F from now on; NULL: the process's own.  Not while armed. */
@@ -83,9 +84,10 @@ void iofault_use(struct iofault *f);
 /* Start counting from 0.  ERR is for FAIL. */
 void iofault_arm(struct iofault *f, enum iofault_mode mode, uint64_t at, int err);
 void iofault_disarm(struct iofault *f);
-/* Wait until a thread is stalled; false: not within TIMEOUT_MS. */
-bool iofault_await_stall(struct iofault *f, int timeout_ms);
-void iofault_release(struct iofault *f);
+/* Wait until thread number N (from 1) has come to a stall; false: not within TIMEOUT_MS. */
+bool iofault_await_stall(struct iofault *f, uint32_t n, int timeout_ms);
+/* Let the first N of them go on; UINT32_MAX: all, and whoever comes. */
+void iofault_release(struct iofault *f, uint32_t n);
 const char *iofault_call_name(uint32_t call);
 
 #endif
