@@ -17,11 +17,13 @@ noinst_LTLIBRARIES += libkedge-kit.la
 libkedge_kit_la_SOURCES = $(kit_sources)
 
 # ---------------------------------------------------------------------- mem
-mem_sources =
+mem_sources = %D%/mem/mem.c %D%/mem/read.c %D%/mem/space.c %D%/mem/space.h %D%/mem/table.c \
+	%D%/mem/table.h %D%/mem/upkeep.c
 KEDGE_STATIC_BACKENDS += libkedge-mem.la
 noinst_LTLIBRARIES += libkedge-mem.la
 libkedge_mem_la_SOURCES = $(mem_sources)
 libkedge_mem_la_CPPFLAGS = $(KEDGE_STATIC_CPPFLAGS)
+libkedge_mem_la_LIBADD = $(PTHREAD_LIBS)
 
 # --------------------------------------------------------------------- lmdb
 lmdb_sources =
