@@ -135,20 +135,21 @@ double load_average(void)
     return getloadavg(load, 1) == 1 ? load[0] : -1;
 }
 
-/* Seconds that all processors together have been busy. */
+/* Seconds that all processors together have been busy: user, nice, system. */
 static double machine_busy_s(void)
 {
-    unsigned long long user = 0;
-    unsigned long long nice = 0;
-    unsigned long long sys = 0;
+    char line[256] = "";
+    char *at = line + 3; /* behind "cpu" */
+    unsigned long long ticks = 0;
     FILE *f = fopen("/proc/stat", "re");
 
     if (f == NULL)
         return 0;
-    if (fscanf(f, "cpu %llu %llu %llu", &user, &nice, &sys) != 3)
-        user = nice = sys = 0;
+    if (fgets(line, sizeof line, f) != NULL && strncmp(line, "cpu ", 4) == 0)
+        for (int i = 0; i < 3; i++)
+            ticks += strtoull(at, &at, 10);
     (void)fclose(f);
-    return (double)(user + nice + sys) / (double)sysconf(_SC_CLK_TCK);
+    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 static double own_s(void)
@@ -454,10 +455,11 @@ void workload_end(void)
     double others = machine_busy_s() - began_busy_s - (own_s() - began_own_s);
     char path[sizeof scratch];
 
+    if (others < 0) /* the two clocks tick differently */
+        others = 0;
     report_note("%.0f s; meanwhile other programs kept %.2f of %ld processors busy, load average "
                 "%.2f",
-                wall, others > 0 ? others / wall : 0, sysconf(_SC_NPROCESSORS_ONLN),
-                load_average());
+                wall, others / wall, sysconf(_SC_NPROCESSORS_ONLN), load_average());
     if (tsv != NULL) {
         tsv_line("-", "others_busy", 0, others / wall);
         (void)fflush(tsv);
