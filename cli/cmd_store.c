@@ -1,10 +1,29 @@
 /* cmd_store.c - kedge store info, kedge store init */
 #include <config.h>
 
+#include <string.h>
+
+#include <kedge/backend.h>
+
 #include "cli.h"
 
 /* Long enough for a server that is busy, short enough for a person who waits. */
 #define TIMEOUT_US 10000000
+
+/*
+ * Is it a store that no other process can see, like mem:?  It begins with this process, so that
+ * nobody could have set it up before.
+ */
+static bool is_private(const struct cli *cli, const char *url)
+{
+    const struct kedge_backend_ops *ops = NULL;
+    char scheme[64];
+
+    (void)snprintf(scheme, sizeof scheme, "%.*s", (int)strcspn(url, ":+"), url);
+    return kedge_backend_find(cli->backend != NULL ? cli->backend : scheme, &ops, NULL) ==
+               KEDGE_OK &&
+           (ops->caps & KEDGE_CAP_SHARED) == 0;
+}
 
 /* The store that was named: by the command's argument, by -s, by KEDGE_STORE, in this order. */
 static enum cli_exit open_store(const struct cli *cli, uint32_t flags, int argc, char **argv,
@@ -23,6 +42,10 @@ static enum cli_exit open_store(const struct cli *cli, uint32_t flags, int argc,
     options.ns = cli->ns;
     options.flags = flags;
     rc = kedge_store_open(url, &options, store, &err);
+    if (rc == KEDGE_ERR_SCHEMA_MISSING && is_private(cli, url)) {
+        options.flags = KEDGE_STORE_CREATE;
+        rc = kedge_store_open(url, &options, store, &err);
+    }
     return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
 }
 
