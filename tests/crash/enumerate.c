@@ -303,12 +303,16 @@ static void keep(struct script *s, char to[DUMP_MAX])
     free(now);
 }
 
+/* CTX: the name of a backend, NULL: the one under test. */
 static void dry_run(void *ctx)
 {
     struct script s = new_script(NO_MUTANT);
     int rc;
 
-    (void)ctx;
+    if (ctx != NULL) {
+        s.ops = crash_ops(ctx);
+        s.url = "mem:";
+    }
     iofault_use(&sh->fault);
     iofault_arm(&sh->fault, IOFAULT_COUNT, 0, 0);
     sh->clock = script_time(-1);
@@ -798,6 +802,39 @@ static bool by_hand(const char *what)
     return false;
 }
 
+static char *expected[STEPS_MAX];
+
+/* What the backend in memory, the contract in its simplest form, shows after each step. */
+static void reference(void)
+{
+    static char mem[] = "mem";
+    enum crash_end end;
+
+    fresh();
+    end = crash_run(dry_run, mem);
+    if (!tap_ok(end == CRASH_PASSED, "dry run over the backend in memory %s", crash_why()))
+        return;
+    for (int i = 0; i < script_n_steps; i++)
+        expected[i] = strdup(sh->after[i]);
+}
+
+static void compare_reference(void)
+{
+    if (expected[0] == NULL)
+        return;
+    for (int i = 0; i < script_n_steps; i++) {
+        const char *differ =
+            expected[i] == NULL ? NULL : crash_dump_differ(expected[i], sh->after[i]);
+
+        if (differ != NULL) {
+            (void)tap_ok(false, "step %d (%s) shows something else than in memory: %s", i,
+                         script_steps[i].name, differ);
+            return;
+        }
+    }
+    (void)tap_ok(true, "every step shows what it shows in memory");
+}
+
 static void show_calls(void)
 {
     char text[1000];
@@ -830,6 +867,7 @@ int main(void)
     (void)snprintf(path, sizeof path, "%s/store", crash_dir());
     (void)snprintf(url, sizeof url, "lmdb://%s", path);
 
+    reference();
     fresh();
     start = crash_now_us();
     end = crash_run(dry_run, NULL);
@@ -837,6 +875,7 @@ int main(void)
     if (!tap_ok(end == CRASH_PASSED, "dry run%s%s", end == CRASH_PASSED ? "" : ": ",
                 end == CRASH_PASSED ? "" : crash_why()))
         return tap_end();
+    compare_reference();
     n_calls = atomic_load(&sh->fault.count);
     for (uint64_t i = 0; i < IOFAULT_TRACE; i++)
         trace[i] = atomic_load(&sh->fault.trace[i]);
