@@ -383,6 +383,25 @@ bool lm_run_decode(uint64_t inc, struct kedge_bytes value, struct lm_run *run)
     return r->incarnation == inc && r->id.len != 0;
 }
 
+void lm_run_salvage(struct kedge_bytes value, struct lm_run *run)
+{
+    struct in in = { value.data, NULL };
+    struct kedge_bytes body;
+    unsigned tag;
+
+    if (value.len < 1 + LM_SUM)
+        return;
+    in.end = in.p + value.len - LM_SUM;
+    in.p++;
+    while (next_field(&in, &tag, &body))
+        if (tag == TAG_ID)
+            run->k.r.id = body;
+        else if (tag == TAG_REACTOR)
+            run->k.r.reactor = body;
+        else if (tag == TAG_QUEUE)
+            run->k.r.queue = body;
+}
+
 /* ------------------------------------------------------------------ leases */
 
 #define LEASE_NUMBERS (9u * 8u + 2u * 4u + 3u * 16u)

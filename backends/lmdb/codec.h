@@ -33,6 +33,8 @@ size_t lm_run_size(const struct lm_run *run);
 void lm_run_encode(const struct lm_run *run, void *out);
 /* What is decoded points into `value'.  false: not understood. */
 bool lm_run_decode(uint64_t inc, struct kedge_bytes value, struct lm_run *run);
+/* What can be told of a head that is not understood: names only, and only whole ones. */
+void lm_run_salvage(struct kedge_bytes value, struct lm_run *run);
 
 size_t lm_lease_size(const struct lm_lease *lease);
 void lm_lease_encode(const struct lm_lease *lease, void *out);

@@ -445,8 +445,8 @@ static bool namespace_dir(struct kedge_bytes ns, char *out, size_t room)
     size_t n = 0;
 
     if (ns.len == 0) {
-        p = (const unsigned char *)"main";
-        ns.len = 4;
+        p = (const unsigned char *)"default";
+        ns.len = 7;
     }
     for (size_t i = 0; i < ns.len; i++) {
         if (n + 4 > room)
@@ -777,7 +777,7 @@ static int put_schema(struct lm_env *env, MDB_txn *txn)
 {
     static const char *const names[LM_TABLES] = LM_TABLE_NAMES;
     unsigned char version[4] = { 0, 0, 0, LM_SCHEMA };
-    MDB_val key = { 6, "schema" };
+    MDB_val key = lm_meta_key("schema");
     MDB_val value = { sizeof version, version };
     int rc = MDB_SUCCESS;
 
@@ -798,7 +798,7 @@ static int open_tables(struct lm_env *env, MDB_txn *txn)
 
 static int check_version(const struct lm_env *env, MDB_txn *txn, struct kedge_error *err)
 {
-    MDB_val key = { 6, "schema" };
+    MDB_val key = lm_meta_key("schema");
     MDB_val value;
     uint32_t version;
     int rc = mdb_get(txn, env->dbi[LM_META], &key, &value);

@@ -119,29 +119,34 @@ static int open_locked(int dir_fd, const char *name)
         return -1;
     fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd >= 0 && fcntl(fd, F_SETLK, &lock) != 0) {
+        int e = errno;
+
         (void)close(fd);
+        errno = e;
         return -1;
     }
     return fd;
 }
 
-void lm_hint_register(struct lm_hints *h, const void *owner, const struct kedge_id128 *lease,
+bool lm_hint_register(struct lm_hints *h, const void *owner, const struct kedge_id128 *lease,
                       uint64_t id[2])
 {
     struct own *o = calloc(1, sizeof *o);
     struct own **there;
     char name[NAME_SIZE];
     struct stat st;
+    bool taken = false;
 
     id[0] = id[1] = 0;
     if (o == NULL)
-        return;
+        return true;
     file_name(lease, name);
     (void)pthread_mutex_lock(&h->lock);
     there = find_own(h, lease);
     if (*there != NULL) /* I2: never two descriptors of one file */
         forget_own(there);
     o->fd = open_locked(h->env->dir_fd, name);
+    taken = o->fd < 0 && (errno == EACCES || errno == EAGAIN);
     if (o->fd >= 0 && fstat(o->fd, &st) == 0) {
         o->owner = owner;
         o->lease = *lease;
@@ -155,9 +160,22 @@ void lm_hint_register(struct lm_hints *h, const void *owner, const struct kedge_
     if (o != NULL && o->fd >= 0)
         (void)close(o->fd);
     free(o);
+    return !taken;
 }
 
-bool lm_hint_intact(struct lm_hints *h, const struct kedge_id128 *lease, const uint64_t id[2])
+bool lm_hint_mine(struct lm_hints *h, const struct kedge_id128 *lease, uint64_t id[2])
+{
+    const struct own *o;
+
+    (void)pthread_mutex_lock(&h->lock);
+    o = *find_own(h, lease);
+    if (o != NULL)
+        memcpy(id, o->id, sizeof o->id);
+    (void)pthread_mutex_unlock(&h->lock);
+    return o != NULL;
+}
+
+bool lm_hint_intact(struct lm_hints *h, const struct kedge_id128 *lease)
 {
     char name[NAME_SIZE];
     struct stat st;
@@ -167,9 +185,8 @@ bool lm_hint_intact(struct lm_hints *h, const struct kedge_id128 *lease, const u
     file_name(lease, name);
     (void)pthread_mutex_lock(&h->lock);
     o = *find_own(h, lease);
-    ok = o != NULL && o->id[0] == id[0] && o->id[1] == id[1] &&
-         fstatat(h->env->dir_fd, name, &st, 0) == 0 && (uint64_t)st.st_dev == id[0] &&
-         (uint64_t)st.st_ino == id[1];
+    ok = o != NULL && fstatat(h->env->dir_fd, name, &st, 0) == 0 &&
+         (uint64_t)st.st_dev == o->id[0] && (uint64_t)st.st_ino == o->id[1];
     (void)pthread_mutex_unlock(&h->lock);
     return ok;
 }

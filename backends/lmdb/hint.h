@@ -18,11 +18,14 @@ struct lm_hints *lm_hints_new(struct lm_env *env);
 void lm_hints_free(struct lm_hints *hints); /* lets go of all */
 
 /* Make and lock the file of a lease; OWNER is the store handle it belongs to.  id becomes zero when
-   there can be none (the lease then lives by its deadline alone). */
-void lm_hint_register(struct lm_hints *hints, const void *owner, const struct kedge_id128 *lease,
+   there can be none (the lease then lives by its deadline alone).  false: another process has it.
+ */
+bool lm_hint_register(struct lm_hints *hints, const void *owner, const struct kedge_id128 *lease,
                       uint64_t id[2]);
+/* Registered here already: its id. */
+bool lm_hint_mine(struct lm_hints *hints, const struct kedge_id128 *lease, uint64_t id[2]);
 /* Is our own registration still what is on the disk? */
-bool lm_hint_intact(struct lm_hints *hints, const struct kedge_id128 *lease, const uint64_t id[2]);
+bool lm_hint_intact(struct lm_hints *hints, const struct kedge_id128 *lease);
 /* Let go of a lease of ours and remove its file.  Not ours: only remove the file. */
 void lm_hint_remove(struct lm_hints *hints, const struct kedge_id128 *lease);
 /* A store handle is closed: let go of its hints. */

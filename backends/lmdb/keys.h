@@ -124,6 +124,12 @@ static inline MDB_val lm_key_val(struct lm_key *k)
     return (MDB_val){ k->len, k->b };
 }
 
+/* A row of `meta'.  LMDB only reads keys, but wants them writable. */
+static inline MDB_val lm_meta_key(const char *name)
+{
+    return (MDB_val){ strlen(name), (void *)(uintptr_t)name };
+}
+
 static inline uint32_t lm_get_u32(const void *p)
 {
     uint32_t v;

@@ -199,9 +199,9 @@ static int name_reserve(struct lm_step *step, enum lm_table table, unsigned kind
     unsigned char *p;
     int rc = mdb_put(step->v.txn, step->v.env->dbi[table], &k, &value, MDB_RESERVE);
 
-    if (rc != MDB_SUCCESS)
-        return lm_broken(step, rc);
     p = value.mv_data;
+    if (rc != MDB_SUCCESS || p == NULL)
+        return lm_broken(step, rc);
     if (is_long) {
         p[0] = (unsigned char)(name.len >> 8);
         p[1] = (unsigned char)name.len;
@@ -468,21 +468,16 @@ int lm_cell_load(const struct lm_view *v, struct kedge_bytes name, struct kit_ce
 
 /* --------------------------------------------------- the rules' view: reads */
 
-static int t_run_get(void *ctx, struct kedge_bytes id, const struct kit_run **out)
+int lm_step_load(struct lm_step *step, uint64_t inc, const struct kit_run **out)
 {
-    struct lm_step *step = ctx;
     struct lm_loaded *l = step_alloc(step, sizeof *l);
     MDB_cursor *journal = journal_cursor(step);
-    uint64_t inc;
     int rc;
 
     if (l == NULL)
         return KEDGE_ERR_NOMEM;
     if (journal == NULL)
         return KEDGE_ERR_UNAVAILABLE;
-    rc = lm_incarnation(&step->v, id, &inc);
-    if (rc != KEDGE_OK)
-        return rc;
     rc = lm_run_load(&step->v, &step->mem, journal, inc, &l->run);
     if (rc == KEDGE_NOT_FOUND) /* an id without a head */
         rc = KEDGE_ERR_CORRUPT;
@@ -492,6 +487,15 @@ static int t_run_get(void *ctx, struct kedge_bytes id, const struct kit_run **ou
         *out = &l->run.k;
     }
     return rc;
+}
+
+static int t_run_get(void *ctx, struct kedge_bytes id, const struct kit_run **out)
+{
+    struct lm_step *step = ctx;
+    uint64_t inc;
+    int rc = lm_incarnation(&step->v, id, &inc);
+
+    return rc == KEDGE_OK ? lm_step_load(step, inc, out) : rc;
 }
 
 static int t_record_request(void *ctx, const struct kit_run *run, uint64_t number,
@@ -517,9 +521,8 @@ static int t_record_request(void *ctx, const struct kit_run *run, uint64_t numbe
     return KEDGE_OK;
 }
 
-static int t_lease_get(void *ctx, const struct kedge_id128 *id, const struct kit_lease **out)
+int lm_step_lease(struct lm_step *step, const struct kedge_id128 *id, const struct kit_lease **out)
 {
-    struct lm_step *step = ctx;
     struct lm_cached *c;
     int rc;
 
@@ -538,6 +541,11 @@ static int t_lease_get(void *ctx, const struct kedge_id128 *id, const struct kit
         *out = &c->lease.k;
     }
     return rc;
+}
+
+static int t_lease_get(void *ctx, const struct kedge_id128 *id, const struct kit_lease **out)
+{
+    return lm_step_lease(ctx, id, out);
 }
 
 static int t_cell_get(void *ctx, struct kedge_bytes name, const struct kit_cell **out)
@@ -601,7 +609,7 @@ static uint64_t t_fence_next(void *ctx)
     struct lm_step *step = ctx;
 
     if (!step->fence_known) {
-        MDB_val key = { 5, "fence" };
+        MDB_val key = lm_meta_key("fence");
         MDB_val value;
 
         step->fence = 0;
@@ -620,7 +628,7 @@ static uint64_t t_fence_next(void *ctx)
 int lm_step_flush(struct lm_step *step)
 {
     struct lm_key last = lm_key_inc(step->fence);
-    MDB_val key = { 5, "fence" };
+    MDB_val key = lm_meta_key("fence");
     MDB_val value = lm_key_val(&last);
 
     if (!step->fence_moved)
@@ -752,34 +760,57 @@ static int remember(struct lm_step *step, const struct lm_run *run)
     return KEDGE_OK;
 }
 
+/* The numbers of its names; those of OLD where they are the same. */
+static int number_names(struct lm_step *step, const struct lm_run *old, struct lm_run *run)
+{
+    int rc = KEDGE_OK;
+
+    if (old != NULL) {
+        run->unknown = old->unknown;
+        run->queue_no = old->queue_no;
+        run->reactor_no = old->reactor_no;
+        if (kit_bytes_equal(old->k.r.queue, run->k.r.queue))
+            return KEDGE_OK;
+    }
+    rc = intern(step, 'q', run->k.r.queue, &run->queue_no);
+    if (rc == KEDGE_OK && old == NULL)
+        rc = intern(step, 'r', run->k.r.reactor, &run->reactor_no);
+    return rc;
+}
+
+static int put_new(struct lm_step *step, struct lm_run *run)
+{
+    int rc = step->full ? lm_broken(step, MDB_MAP_FULL) : number_names(step, NULL, run);
+
+    if (rc == KEDGE_OK)
+        rc = put_id(step, &run->k.r);
+    if (rc == KEDGE_OK)
+        rc = move_indexes(step, NULL, run);
+    if (rc == KEDGE_OK)
+        rc = put_head(step, run);
+    return rc == KEDGE_OK ? remember(step, run) : rc;
+}
+
 static int t_run_put(void *ctx, const struct kit_run *old_kit, const struct kit_run *kit)
 {
     struct lm_step *step = ctx;
     struct lm_run *known = loaded(step, kit->r.incarnation);
-    struct lm_run old;
     struct lm_run run = { .k = *kit };
-    int rc = KEDGE_OK;
+    struct lm_run old;
+    int rc;
 
-    if (old_kit != NULL && known != NULL) {
-        run.unknown = known->unknown;
-        run.queue_no = known->queue_no;
-        run.reactor_no = known->reactor_no;
-        old = run;
-        old.k = *old_kit;
-    }
-    if (old_kit == NULL || known == NULL || !kit_bytes_equal(old_kit->r.queue, kit->r.queue))
-        rc = intern(step, 'q', kit->r.queue, &run.queue_no);
-    if (rc == KEDGE_OK && (old_kit == NULL || known == NULL))
-        rc = intern(step, 'r', kit->r.reactor, &run.reactor_no);
-    if (rc == KEDGE_OK && old_kit == NULL)
-        rc = put_id(step, &kit->r);
+    if (old_kit == NULL)
+        return put_new(step, &run);
+    if (known == NULL)
+        return KEDGE_ERR_CORRUPT;
+    old = *known;
+    old.k = *old_kit;
+    rc = number_names(step, &old, &run);
     if (rc == KEDGE_OK)
-        rc = move_indexes(step, old_kit == NULL ? NULL : &old, &run);
+        rc = move_indexes(step, &old, &run);
     if (rc == KEDGE_OK)
         rc = put_head(step, &run);
-    if (rc == KEDGE_OK && known == NULL)
-        rc = remember(step, &run);
-    else if (rc == KEDGE_OK)
+    if (rc == KEDGE_OK)
         known->queue_no = run.queue_no;
     return rc;
 }
@@ -813,6 +844,8 @@ static int put_blob(struct lm_step *step, enum lm_table table, MDB_cursor *curso
                     const struct lm_key *stem, uint64_t seed, const struct lm_blob *blob,
                     struct kedge_bytes data)
 {
+    if (step->full)
+        return lm_broken(step, MDB_MAP_FULL);
     for (size_t row = 0; row < lm_blob_rows(data.len); row++) {
         struct lm_key key = *stem;
         MDB_val value = { lm_blob_row_size(data.len, row), NULL };
@@ -908,7 +941,7 @@ static int t_cell_put(void *ctx, struct kedge_bytes name, const struct kit_cell 
     struct lm_key b;
     MDB_val payload;
     void *room;
-    int rc = lm_name_find(&step->v, LM_CELLS, 0, name, &payload, &key);
+    int rc = step->full ? MDB_MAP_FULL : lm_name_find(&step->v, LM_CELLS, 0, name, &payload, &key);
 
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
         return lm_broken(step, rc);
@@ -939,6 +972,11 @@ static int t_cell_delete(void *ctx, struct kedge_bytes name, const struct kit_ce
     if (rc == KEDGE_OK && old->expires != 0)
         rc = lm_row_delete(step, LM_CELLX, &a);
     return rc;
+}
+
+int lm_cell_remove(struct lm_step *step, struct lm_key *key)
+{
+    return name_delete(step, LM_CELLS, 0, key);
 }
 
 static int t_lock_put(void *ctx, struct kedge_bytes name, const struct kit_lock *old,

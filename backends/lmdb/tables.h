@@ -31,7 +31,8 @@ struct lm_step {
     bool fence_known;
     bool fence_moved;
     bool work;
-    int rc; /* the LMDB error that broke the step, else 0 */
+    bool full; /* the present unit must not grow the store: a write that does breaks it */
+    int rc;    /* the LMDB error that broke the step, else 0 */
 };
 
 int lm_step_init(struct lm_step *step, struct lm_env *env, const struct kedge_host *host);
@@ -78,6 +79,14 @@ struct lm_combo lm_run_combo(const struct lm_run *run);
 uint64_t lm_seed_record(uint64_t inc, uint64_t n);
 uint64_t lm_seed_snapshot(uint64_t inc);
 uint64_t lm_seed_slot(uint64_t inc, uint32_t set, uint32_t index);
+
+/* A run into the step's own list, as the rules get it; for run_put afterwards. */
+int lm_step_load(struct lm_step *step, uint64_t inc, const struct kit_run **out);
+/* A lease, the same way. */
+int lm_step_lease(struct lm_step *step, const struct kedge_id128 *id, const struct kit_lease **out);
+
+/* A cell row removed by its key of `cells'; for purge. */
+int lm_cell_remove(struct lm_step *step, struct lm_key *key);
 
 /* --- writing outside the rules; KEDGE_OK or a failure, step->rc then --- */
 

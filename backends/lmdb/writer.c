@@ -108,14 +108,10 @@ static bool space_take(struct lm_writer *w, size_t bytes)
 static int unit_run(struct lm_writer *w, struct lm_job *job, size_t unit)
 {
     struct lm_step *step = &w->step;
+    size_t growth = job->growth == NULL ? 0 : job->growth(job, unit);
 
     lm_step_next(step);
-    if (job->bytes != 0 && !space_take(w, job->bytes / job->units + UNIT_COST)) {
-        struct kedge_error err;
-
-        job->fail(job, unit, lm_fail(w->env, MDB_MAP_FULL, "", &err), &err);
-        return KEDGE_OK;
-    }
+    step->full = growth != 0 && !space_take(w, growth + UNIT_COST);
     return job->run(step, job, unit);
 }
 
@@ -159,8 +155,10 @@ static int transact(struct lm_writer *w, const struct span *s, struct kedge_erro
         if (mdb != 0)
             return lm_fail(w->env, mdb, "cannot write", err);
         return kedge_error_set(err, rc, 0,
-                               rc == KEDGE_ERR_NOMEM ? "out of memory"
-                                                     : "the step could not be carried out");
+                               rc == KEDGE_ERR_CORRUPT
+                                   ? "store '%s': a record this needs cannot be understood"
+                                   : "store '%s': out of memory",
+                               w->env->dir);
     }
     if (step->journal != NULL)
         mdb_cursor_close(step->journal);
@@ -248,7 +246,7 @@ static struct lm_job *gather(struct lm_writer *w, struct lm_job *own)
     return jobs;
 }
 
-static void job_free(struct lm_job *job)
+void lm_job_free(struct lm_job *job)
 {
     (void)pthread_cond_destroy(&job->wake);
     job->destroy(job);
@@ -266,7 +264,7 @@ static void finish(struct lm_writer *w, struct lm_job *jobs, const struct lm_job
         if (job == own)
             continue;
         if (job->abandoned)
-            job_free(job);
+            lm_job_free(job);
         else
             (void)pthread_cond_signal(&job->wake);
     }

@@ -23,7 +23,10 @@ struct lm_job {
     bool urgent;    /* lease operations */
     bool abandoned; /* its caller has left */
     size_t units;
-    size_t bytes; /* about, of what it writes */
+    size_t bytes; /* about, of what it writes: bounds a transaction */
+    /* Bytes by which a unit makes the store grow; 0: it may also run when the store is full.  NULL:
+     * 0. */
+    size_t (*growth)(const struct lm_job *job, size_t unit);
     /* Carry out one unit.  KEDGE_OK: the answer stands, also a refusal.  Negative: the transaction
        is broken. */
     int (*run)(struct lm_step *step, struct lm_job *job, size_t unit);
@@ -37,6 +40,9 @@ struct lm_job {
 
 struct lm_writer *lm_writer_new(struct lm_env *env, const struct kedge_host *host);
 void lm_writer_free(struct lm_writer *writer);
+
+/* The end of a job that is still the caller's. */
+void lm_job_free(struct lm_job *job);
 
 /* Carry out JOB.  KEDGE_OK: it has its answers.  Else the whole of it failed; *left says that the
    job is not the caller's any more (I3). */
