@@ -83,8 +83,8 @@ check_PROGRAMS += test_abi
 TESTS += test_abi
 test_abi_SOURCES = %D%/test_abi.c
 
-dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/readme.sh
-TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/readme.sh
+dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
+TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 
 # ------------------------------------------------- storage contract (backends)
 

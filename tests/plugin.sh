@@ -1,0 +1,90 @@
+#!/bin/sh
+# Modules built from the public headers alone: found, shown, used; and refused in
+# plain words when they are not what they should be.
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+mkdir dir
+n=0
+ok() {
+	rc=$?
+	n=$((n + 1))
+	if [ "$rc" -eq 0 ]; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		echo "# exit status $status"
+		cat out err cc.log 2>/dev/null | sed 's/^/# /'
+	fi
+}
+kedge() {
+	KEDGE_BACKEND_PATH=$tmp/dir:$KEDGE_BACKEND_PATH "$KEDGE" "$@" >out 2>err
+	status=$?
+}
+# module FILE SED-SCRIPT: the example with a change
+module() {
+	sed "$2" "$KEDGE_SRCDIR/examples/plugin/one.c" >one.c
+	# shellcheck disable=SC2086 # the compiler may be "gcc -m32"
+	$KEDGE_CC $KEDGE_CFLAGS -Wall -Wextra -Wno-unused-parameter -I"$KEDGE_SRCDIR/include" -fPIC -shared \
+		-o "$1" one.c >cc.log 2>&1
+}
+
+module dir/one.so ''
+ok "the example compiles"
+kedge backends one
+[ $status -eq 0 ] && grep -q '^name=one$' out && grep -q "^origin=$tmp/dir/one.so\$" out && grep -q '^wait=no$' out
+ok "it is found by its name"
+kedge backends dir/one.so ./dir/one.so one
+[ $status -eq 0 ] && [ "$(grep -c '^origin=dir/one.so$' out)" -eq 3 ]
+ok "one file is one backend, whatever it is called"
+kedge store info one:
+[ $status -eq 0 ] && grep -q '^backend=one$' out && grep -q '^server=one 1$' out
+ok "a store's scheme finds it"
+kedge -b dir/one.so store info ./x
+[ $status -eq 0 ] && grep -q '^url=one:./x$' out
+ok "a path finds it"
+kedge backends
+[ $status -eq 0 ] && grep -q '^name=one$' out && grep -q '^name=mem$' out
+ok "the list has it"
+
+module other.so 's/"1"/"2"/'
+kedge backends one ./other.so
+[ $status -eq 1 ] && grep -q "^kedge: ./other.so: member name is 'one', which $tmp/dir/one.so has taken already\$" err
+ok "a name is taken once"
+cp dir/one.so dir/two.so
+kedge backends two
+[ $status -eq 1 ] && grep -q "^kedge: $tmp/dir/two.so: member name is 'one'; a module of that name must be called one.so\$" err
+ok "a module found by name has that name"
+kedge backends
+[ $status -eq 1 ] && grep -q '^name=one$' out && grep -q '^name=two$' out && grep -q "^problem=$tmp/dir/two.so: member name is 'one'; " out
+ok "the list tells what is wrong with it"
+rm dir/two.so
+module dir/mem.so 's/"one"/"mem"/'
+kedge backends mem
+[ $status -eq 0 ] && grep -q '^origin=built in$' out
+ok "a built-in backend comes first"
+kedge backends ./dir/mem.so
+[ $status -eq 1 ] && grep -q "^kedge: ./dir/mem.so: member name is 'mem', which is a backend inside the library; no module can replace that\$" err
+ok "and cannot be replaced"
+rm dir/mem.so
+module abi.so 's/KEDGE_BACKEND_HEADER,/.struct_size = sizeof(struct kedge_backend_ops), .abi = 2,/'
+kedge backends ./abi.so
+[ $status -eq 1 ] && grep -q '^kedge: ./abi.so: member abi is 2, this library loads backends of ABI 1 only; ' err
+ok "another ABI is refused"
+module less.so '/\.purge = /d'
+kedge backends ./less.so
+[ $status -eq 1 ] && grep -q "^kedge: ./less.so: required operation 'purge' is missing\$" err
+ok "a missing operation is named"
+module none.so 's/^KEDGE_BACKEND_DEFINE.*/extern int x; const void *y = \&one_ops;/'
+kedge backends ./none.so
+[ $status -eq 1 ] && grep -q '^kedge: ./none.so: it has no function kedge_backend_entry, so it is not a backend$' err
+ok "no entry: not a backend"
+module unresolved.so 's/return refuse(err);/extern int nowhere(void); return nowhere();/'
+kedge backends ./unresolved.so
+[ $status -eq 1 ] && grep -q '^kedge: ./unresolved.so: undefined symbol: nowhere$' err
+ok "what cannot be linked is refused when it is loaded, not when it is called"
+(cd dir && cp one.so libone.so)
+kedge backends
+[ $status -eq 0 ] && ! grep -q libone out
+ok "libraries beside modules are left alone"
+echo "1..$n"
