@@ -8,7 +8,7 @@
 
 static int64_t later(int64_t now, int64_t us)
 {
-    return us > INT64_MAX - now ? INT64_MAX : now + us;
+    return now > 0 && us > INT64_MAX - now ? INT64_MAX : now + us;
 }
 
 static void stamp(struct kit_lease *lease, int64_t now_lease)

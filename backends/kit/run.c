@@ -13,7 +13,7 @@ int64_t kit_when(struct kedge_when when, int64_t now_wall)
     if (when.base == KEDGE_NEVER)
         return 0;
     if (when.base == KEDGE_IN)
-        at = when.us > INT64_MAX - now_wall ? INT64_MAX : now_wall + when.us;
+        at = now_wall > 0 && when.us > INT64_MAX - now_wall ? INT64_MAX : now_wall + when.us;
     return at > 1 ? at : 1; /* 0 would mean "not set" */
 }
 
