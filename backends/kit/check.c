@@ -327,8 +327,6 @@ static int check_body(struct check *c, const struct kedge_change *ch)
     case KEDGE_APPEND:
         return check_append(c, ch);
     case KEDGE_SNAPSHOT:
-        if (ch->snapshot.position == 0)
-            return invalid(c, "the position of a snapshot", "is zero");
         return value(c, ch->snapshot.data, c->limits->value_max, "a snapshot");
     case KEDGE_SET:
         return check_set(c, ch);

@@ -32,6 +32,11 @@ uint64_t lm_seed(uint64_t a, uint64_t b)
     return a * UINT64_C(0x9E3779B97F4A7C15) ^ b;
 }
 
+uint64_t lm_hash64(struct kedge_bytes in)
+{
+    return XXH3_64bits(in.data, in.len);
+}
+
 void lm_hash128(struct kedge_bytes in, unsigned char out[16])
 {
     XXH128_canonical_t c;

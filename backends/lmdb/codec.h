@@ -77,6 +77,7 @@ bool lm_blob_decode_next(uint64_t seed, size_t row, struct kedge_bytes value,
                          struct kedge_bytes *part);
 
 uint64_t lm_seed(uint64_t a, uint64_t b);
+uint64_t lm_hash64(struct kedge_bytes in);
 void lm_hash128(struct kedge_bytes in, unsigned char out[16]);
 
 #endif

@@ -11,11 +11,11 @@
  *   meta      "schema" | "fence"                          u32 version | u64 last fence issued
  *   ids       name(id)                                    incarnation
  *   heads     inc                                         head (codec.h)
- *   journal   inc, n u32, chunk u16                       record
- *   snaps     inc, chunk u16                              snapshot
- *   sets      inc, set u32                                total, remaining
- *   slots     inc, set u32, index u32, chunk u16          value
- *   names     kind, name                                  u32: number of a queue ('q') or reactor
+ *   (journal) inc, n u32, chunk u16                       record; in the unnamed main table: a
+ * plain append then rewrites no table of tables snaps     inc, chunk u16 snapshot sets      inc,
+ * set u32                                total, remaining slots     inc, set u32, index u32, chunk
+ * u16          value names     kind, name                                  u32: number of a queue
+ * ('q') or reactor
  * ('r') due       queue, reactor, version u32, time, inc      -    due runs and parked ones with a
  * backstop kinds     queue, reactor, version u32, status u8, inc -    every run kids      parent
  * inc, inc                             -    children held      lease 16, 0, inc | lease 16, 1,
@@ -64,11 +64,11 @@ enum lm_table {
     LM_TABLES
 };
 
-/* In the order of enum lm_table. */
+/* In the order of enum lm_table.  NULL is the main table; the others have their roots in it. */
 #define LM_TABLE_NAMES                                                                             \
     {                                                                                              \
-        "meta", "ids", "heads", "journal", "snaps", "sets", "slots", "names", "due", "kinds",      \
-            "kids", "held", "over", "expiry", "trash", "leases", "locks", "cells", "cellx"         \
+        "meta", "ids", "heads", NULL, "snaps", "sets", "slots", "names", "due", "kinds", "kids",   \
+            "held", "over", "expiry", "trash", "leases", "locks", "cells", "cellx"                 \
     }
 
 #define LM_NAME_SHORT  400u

@@ -27,7 +27,8 @@ int lm_step_init(struct lm_step *step, struct lm_env *env, const struct kedge_ho
     step->kit.ctx = step;
     step->kit.host = host;
     step->kit.scratch = kit_scratch_new(host);
-    return step->kit.scratch == NULL ? KEDGE_ERR_NOMEM : KEDGE_OK;
+    step->cache = lm_cache_new();
+    return step->kit.scratch == NULL || step->cache == NULL ? KEDGE_ERR_NOMEM : KEDGE_OK;
 }
 
 /* Keep one chunk for the next round. */
@@ -49,6 +50,7 @@ static void mem_reset(const struct kedge_host *host, struct kedge_mem **mem)
 void lm_step_release(struct lm_step *step)
 {
     kit_scratch_free(step->kit.scratch);
+    lm_cache_free(step->cache);
     kedge_mem_free(step->v.host, step->mem);
     kedge_mem_free(step->v.host, step->txn_mem);
 }
@@ -64,17 +66,24 @@ void lm_step_begin(struct lm_step *step, MDB_txn *txn)
     step->fence_moved = false;
     step->work = false;
     step->rc = 0;
+    lm_cache_begin(step->cache, mdb_txn_id(txn));
     lm_step_next(step);
 }
 
 void lm_step_next(struct lm_step *step)
 {
     step->runs = NULL;
+    lm_cache_settle(step->cache);
     mem_reset(step->v.host, &step->mem);
 }
 
-void lm_step_end(struct lm_step *step)
+void lm_step_end(struct lm_step *step, bool committed)
 {
+    MDB_envinfo info = { 0 };
+
+    /* The write lock is still held: what LMDB calls the last transaction is ours. */
+    (void)mdb_env_info(step->v.env->env, &info);
+    lm_cache_end(step->cache, committed, info.me_last_txnid);
     if (step->journal != NULL)
         mdb_cursor_close(step->journal);
     step->journal = NULL;
@@ -489,13 +498,44 @@ int lm_step_load(struct lm_step *step, uint64_t inc, const struct kit_run **out)
     return rc;
 }
 
+/* Also of a run that this very commit created: it may be written twice. */
+static int remember(struct lm_step *step, const struct lm_run *run)
+{
+    struct lm_loaded *l = step_alloc(step, sizeof *l);
+
+    if (l == NULL)
+        return KEDGE_ERR_NOMEM;
+    l->run = *run;
+    l->next = step->runs;
+    step->runs = l;
+    return KEDGE_OK;
+}
+
 static int t_run_get(void *ctx, struct kedge_bytes id, const struct kit_run **out)
 {
     struct lm_step *step = ctx;
+    const struct lm_run *known = lm_cache_get(step->cache, id);
+    struct kedge_bytes value;
     uint64_t inc;
-    int rc = lm_incarnation(&step->v, id, &inc);
+    int rc;
 
-    return rc == KEDGE_OK ? lm_step_load(step, inc, out) : rc;
+    if (known != NULL) {
+        rc = remember(step, known);
+        *out = &step->runs->run.k;
+        return rc;
+    }
+    rc = lm_incarnation(&step->v, id, &inc);
+    if (rc == KEDGE_OK)
+        rc = lm_step_load(step, inc, out);
+    if (rc == KEDGE_OK && head_value(&step->v, inc, &value) == KEDGE_OK) {
+        struct lm_run fresh;
+
+        if (lm_run_decode(inc, value, &fresh)) {
+            kit_run_load(&fresh.k, (*out)->r.position);
+            lm_cache_put(step->cache, &fresh, value);
+        }
+    }
+    return rc;
 }
 
 static int t_record_request(void *ctx, const struct kit_run *run, uint64_t number,
@@ -747,19 +787,6 @@ static int put_id(struct lm_step *step, const struct kedge_run *r)
     return rc;
 }
 
-/* A run created by this very commit may be written twice: keep what we know of it. */
-static int remember(struct lm_step *step, const struct lm_run *run)
-{
-    struct lm_loaded *l = step_alloc(step, sizeof *l);
-
-    if (l == NULL)
-        return KEDGE_ERR_NOMEM;
-    l->run = *run;
-    l->next = step->runs;
-    step->runs = l;
-    return KEDGE_OK;
-}
-
 /* The numbers of its names; those of OLD where they are the same. */
 static int number_names(struct lm_step *step, const struct lm_run *old, struct lm_run *run)
 {
@@ -799,6 +826,7 @@ static int t_run_put(void *ctx, const struct kit_run *old_kit, const struct kit_
     struct lm_run old;
     int rc;
 
+    lm_cache_drop(step->cache, kit->r.id);
     if (old_kit == NULL)
         return put_new(step, &run);
     if (known == NULL)
@@ -824,6 +852,7 @@ static int t_run_drop(void *ctx, const struct kit_run *kit)
     MDB_val payload;
     int rc;
 
+    lm_cache_drop(step->cache, kit->r.id);
     if (run == NULL)
         return KEDGE_ERR_CORRUPT;
     rc = lm_name_find(&step->v, LM_IDS, 0, kit->r.id, &payload, &key);
@@ -879,6 +908,7 @@ static int t_append(void *ctx, const struct kit_run *run, uint64_t first,
         rc = put_blob(step, LM_JOURNAL, journal, &stem,
                       lm_seed_record(run->r.incarnation, first + i), &blob, records[i]);
     }
+    lm_cache_advance(step->cache, run->r.id, first + n - 1);
     return rc;
 }
 

@@ -9,6 +9,7 @@
 #ifndef KEDGE_LMDB_TABLES_H
 #define KEDGE_LMDB_TABLES_H
 
+#include "cache.h"
 #include "env.h"
 
 /* A transaction to read from. */
@@ -25,6 +26,7 @@ struct lm_step {
     struct kedge_mem *mem;     /* of the present commit */
     struct kedge_mem *txn_mem; /* of the transaction */
     MDB_cursor *journal;
+    struct lm_cache *cache;
     struct lm_cached *leases;
     struct lm_loaded *runs; /* loaded by the present commit */
     uint64_t fence;
@@ -40,7 +42,8 @@ void lm_step_release(struct lm_step *step);
 /* Around one write transaction; begin and commit are the writer's. */
 void lm_step_begin(struct lm_step *step, MDB_txn *txn);
 int lm_step_flush(struct lm_step *step); /* before mdb_txn_commit: LMDB code */
-void lm_step_end(struct lm_step *step);
+/* With the transaction's id, LMDB's last one is then that of what is in the cache. */
+void lm_step_end(struct lm_step *step, bool committed);
 /* Between two commits of one transaction. */
 void lm_step_next(struct lm_step *step);
 

@@ -150,8 +150,11 @@ static int transact(struct lm_writer *w, const struct span *s, struct kedge_erro
         rc = lm_broken(step, mdb);
     if (rc != KEDGE_OK) {
         mdb = step->rc;
-        lm_step_end(step);
+        if (step->journal != NULL)
+            mdb_cursor_close(step->journal);
+        step->journal = NULL;
         mdb_txn_abort(txn);
+        lm_step_end(step, false);
         if (mdb != 0)
             return lm_fail(w->env, mdb, "cannot write", err);
         return kedge_error_set(err, rc, 0,
@@ -168,7 +171,7 @@ static int transact(struct lm_writer *w, const struct span *s, struct kedge_erro
         rc = lm_commit_failed(w->env, mdb, err);
     else if (step->work)
         lm_ticket_move(w->env);
-    lm_step_end(step);
+    lm_step_end(step, mdb == MDB_SUCCESS);
     return rc;
 }
 

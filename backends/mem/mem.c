@@ -33,7 +33,7 @@ const struct kedge_limits mem_limits = {
     .commit_bytes = 32u << 20, /* a value of full size, and the names around it */
     .page_max = 1000,
     .ttl_min_us = 1000,
-    .ttl_max_us = INT64_C(7) * 86400 * 1000000,
+    .ttl_max_us = INT64_C(366) * 86400 * 1000000,
 };
 
 /* ------------------------------------------------------------- open and close */

@@ -71,7 +71,7 @@ static int fill_state(struct page *page, const struct mem_run *run, uint32_t wan
 
     if (!copy_run(page, run, &st->run))
         return KEDGE_ERR_NOMEM;
-    if ((want & KEDGE_WANT_SNAPSHOT) != 0 && body->snapshot_ix[0].n != 0 &&
+    if ((want & KEDGE_WANT_SNAPSHOT) != 0 && from != 0 && body->snapshot_ix[0].n != 0 &&
         !kit_copy(page->host, &page->mem, ((struct mem_value *)body->snapshot_ix[0].v[0])->data,
                   &st->snapshot))
         return KEDGE_ERR_NOMEM;
