@@ -748,23 +748,22 @@ static int check_shared(const struct lm_shared *s, const struct lm_env *env,
 }
 
 /* I3.  The lock stays for as long as the environment is open. */
-static int open_shared(struct lm_env *env, struct kedge_error *err)
+static int open_shared(struct lm_env *env, bool *alone, struct kedge_error *err)
 {
-    bool alone;
     void *page;
     int rc = 0;
 
     env->shared_fd = openat(env->dir_fd, "shared", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (env->shared_fd < 0)
         return path_failed("cannot open the shared page of", env->dir, errno, err);
-    alone = flock(env->shared_fd, LOCK_EX | LOCK_NB) == 0;
-    if (alone && posix_fallocate(env->shared_fd, 0, sizeof *env->shared) != 0)
+    *alone = flock(env->shared_fd, LOCK_EX | LOCK_NB) == 0;
+    if (*alone && posix_fallocate(env->shared_fd, 0, sizeof *env->shared) != 0)
         return path_failed("no room for the shared page of", env->dir, ENOSPC, err);
     page = mmap(NULL, sizeof *env->shared, PROT_READ | PROT_WRITE, MAP_SHARED, env->shared_fd, 0);
     if (page == MAP_FAILED)
         return path_failed("cannot map the shared page of", env->dir, errno, err);
     env->shared = page;
-    if (alone)
+    if (*alone)
         rc = init_shared(env->shared, env);
     if (rc != 0 || flock(env->shared_fd, LOCK_SH) != 0)
         return path_failed("cannot set up the shared page of", env->dir, rc != 0 ? rc : errno, err);
@@ -904,6 +903,37 @@ static void set_sizes(struct lm_env *env)
     env->soft_size = env->map_size - reserve;
 }
 
+/*
+ * LMDB sets up a new file with two meta pages.  A process that died in there, or a full disk,
+ * leaves less than that or zeros: nothing was ever committed, and it would be refused for ever.
+ * Only such a file is removed, and only when nobody else has the store open.
+ */
+static void remove_stillborn(const struct lm_env *env)
+{
+    static const unsigned char magic[4] = { 0xDE, 0xC0, 0xEF, 0xBE };
+    unsigned char page[4096];
+    struct stat st;
+    ssize_t n;
+    int fd = openat(env->dir_fd, "data.mdb", O_RDONLY | O_CLOEXEC);
+    bool ours = false;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_size <= 2 * sysconf(_SC_PAGESIZE)) {
+        bool half = st.st_size < 2 * sysconf(_SC_PAGESIZE);
+        bool zero = true;
+
+        n = pread(fd, page, sizeof page, 0);
+        for (ssize_t i = 0; i < n; i++)
+            zero = zero && page[i] == 0;
+        ours = zero || (half && (n < 20 || memcmp(page + 16, magic, sizeof magic) == 0 ||
+                                 memcmp(page + 16, "\xBE\xEF\xC0\xDE", 4) == 0));
+    }
+    (void)close(fd);
+    if (ours)
+        (void)unlinkat(env->dir_fd, "data.mdb", 0);
+}
+
 static int open_mdb(struct lm_env *env, struct kedge_error *err)
 {
     int dead = 0;
@@ -976,8 +1006,11 @@ static struct lm_env *env_new(struct lm_params *params)
 static int env_fill(struct lm_env *env, const struct kedge_host *host, bool create,
                     struct kedge_error *err)
 {
-    int rc = open_shared(env, err);
+    bool alone = false;
+    int rc = open_shared(env, &alone, err);
 
+    if (rc == KEDGE_OK && create && alone)
+        remove_stillborn(env);
     if (rc == KEDGE_OK)
         rc = open_mdb(env, err);
     if (rc == KEDGE_OK)
