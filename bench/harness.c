@@ -335,6 +335,8 @@ void run_passes(struct side *sides, size_t n, unsigned slices)
             for (size_t i = 0; i < n; i++) {
                 size_t k = pass % 2 == 0 ? i : n - 1 - i;
 
+                if (opt.side != NULL && strstr(sides[k].name, opt.side) == NULL)
+                    continue;
                 run_slice(&sides[k], slice_ns, &ns[k], &cpu[k]);
             }
         for (size_t i = 0; i < n; i++)

@@ -20,6 +20,7 @@ struct options {
     double seconds;  /* per pass and side */
     const char *dir;
     const char *only; /* NULL: all workloads */
+    const char *side; /* NULL: all sides */
     const char *tsv;
     const char *store;   /* URL; NULL: LMDB below `dir' */
     uint64_t population; /* healthy runs in the large store of `expired' */

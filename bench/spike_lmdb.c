@@ -94,29 +94,41 @@ struct pair {
     struct bare_runs bare_runs;
 };
 
+/* A bare environment of its own: pages that one kind of work frees would change another. */
+static void bare_begin(struct bare *bare, struct bare_runs *runs, const char *name, size_t n_runs)
+{
+    char dir[PATH_MAX];
+
+    scratch_dir(dir, sizeof dir, name);
+    bare_open(bare, dir);
+    bare_runs_init(runs, bare, 1, n_runs);
+}
+
+static void bare_end(struct bare *bare, struct bare_runs *runs)
+{
+    bare_verify(runs);
+    bare_runs_release(runs);
+    bare_close(bare);
+}
+
 static void pair_open(struct pair *p, const char *ns, size_t n_runs)
 {
     char url[PATH_MAX + 64];
-    char dir[PATH_MAX];
 
     subject_url(url, sizeof url);
     subject_open(&p->subject, url, ns);
     user_open(&p->user, &p->subject, HOUR_US);
     runs_create(&p->runs, &p->user, 1, n_runs);
-    scratch_dir(dir, sizeof dir, "bare");
-    bare_open(&p->bare, dir);
-    bare_runs_init(&p->bare_runs, &p->bare, 1, n_runs);
+    bare_begin(&p->bare, &p->bare_runs, "bare", n_runs);
 }
 
 static void pair_close(struct pair *p)
 {
     user_verify(&p->user, &p->runs);
-    bare_verify(&p->bare_runs);
     runs_release(&p->runs);
     user_close(&p->user);
     subject_close(&p->subject);
-    bare_runs_release(&p->bare_runs);
-    bare_close(&p->bare);
+    bare_end(&p->bare, &p->bare_runs);
 }
 
 static void workload_one(void)
@@ -141,22 +153,27 @@ static void workload_one(void)
 static void batches(const char *ns, size_t size, double bound)
 {
     static struct pair p;
+    static struct bare rising;
+    static struct bare_runs rising_runs;
     struct kedge_work kw = { &p.user, &p.runs, size };
     struct bare_work bw = { &p.bare_runs, size };
+    struct bare_work rw = { &rising_runs, size };
     struct side sides[] = {
         { .name = "kedge", .run = kedge_appends, .ctx = &kw },
         { .name = "bare LMDB", .run = bare_appends, .ctx = &bw },
-        { .name = "bare LMDB, rising keys", .run = bare_sequences, .ctx = &bw },
+        { .name = "bare LMDB, rising keys", .run = bare_sequences, .ctx = &rw },
     };
     const struct claim claims[] = { { 0, 1, RATE, false, bound },
                                     { 0, 1, P50, true, 0 },
                                     { 0, 2, RATE, false, 0 } };
 
     pair_open(&p, ns, size);
+    bare_begin(&rising, &rising_runs, "rising", 1);
     run_passes(sides, N_OF(sides), opt.slices);
     report_sides(sides, N_OF(sides), "commits");
     report_claims(sides, claims, N_OF(claims));
     report_note("(rising keys: one journal, the puts of a transaction share a few pages)");
+    bare_end(&rising, &rising_runs);
     pair_close(&p);
     sides_release(sides, N_OF(sides));
 }
@@ -248,6 +265,8 @@ static void crowd_run(struct side *side, const struct limit *limit)
 static void workload_threads64(void)
 {
     static struct pair p;
+    static struct bare crowded;
+    static struct bare_runs none;
     struct worker *v = must_alloc(THREADS, sizeof *v);
     struct bare_work bw = { &p.bare_runs, 64 };
     struct crowd kc = { v, THREADS, false };
@@ -260,10 +279,11 @@ static void workload_threads64(void)
     static const struct claim claims[] = { { 0, 1, RATE, false, 0 }, { 0, 2, RATE, false, 0 } };
 
     pair_open(&p, "threads64", RUNS);
+    bare_begin(&crowded, &none, "crowded", 0);
     for (unsigned i = 0; i < THREADS; i++) {
         user_open(&v[i].user, &p.subject, HOUR_US);
         runs_create(&v[i].runs, &v[i].user, 1000 + i, 1);
-        bare_runs_init(&v[i].bare, &p.bare, 1000 + i, 1);
+        bare_runs_init(&v[i].bare, &crowded, 1000 + i, 1);
     }
     run_passes(sides, N_OF(sides), opt.slices > 2 ? 2 : opt.slices);
     report_sides(sides, N_OF(sides), "commits");
@@ -276,6 +296,7 @@ static void workload_threads64(void)
         user_close(&v[i].user);
         free(v[i].lat.v);
     }
+    bare_end(&crowded, &none);
     pair_close(&p);
     sides_release(sides, N_OF(sides));
     free(v);
@@ -605,10 +626,12 @@ static void cycles(struct side *side, const struct limit *limit)
 static void workload_claim(void)
 {
     static struct pair p;
+    static struct bare other;
+    static struct bare_runs other_runs;
     struct kedge_work one = { &p.user, &p.runs, 1 };
     struct kedge_work many = { &p.user, &p.runs, 64 };
     struct bare_work bw = { &p.bare_runs, 1 };
-    struct bare_work bmany = { &p.bare_runs, 64 };
+    struct bare_work bmany = { &other_runs, 64 };
     struct side sides[] = {
         { .name = "claim 1, release 1", .run = cycles, .ctx = &one },
         { .name = "claim 64, release 64", .run = cycles, .ctx = &many },
@@ -618,11 +641,13 @@ static void workload_claim(void)
     static const struct claim claims[] = { { 0, 2, RATE, false, 0 }, { 1, 3, RATE, false, 0 } };
 
     pair_open(&p, "claim", RUNS);
+    bare_begin(&other, &other_runs, "other", RUNS);
     user_create(&p.user, 100000, 1000, BORN_DUE, NULL);
     run_passes(sides, N_OF(sides), opt.slices);
     report_sides(sides, N_OF(sides), "runs");
     report_claims(sides, claims, N_OF(claims));
     report_note("(a cycle is two durable calls, a bare put one; 1000 runs are due)");
+    bare_end(&other, &other_runs);
     pair_close(&p);
     sides_release(sides, N_OF(sides));
 }
@@ -774,6 +799,7 @@ static const char usage_text[] =
     "  --slices N       alternating slices of a pass (10)\n"
     "  --dir D          put the files below D (.); they are deleted afterwards\n"
     "  --only NAME      one workload alone\n"
+    "  --side TEXT      only sides whose names contain TEXT, for a profiler; no ratios then\n"
     "  --tsv FILE       all figures of all passes\n"
     "  --population N   healthy runs for `expired' (1000000)\n"
     "  --records N      journal length for `head' (100000)\n"
@@ -819,6 +845,7 @@ static void parse(int argc, char **argv)
         { "slices", required_argument, NULL, 'l' },
         { "dir", required_argument, NULL, 'd' },
         { "only", required_argument, NULL, 'o' },
+        { "side", required_argument, NULL, 'i' },
         { "tsv", required_argument, NULL, 't' },
         { "population", required_argument, NULL, 'n' },
         { "records", required_argument, NULL, 'r' },
@@ -845,6 +872,9 @@ static void parse(int argc, char **argv)
             break;
         case 'o':
             opt.only = optarg;
+            break;
+        case 'i':
+            opt.side = optarg;
             break;
         case 't':
             opt.tsv = optarg;
