@@ -95,3 +95,40 @@ TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 # ------------------------------------------------- storage contract (backends)
 
 # ---------------------------------------------------------- crash and hammer
+# Programs over the LMDB backend; each can be run by hand and prints its seed.
+# KEDGE_TEST_DIR: where the stores are; KEDGE_TEST_KEEP: leave them there.
+# libcrash.la holds the shim for writing calls, which must be in the program and
+# in its dynamic symbol table, so that liblmdb finds it first.
+check_LTLIBRARIES += libcrash.la
+libcrash_la_SOURCES = %D%/support/iofault.c %D%/support/iofault.h %D%/crash/crash.c \
+	%D%/crash/crash.h %D%/crash/dump.c %D%/crash/client.c %D%/crash/client.h \
+	%D%/crash/script.c %D%/crash/script.h
+KEDGE_CRASH_TESTS = crash_shim crash_enumerate crash_stall crash_wakeup crash_hammer
+KEDGE_CRASH_LINK = libcrash.la libkedge-core.la $(LMDB_LIBS) $(PTHREAD_LIBS)
+KEDGE_CRASH_EXPORT = $(AM_LDFLAGS) -export-dynamic
+EXTRA_PROGRAMS += $(KEDGE_CRASH_TESTS)
+crash_shim_SOURCES = %D%/crash/shim.c
+crash_shim_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
+crash_shim_LDADD = $(KEDGE_CRASH_LINK)
+crash_shim_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+crash_enumerate_SOURCES = %D%/crash/enumerate.c
+crash_enumerate_LDADD = $(KEDGE_CRASH_LINK)
+crash_enumerate_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+crash_stall_SOURCES = %D%/crash/stall.c
+crash_stall_LDADD = $(KEDGE_CRASH_LINK)
+crash_stall_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+crash_wakeup_SOURCES = %D%/crash/wakeup.c
+crash_wakeup_LDADD = $(KEDGE_CRASH_LINK)
+crash_wakeup_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+crash_hammer_SOURCES = %D%/crash/hammer.c %D%/crash/hammer.h %D%/crash/hammer_work.c \
+	%D%/crash/hammer_check.c
+crash_hammer_LDADD = $(KEDGE_CRASH_LINK)
+crash_hammer_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+if STATIC_LMDB
+check_PROGRAMS += $(KEDGE_CRASH_TESTS)
+TESTS += $(KEDGE_CRASH_TESTS)
+endif
+if MODULE_LMDB
+check_PROGRAMS += $(KEDGE_CRASH_TESTS)
+TESTS += $(KEDGE_CRASH_TESTS)
+endif

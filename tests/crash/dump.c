@@ -45,6 +45,30 @@ static void put_fence(struct dumper *d, const char *name, uint64_t fence)
     put_time(d, name, fence > INT64_MAX ? INT64_MAX : (int64_t)fence);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Lines of TEXT in their own order: the order of what a lease holds is the backend's. */
+static void put_sorted(FILE *out, char *text)
+{
+    char *lines[1000];
+    size_t n = 0;
+
+    for (char *p = text; *p != '\0' && n < ARRAY_LEN(lines);) {
+        size_t len = strcspn(p, "\n");
+
+        lines[n++] = p;
+        p += len;
+        if (*p != '\0')
+            *p++ = '\0';
+    }
+    qsort(lines, n, sizeof lines[0], by_text);
+    for (size_t i = 0; i < n; i++)
+        (void)fprintf(out, "%s\n", lines[i]);
+}
+
 static int dump_held(struct dumper *d, const struct kedge_lease *lease)
 {
     struct kedge_bytes cursor = { NULL, 0 };
@@ -79,6 +103,11 @@ static int dump_held(struct dumper *d, const struct kedge_lease *lease)
 
 static int dump_lease(struct dumper *d, const struct kedge_lease *l)
 {
+    char *held = NULL;
+    size_t size = 0;
+    FILE *out;
+    int rc;
+
     (void)fprintf(d->out, "[lease ");
     put_bytes(d->out, l->owner);
     (void)fprintf(d->out, "] ");
@@ -96,7 +125,16 @@ static int dump_lease(struct dumper *d, const struct kedge_lease *l)
         (void)fprintf(d->out, "/%u-%u", l->serves[i].version_min, l->serves[i].version_max);
     }
     (void)fprintf(d->out, "\n");
-    return dump_held(d, l);
+    out = d->out;
+    d->out = open_memstream(&held, &size);
+    if (d->out == NULL)
+        return kedge_error_set(d->err, KEDGE_ERR_NOMEM, 0, "no memory for a dump");
+    rc = dump_held(d, l);
+    (void)fclose(d->out);
+    d->out = out;
+    put_sorted(out, held);
+    free(held);
+    return rc;
 }
 
 static int dump_leases(struct dumper *d)

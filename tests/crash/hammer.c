@@ -94,7 +94,7 @@ static bool storm(int64_t seconds)
         unsigned slot = pick(HAMMER_SLOTS);
         unsigned what = pick(10);
 
-        crash_sleep_us(20000 + pick(150000));
+        crash_sleep_us(10000 + pick(60000));
         if (what < 3) {
             kills++;
             kill_and_restart(slot);
@@ -133,7 +133,7 @@ static void show(void)
     size_t used = 0;
 
     text[0] = '\0';
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 24; i++)
         if (atomic_load(&h->outcomes[i]) != 0 && used < sizeof text)
             used += (size_t)snprintf(text + used, sizeof text - used, " %s %llu",
                                      kedge_status_name(i - 13),
@@ -142,6 +142,8 @@ static void show(void)
     tap_diag("killed %u, stopped %u, stopped inside a write %u (then killed %u); "
              "'written by process N' %llu times",
              kills, stops, stops_inside, kills_inside, (unsigned long long)atomic_load(&h->named));
+    if (h->other[0] != '\0')
+        tap_diag("among the others: %s", h->other);
 }
 
 /* ------------------------------------------------------------------- self-test */

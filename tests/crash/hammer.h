@@ -54,8 +54,9 @@ struct hammer {
     struct iofault fault[HAMMER_SLOTS];
     _Atomic uint32_t stop; /* workers: come to an end */
     _Atomic uint64_t calls;
-    _Atomic uint64_t outcomes[16]; /* index: status + 13 */
+    _Atomic uint64_t outcomes[24]; /* index: status + 13 */
     _Atomic uint64_t named;        /* "is being written by process N" */
+    char other[KEDGE_ERRMSG_MAX];  /* the last other ERR_UNAVAILABLE or ERR_UNKNOWN */
     uint64_t seed;
     int64_t timeout_us;
     int64_t ttl_us;

@@ -103,15 +103,17 @@ static void after(struct worker *w, struct hammer_line *line, int outcome,
     line->outcome = outcome;
     put_line(w, line);
     atomic_fetch_add(&w->h->calls, 1);
-    if (outcome >= -13 && outcome < 3)
+    if (outcome >= -13 && outcome < 11)
         atomic_fetch_add(&w->h->outcomes[outcome + 13], 1);
-    if (err != NULL && outcome == KEDGE_ERR_UNAVAILABLE && strstr(err->msg, "by process ") != NULL)
+    if (outcome == KEDGE_ERR_UNAVAILABLE && strstr(err->msg, "by process ") != NULL)
         atomic_fetch_add(&w->h->named, 1);
+    else if (outcome == KEDGE_ERR_UNAVAILABLE || outcome == KEDGE_ERR_UNKNOWN)
+        (void)snprintf(w->h->other, sizeof w->h->other, "%s: %.480s", kedge_status_name(outcome),
+                       err->msg);
     if (outcome == KEDGE_ERR_CORRUPT || outcome == KEDGE_ERR_INVALID ||
         outcome == KEDGE_ERR_TOO_BIG || outcome == KEDGE_ERR_FULL ||
         outcome == KEDGE_ERR_PERMISSION)
-        crash_fail("a worker was answered %s: %s", kedge_status_name(outcome),
-                   err != NULL ? err->msg : "");
+        crash_fail("a worker was answered %s: %s", kedge_status_name(outcome), err->msg);
 }
 
 /* -------------------------------------------------------------------- leases */
@@ -178,7 +180,7 @@ static void extend(struct worker *w)
         grant(w);
 }
 
-static void bury(struct worker *w, const struct kedge_id128 *lease)
+static int bury(struct worker *w, const struct kedge_id128 *lease)
 {
     struct hammer_line line = before(w, HAMMER_END, 0, NULL);
     struct kedge_error err;
@@ -188,6 +190,7 @@ static void bury(struct worker *w, const struct kedge_id128 *lease)
     put_line(w, &line);
     rc = w->ops->lease_bury(w->session, lease, w->h->timeout_us, &err);
     after(w, &line, rc, &err);
+    return rc;
 }
 
 /* ------------------------------------------------------------------- commits */
@@ -614,7 +617,7 @@ static void sweep(struct worker *w)
             if (leases.leases[i].state == KEDGE_LEASE_LAPSED ||
                 (leases.leases[i].state == KEDGE_LEASE_LIVE &&
                  leases.leases[i].hint == KEDGE_HINT_ABSENT))
-                bury(w, &leases.leases[i].id);
+                (void)bury(w, &leases.leases[i].id);
         kedge_mem_free(w->host, leases.mem);
     }
     if (w->ops->list_expired(w->session, first, 4, &page, w->h->timeout_us, &err) != KEDGE_OK)
@@ -818,7 +821,6 @@ static void bury_all(struct worker *w)
         struct kedge_bytes cursor = { NULL, 0 };
         char keep[64];
         size_t living = 0;
-        uint64_t nearest = 0;
         struct kedge_error err;
 
         do {
@@ -832,12 +834,10 @@ static void bury_all(struct worker *w)
                 if (memcmp(l->id.b, w->lease.b, sizeof l->id.b) == 0 ||
                     l->state == KEDGE_LEASE_DEAD)
                     continue;
-                rc = w->ops->lease_bury(w->session, &l->id, CRASH_TIMEOUT, &err);
+                rc = bury(w, &l->id);
                 CRASH_CHECK(rc == KEDGE_OK || rc == KEDGE_HELD || rc == KEDGE_NOT_FOUND,
-                            "lease_bury: %s: %s", kedge_status_name(rc), err.msg);
+                            "lease_bury: %s", kedge_status_name(rc));
                 living += rc == KEDGE_HELD;
-                if ((uint64_t)l->remaining_us > nearest)
-                    nearest = (uint64_t)l->remaining_us;
             }
             cursor.len = page.next.len <= sizeof keep ? page.next.len : sizeof keep;
             if (cursor.len != 0)

@@ -245,7 +245,7 @@ static int send(struct script *s, struct draft *d, size_t n)
         s->outcome[i] = answers[i].outcome;
         if (answers[i].outcome == KEDGE_OK)
             learn(s, &d[i], &answers[i]);
-        else if (all == KEDGE_OK) {
+        else if (all == KEDGE_OK || (all > 0 && answers[i].outcome < 0)) {
             all = answers[i].outcome;
             if (rc == KEDGE_OK && all < 0)
                 (void)kedge_error_set(&s->err, all, 0, "%s", answers[i].why);
@@ -763,8 +763,16 @@ static int release_later(struct script *s)
 
 static int close_open(struct script *s)
 {
+    struct script keeper = *s;
+    int rc;
+
+    if (strncmp(s->url, "mem:", 4) == 0 && script_open(&keeper, 0) != KEDGE_OK)
+        return keeper.err.code; /* what is in memory goes with its last handle */
     script_close(s);
-    return script_open(s, 0);
+    rc = script_open(s, 0);
+    if (strncmp(s->url, "mem:", 4) == 0)
+        script_close(&keeper);
+    return rc;
 }
 
 static int claim_rest(struct script *s)

@@ -45,7 +45,7 @@ struct script {
 
 struct script_step {
     const char *name;
-    int (*run)(struct script *s); /* KEDGE_OK, or the first other outcome */
+    int (*run)(struct script *s); /* KEDGE_OK, or the first failure, or the first refusal */
     int expect;
     int again; /* also right when the step had taken place before, and is done again */
     /* Objects of each item of a batch, by name: "a b".  None: all objects are one item's. */

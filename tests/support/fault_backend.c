@@ -88,27 +88,27 @@ static int unknown(struct kedge_error *err)
         return rc;                                                                                 \
     }
 
-#define FREE_PAGE(out)       kedge_mem_free(host, (out)->mem)
-#define FREE_NOTHING(out)    ((void)(out))
-#define FREE_info            FREE_PAGE
-#define FREE_now             FREE_NOTHING
-#define FREE_lease_grant     FREE_NOTHING
-#define FREE_lease_extend    FREE_NOTHING
-#define FREE_lease_list      FREE_PAGE
-#define FREE_list_held       FREE_PAGE
-#define FREE_lock_acquire    FREE_NOTHING
-#define FREE_lock_extend     FREE_NOTHING
-#define FREE_lock_query      FREE_NOTHING
-#define FREE_claim           FREE_PAGE
-#define FREE_retrieve        FREE_PAGE
+#define FREE_PAGE(out)        kedge_mem_free(host, (out)->mem)
+#define FREE_NOTHING(out)     ((void)(out))
+#define FREE_info             FREE_PAGE
+#define FREE_now              FREE_NOTHING
+#define FREE_lease_grant      FREE_NOTHING
+#define FREE_lease_extend     FREE_NOTHING
+#define FREE_lease_list       FREE_PAGE
+#define FREE_list_held        FREE_PAGE
+#define FREE_lock_acquire     FREE_NOTHING
+#define FREE_lock_extend      FREE_NOTHING
+#define FREE_lock_query       FREE_NOTHING
+#define FREE_claim            FREE_PAGE
+#define FREE_retrieve         FREE_PAGE
 #define FREE_retrieve_records FREE_PAGE
-#define FREE_retrieve_slots  FREE_PAGE
-#define FREE_list_expired    FREE_PAGE
-#define FREE_list            FREE_PAGE
-#define FREE_cell_get        FREE_PAGE
-#define FREE_purge           FREE_NOTHING
-#define FREE_verify          FREE_PAGE
-#define FREE_wait            FREE_NOTHING
+#define FREE_retrieve_slots   FREE_PAGE
+#define FREE_list_expired     FREE_PAGE
+#define FREE_list             FREE_PAGE
+#define FREE_cell_get         FREE_PAGE
+#define FREE_purge            FREE_NOTHING
+#define FREE_verify           FREE_PAGE
+#define FREE_wait             FREE_NOTHING
 
 #define TAIL int64_t timeout_us, struct kedge_error *err
 

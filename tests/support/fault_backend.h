@@ -2,7 +2,8 @@
  * fault_backend.h - a table around a backend's table: counts calls, fails the N-th, delays
  *
  * Before the effect the wrapped call answers ERR_UNAVAILABLE and nothing was done; after it
- * ERR_UNKNOWN, although it was.  One backend at a time is wrapped in a process; any thread may call.
+ * ERR_UNKNOWN, although it was.  One backend at a time is wrapped in a process; any thread may
+ * call.
  */
 #ifndef KEDGE_TESTS_FAULT_BACKEND_H
 #define KEDGE_TESTS_FAULT_BACKEND_H
