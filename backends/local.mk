@@ -9,8 +9,8 @@ KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
 # ---------------------------------------------------------------------- kit
 # What backends share.  It includes <kedge/backend.h> and nothing else of ours.
 # Once in the library for all built-in backends, once in each module.  URLs are
-# read by the library and by backends alike, so src/url.c is a part of it.
-kit_sources = src/url.c src/url.h %D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
+# read by the library and by backends alike, so kit/url.c is a part of it.
+kit_sources = %D%/kit/url.c %D%/kit/url.h %D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
 	%D%/kit/lease.c %D%/kit/run.c %D%/kit/stage.h %D%/kit/stage.c %D%/kit/guard.c \
 	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c
 noinst_LTLIBRARIES += libkedge-kit.la
@@ -29,7 +29,7 @@ libkedge_mem_la_LIBADD = $(PTHREAD_LIBS)
 lmdb_sources = %D%/lmdb/lmdb.c %D%/lmdb/session.h %D%/lmdb/commits.c %D%/lmdb/claim.c \
 	%D%/lmdb/leases.c %D%/lmdb/reads.c %D%/lmdb/lists.c %D%/lmdb/upkeep.c \
 	%D%/lmdb/writer.c %D%/lmdb/writer.h %D%/lmdb/cache.c %D%/lmdb/cache.h %D%/lmdb/tables.c %D%/lmdb/tables.h \
-	%D%/lmdb/hint.c %D%/lmdb/hint.h %D%/lmdb/env.c %D%/lmdb/env.h \
+	%D%/lmdb/hint.c %D%/lmdb/hint.h %D%/lmdb/env.c %D%/lmdb/env.h %D%/lmdb/shared.c %D%/lmdb/txn.c %D%/lmdb/params.c \
 	%D%/lmdb/codec.c %D%/lmdb/codec.h %D%/lmdb/keys.h
 if STATIC_LMDB
 KEDGE_STATIC_BACKENDS += libkedge-lmdb.la

@@ -10,7 +10,7 @@
 #include "describe.h"
 #include "kassert.h"
 #include "registry.h"
-#include "url.h"
+#include "../backends/kit/url.h"
 
 #define STORE_MAGIC   UINT32_C(0x6b656467)
 #define DEFAULT_SPACE "default"

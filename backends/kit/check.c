@@ -438,7 +438,7 @@ struct seen {
 static uint32_t spread(struct kedge_bytes name)
 {
     const unsigned char *p = name.data;
-    size_t from = name.len > 32 ? name.len - 32 : 0; /* ids differ at their ends */
+    size_t from = name.len > 16 ? name.len - 16 : 0; /* ids differ at their ends */
     uint32_t h = 2166136261u;
 
     for (size_t i = from; i < name.len; i++)

@@ -58,8 +58,10 @@ static bool pool_grow(const struct kedge_host *host, struct kit_pool *pool)
     return true;
 }
 
-/* A zeroed item of SIZE, the same for each call on one pool; NULL: no memory. */
-static void *pool_next(const struct kedge_host *host, struct kit_pool *pool, size_t size)
+/* An item of SIZE, the same for each call on one pool, its first ZEROED bytes cleared: a head is
+   large, and is copied in anyway.  NULL: no memory. */
+static void *pool_next(const struct kedge_host *host, struct kit_pool *pool, size_t size,
+                       size_t zeroed)
 {
     if (pool->n == pool->made) {
         void *item;
@@ -71,7 +73,7 @@ static void *pool_next(const struct kedge_host *host, struct kit_pool *pool, siz
             return NULL;
         pool->items[pool->made++] = item;
     }
-    memset(pool->items[pool->n], 0, size);
+    memset(pool->items[pool->n], 0, zeroed);
     return pool->items[pool->n++];
 }
 
@@ -108,7 +110,7 @@ int kit_stage_run(struct kit_plan *plan, struct kedge_bytes id, struct kit_stage
             return KEDGE_OK;
         }
     }
-    e = pool_next(plan->scratch->host, pool, sizeof *e);
+    e = pool_next(plan->scratch->host, pool, sizeof *e, offsetof(struct kit_staged_run, now));
     if (e == NULL)
         return KEDGE_ERR_NOMEM;
     e->id = id;
@@ -139,7 +141,7 @@ int kit_stage_lease(struct kit_plan *plan, const struct kedge_id128 *id,
             return KEDGE_OK;
         }
     }
-    e = pool_next(plan->scratch->host, pool, sizeof *e);
+    e = pool_next(plan->scratch->host, pool, sizeof *e, offsetof(struct kit_staged_lease, now));
     if (e == NULL)
         return KEDGE_ERR_NOMEM;
     e->id = *id;
@@ -165,7 +167,7 @@ int kit_stage_cell(struct kit_plan *plan, struct kedge_bytes name, struct kit_st
             return KEDGE_OK;
         }
     }
-    e = pool_next(plan->scratch->host, pool, sizeof *e);
+    e = pool_next(plan->scratch->host, pool, sizeof *e, offsetof(struct kit_staged_cell, now));
     if (e == NULL)
         return KEDGE_ERR_NOMEM;
     e->name = name;
@@ -195,7 +197,7 @@ int kit_stage_lock(struct kit_plan *plan, struct kedge_bytes name, struct kit_st
             return KEDGE_OK;
         }
     }
-    e = pool_next(plan->scratch->host, pool, sizeof *e);
+    e = pool_next(plan->scratch->host, pool, sizeof *e, offsetof(struct kit_staged_lock, now));
     if (e == NULL)
         return KEDGE_ERR_NOMEM;
     e->name = name;
@@ -226,7 +228,7 @@ int kit_stage_set(struct kit_plan *plan, struct kit_staged_run *run, uint32_t se
             return KEDGE_OK;
         }
     }
-    e = pool_next(plan->scratch->host, pool, sizeof *e);
+    e = pool_next(plan->scratch->host, pool, sizeof *e, offsetof(struct kit_staged_set, now));
     if (e == NULL)
         return KEDGE_ERR_NOMEM;
     e->run = run;
@@ -259,7 +261,8 @@ int kit_stage_slot(struct kit_plan *plan, struct kit_staged_set *set, uint32_t i
 int kit_stage_slot_put(struct kit_plan *plan, struct kit_staged_set *set, uint32_t index,
                        struct kedge_bytes value)
 {
-    struct kit_staged_slot *e = pool_next(plan->scratch->host, &plan->scratch->slots, sizeof *e);
+    struct kit_staged_slot *e =
+        pool_next(plan->scratch->host, &plan->scratch->slots, sizeof *e, sizeof *e);
 
     if (e == NULL)
         return KEDGE_ERR_NOMEM;

@@ -21,6 +21,8 @@
 
 #include "codec.h"
 
+#define LM_READERS_MAX 1022u
+
 struct lm_shared; /* the page in `shared' */
 struct lm_writer;
 struct lm_hints;
@@ -63,6 +65,13 @@ int lm_env_open(const struct kedge_host *host, const struct kedge_open *open, st
                 struct kedge_error *err);
 void lm_env_close(struct lm_env *env);
 int lm_env_drop(const struct kedge_open *open, struct kedge_error *err);
+
+/* The page in `shared' (I3).  *alone: nobody else has the store open. */
+int lm_shared_open(struct lm_env *env, bool *alone, struct kedge_error *err);
+void lm_shared_close(struct lm_env *env);
+
+/* A status and a sentence for errno E on PATH. */
+int lm_path_failed(const char *what, const char *path, int e, struct kedge_error *err);
 
 /* Usable in this process?  ERR_INVALID after a fork. */
 int lm_env_check(const struct lm_env *env, struct kedge_error *err);

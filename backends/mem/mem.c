@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../src/url.h"
+#include "../kit/url.h"
 #include "space.h"
 
 #define MEM_SCHEMA 1u

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/url.h"
+#include "backends/kit/url.h"
 
 static struct kedge_url url;
 static struct kedge_error err;

@@ -4,8 +4,8 @@
  * Used by the library and by backends: it needs <kedge/backend.h> and nothing else of ours, and
  * allocates nothing.  What it hands out are views into the text it was given.
  */
-#ifndef KEDGE_SRC_URL_H
-#define KEDGE_SRC_URL_H
+#ifndef KEDGE_KIT_URL_H
+#define KEDGE_KIT_URL_H
 
 #include <stdbool.h>
 
