@@ -146,13 +146,15 @@ static int open_dir(struct lm_env *env, bool create, struct kedge_error *err)
         return rc;
     env->dir_fd = open(env->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (env->dir_fd < 0 && errno == ENOENT)
-        return kedge_error_set(err, KEDGE_ERR_SCHEMA_MISSING, ENOENT,
-                               "there is no store in '%s': create it first", env->dir);
+        return kedge_error_set(
+            err, KEDGE_ERR_SCHEMA_MISSING, ENOENT,
+            "there is no store in '%s': create it first, as with 'kedge store init'", env->dir);
     if (env->dir_fd < 0)
         return lm_path_failed("cannot open directory", env->dir, errno, err);
     if (!create && fstatat(env->dir_fd, "data.mdb", &st, 0) != 0 && errno == ENOENT)
-        return kedge_error_set(err, KEDGE_ERR_SCHEMA_MISSING, ENOENT,
-                               "there is no store in '%s': create it first", env->dir);
+        return kedge_error_set(
+            err, KEDGE_ERR_SCHEMA_MISSING, ENOENT,
+            "there is no store in '%s': create it first, as with 'kedge store init'", env->dir);
     if (fstat(env->dir_fd, &st) != 0)
         return lm_path_failed("cannot look at directory", env->dir, errno, err);
     env->dev = (uint64_t)st.st_dev;
@@ -292,8 +294,11 @@ static int open_schema(struct lm_env *env, bool create, struct kedge_error *err)
         mdb_txn_abort(txn);
         return create
                    ? create_schema(env, err)
-                   : kedge_error_set(err, KEDGE_ERR_SCHEMA_MISSING, 0,
-                                     "'%s' was never set up as a store: create it first", env->dir);
+                   : kedge_error_set(
+                         err, KEDGE_ERR_SCHEMA_MISSING, 0,
+                         "'%s' was never set up as a store: create it first, as with 'kedge store "
+                         "init'",
+                         env->dir);
     }
     if (rc != MDB_SUCCESS) {
         mdb_txn_abort(txn);

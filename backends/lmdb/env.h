@@ -82,6 +82,8 @@ int64_t lm_mono_us(void);
 /* The write lock.  0, or ERR_UNAVAILABLE and who holds it. */
 int lm_write_lock(struct lm_env *env, int64_t deadline_mono, struct kedge_error *err);
 void lm_write_unlock(struct lm_env *env);
+/* ERR_UNAVAILABLE: the time was up before the lock was ours; names the process in the way. */
+int lm_write_busy(const struct lm_env *env, struct kedge_error *err);
 
 /* The ticket of new work. */
 uint64_t lm_ticket(const struct lm_env *env);

@@ -113,6 +113,20 @@ static int lock_slow(struct lm_shared *s, int64_t deadline_mono)
     return rc;
 }
 
+int lm_write_busy(const struct lm_env *env, struct kedge_error *err)
+{
+    uint32_t holder = atomic_load(&env->shared->holder);
+
+    if (holder == 0 || holder == (uint32_t)env->pid)
+        return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, ETIMEDOUT,
+                               "store '%s' is busy: the time was up before this could be written",
+                               env->dir);
+    return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, ETIMEDOUT,
+                           "store '%s' is being written by process %" PRIu32
+                           ", which does not let go: is it stopped? continue or kill it",
+                           env->dir, holder);
+}
+
 int lm_write_lock(struct lm_env *env, int64_t deadline_mono, struct kedge_error *err)
 {
     struct lm_shared *s = env->shared;
@@ -126,10 +140,7 @@ int lm_write_lock(struct lm_env *env, int64_t deadline_mono, struct kedge_error 
     if (rc == EOWNERDEAD) /* it died inside; LMDB undoes what it had begun */
         rc = pthread_mutex_consistent(&s->write_lock);
     if (rc == ETIMEDOUT)
-        return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, ETIMEDOUT,
-                               "store '%s' is being written by process %" PRIu32
-                               ", which does not let go: is it stopped? continue or kill it",
-                               env->dir, atomic_load(&s->holder));
+        return lm_write_busy(env, err);
     if (rc != 0)
         return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, rc,
                                "the write lock of store '%s' is unusable (error %d): stop every "

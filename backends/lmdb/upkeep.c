@@ -494,24 +494,16 @@ static int count_rows(struct lm_read *r, enum lm_table table, uint64_t *out)
     return KEDGE_OK;
 }
 
-static int count_readers(const char *msg, void *ctx)
-{
-    (void)msg;
-    ++*(uint64_t *)ctx;
-    return 0;
-}
-
 static int fill_facts(struct lm_session *s, struct lm_read *r, struct kedge_info *out)
 {
     static const struct {
         const char *name;
         enum lm_table table;
-    } counts[] = { { "runs", LM_HEADS },      { "due", LM_DUE },     { "records", LM_JOURNAL },
+    } counts[] = { { "runs", LM_HEADS },      { "due", LM_DUE },     { "record_rows", LM_JOURNAL },
                    { "leases", LM_LEASES },   { "locks", LM_LOCKS }, { "cells", LM_CELLS },
                    { "purge_left", LM_TRASH } };
     size_t n = sizeof counts / sizeof counts[0];
     struct kedge_fact *facts = kedge_mem_alloc(s->host, &out->mem, (n + 4) * sizeof *facts);
-    uint64_t lines = 0;
     MDB_envinfo info;
 
     if (facts == NULL || mdb_env_info(s->env->env, &info) != MDB_SUCCESS)
@@ -523,9 +515,10 @@ static int fill_facts(struct lm_session *s, struct lm_read *r, struct kedge_info
 
         if (rc != KEDGE_OK)
             return rc;
+        if (counts[i].table == LM_JOURNAL)
+            rows -= LM_TABLES - 1; /* the roots of the other tables */
         facts[out->n_facts++] = (struct kedge_fact){ counts[i].name, say(s, out, rows) };
     }
-    (void)mdb_reader_list(s->env->env, count_readers, &lines);
     facts[out->n_facts++] =
         (struct kedge_fact){ "bytes_used",
                              say(s, out, ((uint64_t)info.me_last_pgno + 1) * s->env->page_size) };

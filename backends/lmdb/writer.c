@@ -328,9 +328,7 @@ static int leave(struct lm_writer *w, struct lm_job *job, bool *left, struct ked
     if (job->state == LM_JOB_QUEUED) {
         if (!take_out(&w->urgent, job))
             (void)take_out(&w->waiting, job);
-        return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, ETIMEDOUT,
-                               "store '%s' is busy: the time was up before this could be written",
-                               w->env->dir);
+        return lm_write_busy(w->env, err);
     }
     job->abandoned = true;
     *left = true;
