@@ -79,10 +79,13 @@ test_store_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_store_LDADD = $(KEDGE_CHECK_LINK)
 
 # ------------------------------------------------------ the rules of the contract
-KEDGE_CHECK_TESTS += test_rules
+KEDGE_CHECK_TESTS += test_rules test_mem
 test_rules_SOURCES = %D%/unit/test_rules.c
 test_rules_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_rules_LDADD = $(KEDGE_CHECK_LINK)
+test_mem_SOURCES = %D%/unit/test_mem.c
+test_mem_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_mem_LDADD = $(KEDGE_CHECK_LINK)
 
 # -------------------------------------------------- the build and the program
 check_PROGRAMS += test_abi
