@@ -66,6 +66,8 @@ static int64_t remaining(const struct kit_lease *lease, int64_t now_lease)
 void kit_lease_view(struct kit_lease *lease, int64_t now_lease)
 {
     lease->l.remaining_us = remaining(lease, now_lease);
+    if (lease->l.remaining_us != 0)
+        lease->l.deadline = later(now_lease, lease->l.remaining_us);
     if (lease->l.state != KEDGE_LEASE_DEAD)
         lease->l.state = kit_lease_lapsed(lease, now_lease) ? KEDGE_LEASE_LAPSED : KEDGE_LEASE_LIVE;
 }

@@ -473,10 +473,45 @@ int lm_lease_bury(void *session, const struct kedge_id128 *lease, int64_t timeou
     return rc == KEDGE_OK ? end_lease(s, lease, bury_body, timeout_us, err) : rc;
 }
 
+/* The clock stepped back behind the last extend of some lease: stamp all those anew, durably. */
+static int restamp_body(struct lm_step *step, struct lm_small *small)
+{
+    struct lm_key from = { 0 };
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(step->v.txn, step->v.env->dbi[LM_LEASES], &cursor);
+
+    (void)small;
+    if (rc != MDB_SUCCESS)
+        return lm_broken(step, rc);
+    lm_key_u8(&from, 0);
+    for (rc = KEDGE_OK; rc == KEDGE_OK || rc == KEDGE_ERR_CORRUPT;) {
+        const struct kit_lease *there;
+        struct kit_lease lease;
+        struct kedge_id128 id;
+        MDB_val k = lm_key_val(&from);
+        MDB_val value;
+
+        if (mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE) != MDB_SUCCESS)
+            break;
+        memcpy(id.b, k.mv_data, 16);
+        from.len = 0;
+        lm_key_bytes(&from, id.b, 16);
+        lm_key_u8(&from, 0);
+        rc = lm_step_lease(step, &id, &there);
+        if (rc != KEDGE_OK)
+            continue;
+        lease = *there;
+        if (kit_lease_restamp(&lease, step->kit.now_lease))
+            rc = lm_kit_store.lease_put(step, &lease);
+    }
+    mdb_cursor_close(cursor);
+    return rc == KEDGE_ERR_CORRUPT ? KEDGE_OK : rc;
+}
+
 /* -------------------------------------------------------------------- lists */
 
 static int list_one(const struct lm_read *r, struct kedge_lease_page *out, const MDB_val *k,
-                    const MDB_val *value)
+                    const MDB_val *value, bool *stepped_back)
 {
     struct kedge_bytes bytes = { value->mv_data, value->mv_size };
     struct kedge_id128 id;
@@ -495,6 +530,7 @@ static int list_one(const struct lm_read *r, struct kedge_lease_page *out, const
     } else if (rc != KEDGE_OK) {
         return rc;
     }
+    *stepped_back |= lease.k.l.state != KEDGE_LEASE_DEAD && r->now_lease < lease.k.extended;
     kit_lease_view(&lease.k, r->now_lease);
     lease.k.l.hint = lease.k.l.state == KEDGE_LEASE_DEAD
                          ? KEDGE_HINT_NONE
@@ -524,6 +560,7 @@ int lm_lease_list(void *session, struct kedge_bytes cursor, size_t limit,
     struct kedge_lease_page page = { 0 };
     struct lm_key from = { 0 };
     MDB_cursor *c = NULL;
+    bool stepped_back = false;
     struct lm_read r;
     MDB_val k;
     MDB_val value;
@@ -555,16 +592,20 @@ int lm_lease_list(void *session, struct kedge_bytes cursor, size_t limit,
                 rc = KEDGE_ERR_NOMEM;
             break;
         }
-        rc = list_one(&r, &page, &k, &value);
+        rc = list_one(&r, &page, &k, &value, &stepped_back);
     }
     if (c != NULL)
         mdb_cursor_close(c);
     lm_read_close(s, &r);
+    if (rc == KEDGE_OK && stepped_back)
+        rc = end_lease(s, &page.leases[0].id, restamp_body, timeout_us, err);
+    else
+        rc = lm_say(s, rc, "a lease", err);
     if (rc == KEDGE_OK)
         *out = page;
     else
         kedge_mem_free(s->host, page.mem);
-    return lm_say(s, rc, "a lease", err);
+    return rc;
 }
 
 static int held_run(const struct lm_read *r, struct kedge_held_page *out, uint64_t inc)

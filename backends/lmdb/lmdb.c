@@ -98,9 +98,12 @@ bool lm_cursor_out(const struct kedge_host *host, struct kedge_mem **mem, const 
 static int store_open(const struct kedge_host *host, const struct kedge_open *open, void **store,
                       struct kedge_error *err)
 {
-    struct lm_store *s = calloc(1, sizeof *s);
-    int rc;
+    struct lm_store *s;
+    int rc = kit_check_name(&lm_limits, open->ns, "the namespace", err);
 
+    if (rc != KEDGE_OK)
+        return rc;
+    s = calloc(1, sizeof *s);
     if (s == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
     rc = lm_env_open(host, open, &s->env, err);
@@ -130,8 +133,10 @@ static void store_close(void *store)
 static int store_drop(const struct kedge_host *host, const struct kedge_open *open,
                       struct kedge_error *err)
 {
+    int rc = kit_check_name(&lm_limits, open->ns, "the namespace", err);
+
     (void)host;
-    return lm_env_drop(open, err);
+    return rc == KEDGE_OK ? lm_env_drop(open, err) : rc;
 }
 
 static int session_open(void *store, void **session, struct kedge_error *err)

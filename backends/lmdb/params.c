@@ -47,10 +47,6 @@ static bool namespace_dir(struct kedge_bytes ns, char *out, size_t room)
     const unsigned char *p = ns.data;
     size_t n = 0;
 
-    if (ns.len == 0) {
-        p = (const unsigned char *)"default";
-        ns.len = 7;
-    }
     for (size_t i = 0; i < ns.len; i++) {
         if (n + 4 > room)
             return false;
