@@ -127,7 +127,7 @@ part_trees() {
 	dir=$out/trees
 	rm -rf "$dir" && mkdir -p "$dir/in-first" "$dir/out-first" || return 1
 	for t in in-first out-first; do
-		(cd "$src" && tar -cf - --exclude=./check-long --exclude=./build --exclude='./build-*' --exclude=./.git .) |
+		(cd "$src" && tar -cf - --exclude=./check-long --exclude=./build --exclude='./build-[!a]*' --exclude=./.git .) |
 			(cd "$dir/$t" && tar -xf -) || return 1
 		(cd "$dir/$t" && { [ ! -f Makefile ] || make -s distclean; }) || return 1
 	done
