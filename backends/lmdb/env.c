@@ -16,7 +16,10 @@
 #include "hint.h"
 #include "writer.h"
 
-#define GATE_US INT64_C(10000000)
+#define RESERVE_MIN                                                                                \
+    (UINT64_C(512) << 10) /* a commit copies a page or more of each table it touches */
+#define RESERVE_MAX (UINT64_C(64) << 20)
+#define GATE_US     INT64_C(10000000)
 
 /* ------------------------------------------------------------------ refusals */
 
@@ -321,15 +324,18 @@ static int open_schema(struct lm_env *env, bool create, struct kedge_error *err)
 
 static void set_sizes(struct lm_env *env)
 {
-    uint64_t reserve = env->map_size / 16;
+    uint64_t reserve;
     MDB_envinfo info;
     MDB_stat st;
 
     if (mdb_env_info(env->env, &info) == MDB_SUCCESS)
         env->map_size = info.me_mapsize;
     env->page_size = mdb_env_stat(env->env, &st) == MDB_SUCCESS ? st.ms_psize : 4096;
-    if (reserve > UINT64_C(64) << 20)
-        reserve = UINT64_C(64) << 20;
+    reserve = env->map_size / 16;
+    if (reserve < RESERVE_MIN)
+        reserve = RESERVE_MIN;
+    if (reserve > RESERVE_MAX)
+        reserve = RESERVE_MAX;
     env->soft_size = env->map_size - reserve;
 }
 
