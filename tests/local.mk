@@ -96,6 +96,22 @@ dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%
 TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 
 # ------------------------------------------------- storage contract (backends)
+# One program that speaks TAP, run over each backend; by hand:
+#	./contract --case leases mem mem:x
+#	./contract --seed 7 lmdb lmdb:/tmp/x/{}
+check_PROGRAMS += contract
+contract_SOURCES = %D%/contract/main.c %D%/contract/cases.h %D%/contract/world.c \
+	%D%/contract/world.h %D%/contract/tx.c %D%/contract/dump.c %D%/contract/store.c \
+	%D%/contract/leases.c %D%/contract/hints.c %D%/contract/commit.c %D%/contract/matrix.c \
+	%D%/contract/batch.c %D%/contract/resend.c %D%/contract/fences.c %D%/contract/locks.c \
+	%D%/contract/cells.c %D%/contract/runs.c %D%/contract/claim.c %D%/contract/slots.c \
+	%D%/contract/lists.c %D%/contract/purge.c %D%/contract/data.c %D%/contract/wait.c \
+	%D%/contract/threads.c %D%/contract/memory.c %D%/contract/walk.c \
+	%D%/support/fault_backend.c %D%/support/fault_backend.h
+contract_LDADD = libkedge.la $(PTHREAD_LIBS)
+dist_check_SCRIPTS += %D%/contract/mem.sh %D%/contract/lmdb.sh
+TESTS += %D%/contract/mem.sh %D%/contract/lmdb.sh
+EXTRA_DIST += %D%/contract/run.sh
 
 # ---------------------------------------------------------- crash and hammer
 # Programs over the LMDB backend; each can be run by hand and prints its seed.

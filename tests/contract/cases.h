@@ -1,0 +1,43 @@
+/* cases.h - the table of the contract's cases */
+#ifndef KEDGE_TESTS_CONTRACT_CASES_H
+#define KEDGE_TESTS_CONTRACT_CASES_H
+
+#include "world.h"
+
+/* What a case needs of a backend; it is skipped, aloud, where that is not promised. */
+#define NEEDS_CLOCK   1u  /* the caller hands in the clock */
+#define NEEDS_HINT    2u  /* KEDGE_CAP_HINT */
+#define NEEDS_SHARED  4u  /* KEDGE_CAP_SHARED */
+#define NEEDS_THREADS 8u  /* KEDGE_THREADS_SESSION */
+#define NEEDS_FENCES  16u /* no KEDGE_CAP_FENCE_VOLATILE */
+
+struct contract_case {
+    const char *id;   /* area and number; never given to another case */
+    const char *what; /* what must hold */
+    uint32_t needs;
+    void (*run)(struct world *w);
+};
+
+/* One table per file; each ends with a case without an id. */
+extern const struct contract_case cases_store[];
+extern const struct contract_case cases_leases[];
+extern const struct contract_case cases_hints[];
+extern const struct contract_case cases_commit[];
+extern const struct contract_case cases_matrix[];
+extern const struct contract_case cases_batch[];
+extern const struct contract_case cases_resend[];
+extern const struct contract_case cases_fences[];
+extern const struct contract_case cases_locks[];
+extern const struct contract_case cases_cells[];
+extern const struct contract_case cases_runs[];
+extern const struct contract_case cases_claim[];
+extern const struct contract_case cases_slots[];
+extern const struct contract_case cases_lists[];
+extern const struct contract_case cases_purge[];
+extern const struct contract_case cases_data[];
+extern const struct contract_case cases_wait[];
+extern const struct contract_case cases_threads[];
+extern const struct contract_case cases_memory[];
+extern const struct contract_case cases_walk[];
+
+#endif

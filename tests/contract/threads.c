@@ -1,0 +1,414 @@
+/* threads.c - cases: sessions of one store at the same time */
+#include "cases.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define N_THREADS 16
+
+struct crowd {
+    struct world *w;
+    int rounds;
+    pthread_barrier_t barrier;
+    atomic_int winners;
+    atomic_int failures; /* answers that are neither won nor lost */
+    _Atomic uint64_t fence;
+    atomic_bool stop;
+    struct run run; /* what a round is about; written between rounds */
+    struct run parent;
+    uint64_t revision;
+};
+
+struct member {
+    struct crowd *crowd;
+    uint32_t number;
+    pthread_t thread;
+};
+
+static void crowd_run(struct crowd *crowd, void *(*body)(void *), void (*between)(struct crowd *))
+{
+    struct member m[N_THREADS];
+
+    expect_eq(pthread_barrier_init(&crowd->barrier, NULL, N_THREADS + 1), 0);
+    for (uint32_t i = 0; i < N_THREADS; i++) {
+        m[i] = (struct member){ .crowd = crowd, .number = i };
+        expect_eq(pthread_create(&m[i].thread, NULL, body, &m[i]), 0);
+    }
+    for (int round = 0; between != NULL && round < crowd->rounds; round++) {
+        between(crowd);
+        pthread_barrier_wait(&crowd->barrier);
+        pthread_barrier_wait(&crowd->barrier);
+        expect_eq(atomic_load(&crowd->winners), 1);
+        expect_eq(atomic_load(&crowd->failures), 0);
+        atomic_store(&crowd->winners, 0);
+    }
+    for (uint32_t i = 0; i < N_THREADS; i++)
+        expect_eq(pthread_join(m[i].thread, NULL), 0);
+    pthread_barrier_destroy(&crowd->barrier);
+}
+
+/* One round: everybody tries TRY_ once between two barriers. */
+#define CONTENDER(fn, try_)                                                                        \
+    static void *fn(void *arg)                                                                     \
+    {                                                                                              \
+        struct member *m = arg;                                                                    \
+        struct crowd *crowd = m->crowd;                                                            \
+        struct world w[1];                                                                         \
+        struct kedge_id128 lease;                                                                  \
+                                                                                                   \
+        world_thread_enter(crowd->w, w, m->number + 1);                                            \
+        lease = lease_make(w, SEC(3000));                                                          \
+        for (int i = 0; i < crowd->rounds; i++) {                                                  \
+            uint64_t fence = 0;                                                                    \
+            int rc;                                                                                \
+                                                                                                   \
+            pthread_barrier_wait(&crowd->barrier);                                                 \
+            rc = try_(crowd, w, lease, &fence);                                                    \
+            if (rc == KEDGE_OK) {                                                                  \
+                expect(fence > atomic_load(&crowd->fence));                                        \
+                atomic_store(&crowd->fence, fence);                                                \
+                atomic_fetch_add(&crowd->winners, 1);                                              \
+            } else if (rc < 0) {                                                                   \
+                atomic_fetch_add(&crowd->failures, 1);                                             \
+            }                                                                                      \
+            pthread_barrier_wait(&crowd->barrier);                                                 \
+            world_forget(w);                                                                       \
+        }                                                                                          \
+        world_thread_leave(w);                                                                     \
+        return NULL;                                                                               \
+    }
+
+static int try_lock(struct crowd *crowd, struct world *w, struct kedge_id128 lease, uint64_t *fence)
+{
+    struct kedge_lock_state st;
+    int rc = do_lock_acquire(w, crowd->run.id, lease, random_id(w), &st);
+
+    if (rc == KEDGE_OK)
+        *fence = st.fence;
+    return rc;
+}
+
+static int try_claim(struct crowd *crowd, struct world *w, struct kedge_id128 lease,
+                     uint64_t *fence)
+{
+    struct kedge_claim in_ = claim_of(w, lease, 1);
+    struct kedge_run_page page;
+    int rc = do_claim(w, &in_, &page);
+
+    (void)crowd;
+    if (rc != KEDGE_OK)
+        return rc;
+    if (page.n == 0)
+        return KEDGE_QUIET;
+    *fence = page.runs[0].fence;
+    return KEDGE_OK;
+}
+
+static int try_take(struct crowd *crowd, struct world *w, struct kedge_id128 lease, uint64_t *fence)
+{
+    struct tx t;
+    int rc;
+
+    tx_init(w, &t);
+    g_unheld(&t, crowd->run.id, KEDGE_STATUSES_ALL, crowd->revision);
+    c_take(&t, crowd->run.id, lease);
+    rc = tx_send(w, &t);
+    *fence = t.results[0];
+    return rc;
+}
+
+static int try_cell(struct crowd *crowd, struct world *w, struct kedge_id128 lease, uint64_t *fence)
+{
+    struct tx t;
+    int rc;
+
+    (void)lease;
+    tx_init(w, &t);
+    g_cell(&t, str("permit"), crowd->revision);
+    c_cell_put(&t, str("permit"), str("mine"), never());
+    rc = tx_send(w, &t);
+    *fence = t.results[0];
+    return rc;
+}
+
+static int try_create(struct crowd *crowd, struct world *w, struct kedge_id128 lease,
+                      uint64_t *fence)
+{
+    struct tx t;
+    int rc;
+
+    tx_init(w, &t);
+    c_create_held(&t, crowd->run.id, lease);
+    rc = tx_send(w, &t);
+    *fence = t.results[0];
+    return rc;
+}
+
+CONTENDER(lock_contender, try_lock)
+CONTENDER(claim_contender, try_claim)
+CONTENDER(take_contender, try_take)
+CONTENDER(cell_contender, try_cell)
+CONTENDER(create_contender, try_create)
+
+static void next_name(struct crowd *crowd)
+{
+    static int number;
+
+    crowd->run.id = name(crowd->w, "thing %d", number++);
+}
+
+static void next_due(struct crowd *crowd)
+{
+    next_name(crowd);
+    crowd->run = run_due(crowd->w, crowd->run.id, in(0));
+    crowd->revision = head(crowd->w, crowd->run.id).revision;
+}
+
+static void next_version(struct crowd *crowd)
+{
+    crowd->revision = cell_version(crowd->w, str("permit"));
+}
+
+static void one_lock(struct world *w)
+{
+    struct crowd crowd = { .w = w, .rounds = 100 };
+
+    crowd_run(&crowd, lock_contender, next_name);
+}
+
+static void one_claim(struct world *w)
+{
+    struct crowd crowd = { .w = w, .rounds = 100 };
+
+    crowd_run(&crowd, claim_contender, next_due);
+}
+
+static void one_take(struct world *w)
+{
+    struct crowd crowd = { .w = w, .rounds = 100 };
+
+    crowd_run(&crowd, take_contender, next_due);
+}
+
+static void one_cell(struct world *w)
+{
+    struct crowd crowd = { .w = w, .rounds = 100 };
+
+    crowd_run(&crowd, cell_contender, next_version);
+}
+
+static void one_create(struct world *w)
+{
+    struct crowd crowd = { .w = w, .rounds = 100 };
+
+    crowd_run(&crowd, create_contender, next_name);
+}
+
+/* ------------------------------------------------- many runs, shared things */
+
+enum { PER_THREAD = 25 };
+
+/* Steps of a run of its own, each counted in a cell that all share; at last a slot of the parent.
+ */
+static void *stepper(void *arg)
+{
+    struct member *m = arg;
+    struct crowd *crowd = m->crowd;
+    struct world w[1];
+    struct run r;
+    struct tx t;
+    char id[32];
+
+    world_thread_enter(crowd->w, w, m->number + 1);
+    (void)snprintf(id, sizeof id, "child %u", m->number);
+    r = run_take(w, str(id), lease_make(w, SEC(3000)));
+    for (uint64_t i = 0; i < PER_THREAD; i++) {
+        struct kedge_cell cell;
+        uint32_t count = 0;
+        int rc;
+
+        do {
+            uint64_t version = 0;
+
+            rc = do_cell(w, str("count"), &cell);
+            if (rc == KEDGE_OK) {
+                memcpy(&count, cell.value.data, sizeof count);
+                version = cell.version;
+            }
+            count++;
+            tx_init(w, &t);
+            g_held(&t, &r);
+            g_cell(&t, str("count"), version);
+            c_append(&t, r.id, i + 1, str("a step"));
+            c_cell_put(&t, str("count"), bytes(&count, sizeof count), never());
+            rc = tx_send(w, &t);
+            if (rc == KEDGE_STALE)
+                expect_eq(t.answer.at, 1); /* the cell, never the run */
+            else
+                expect_rc(rc, KEDGE_OK);
+        } while (rc == KEDGE_STALE);
+        if (i % 5 == 0)
+            expect_eq(head(w, r.id).position, i + 1);
+        world_forget(w);
+    }
+    tx_init(w, &t);
+    g_held(&t, &r);
+    c_rest(&t, r.id, KEDGE_COMPLETED, never());
+    c_slot_put(&t, &crowd->parent, 0, m->number, name(w, "result %u", m->number));
+    expect_tx(&t, KEDGE_OK);
+    if (t.results[1] == 0)
+        atomic_fetch_add(&crowd->winners, 1);
+    world_thread_leave(w);
+    return NULL;
+}
+
+static void shared_things(struct world *w)
+{
+    struct crowd crowd = { .w = w, .rounds = 0 };
+    struct tx *t = tx_new(w);
+    struct kedge_slot_page page;
+    struct kedge_cell cell;
+    uint32_t count;
+
+    crowd.parent = run_held(w, str("parent"), lease_make(w, SEC(3000)));
+    g_held(t, &crowd.parent);
+    c_slots(t, crowd.parent.id, 0, N_THREADS);
+    for (uint32_t i = 0; i < N_THREADS; i++)
+        c_create_child(t, name(w, "child %u", i), &crowd.parent, 0, i);
+    c_park(t, crowd.parent.id, KEDGE_WAKES_ON_SLOTS, never());
+    expect_tx(t, KEDGE_OK);
+    crowd_run(&crowd, stepper, NULL);
+    expect_eq(atomic_load(&crowd.winners), 1); /* one saw the set become full */
+    expect_eq(head(w, crowd.parent.id).place, KEDGE_PLACE_DUE);
+    expect_ok(do_slots(w, crowd.parent.id, 0, 0, 0, 100, &page));
+    expect_eq(page.n, N_THREADS);
+    expect_eq(page.remaining, 0);
+    expect_ok(do_cell(w, str("count"), &cell));
+    memcpy(&count, cell.value.data, sizeof count);
+    expect_eq(count, N_THREADS * PER_THREAD); /* no lost update */
+    for (uint32_t i = 0; i < N_THREADS; i++) {
+        struct kedge_run h = head(w, name(w, "child %u", i));
+
+        expect_eq(h.position, PER_THREAD);
+        expect_eq(h.place, KEDGE_PLACE_REST);
+    }
+}
+
+/* ------------------------------------------------------------ a worked queue */
+
+enum { N_RUNS = 600 };
+
+static void *worker(void *arg)
+{
+    struct member *m = arg;
+    struct crowd *crowd = m->crowd;
+    struct world w[1];
+    struct kedge_id128 lease;
+
+    world_thread_enter(crowd->w, w, m->number + 1);
+    lease = lease_make(w, SEC(3000));
+    for (;;) {
+        struct kedge_claim in_ = claim_of(w, lease, 1 + random_below(w, 9));
+        struct kedge_run_page page;
+        struct tx *t[16];
+
+        expect_ok(do_claim(w, &in_, &page));
+        if (page.n == 0)
+            break;
+        for (size_t i = 0; i < page.n; i++) {
+            expect_eq(page.runs[i].position, 0); /* nobody had it before */
+            t[i] = tx_new(w);
+            g_held_by(t[i], page.runs[i].id, lease, page.runs[i].fence);
+            c_append(t[i], page.runs[i].id, 1, str("done"));
+            c_rest(t[i], page.runs[i].id, KEDGE_COMPLETED, never());
+        }
+        tx_send_batch(w, t, page.n);
+        for (size_t i = 0; i < page.n; i++)
+            expect_outcome(t[i], KEDGE_OK);
+        atomic_fetch_add(&crowd->winners, (int)page.n);
+        world_forget(w);
+    }
+    world_thread_leave(w);
+    return NULL;
+}
+
+static void queue(struct world *w)
+{
+    struct crowd crowd = { .w = w, .rounds = 0 };
+
+    for (int i = 0; i < N_RUNS; i += 50) {
+        struct tx *t[50];
+
+        for (int k = 0; k < 50; k++) {
+            t[k] = tx_new(w);
+            c_create_due(t[k], name(w, "run %d", i + k), in(0));
+        }
+        tx_send_batch(w, t, 50);
+    }
+    crowd_run(&crowd, worker, NULL);
+    expect_eq(atomic_load(&crowd.winners), N_RUNS);
+}
+
+/* ------------------------------------------------- readers see whole commits */
+
+enum { WRITES = 60, VALUE = 30000 };
+
+static void *reader_or_writer(void *arg)
+{
+    struct member *m = arg;
+    struct crowd *crowd = m->crowd;
+    struct world w[1];
+
+    world_thread_enter(crowd->w, w, m->number + 1);
+    for (uint64_t i = 0; m->number == 0 && i < WRITES; i++) {
+        struct kedge_bytes value = blob(w, VALUE, i);
+        struct tx t;
+
+        tx_init(w, &t);
+        g_held(&t, &crowd->run);
+        c_append(&t, crowd->run.id, i + 1, value);
+        c_snapshot(&t, crowd->run.id, i + 1, value);
+        c_cell_put(&t, str("a"), bytes(&i, sizeof i), never());
+        c_cell_put(&t, str("b"), value, never());
+        expect_tx(&t, KEDGE_OK);
+        world_forget(w);
+    }
+    if (m->number == 0)
+        atomic_store(&crowd->stop, true);
+    while (!atomic_load(&crowd->stop)) {
+        struct kedge_run_state st;
+        struct kedge_cell cell;
+
+        expect_ok(do_retrieve(w, crowd->run.id, 0, KEDGE_WANT_SNAPSHOT | KEDGE_WANT_TAIL, &st));
+        expect_eq(st.n_tail, 0); /* the snapshot always covers all of it */
+        expect_eq(st.run.snapshot_position, st.run.position);
+        if (st.run.position > 0)
+            expect_bytes(st.snapshot, blob(w, VALUE, st.run.position - 1));
+        if (do_cell(w, str("b"), &cell) == KEDGE_OK)
+            expect_eq(cell.value.len, VALUE);
+        world_forget(w);
+    }
+    world_thread_leave(w);
+    return NULL;
+}
+
+static void whole_commits(struct world *w)
+{
+    struct crowd crowd = { .w = w, .rounds = 0 };
+
+    crowd.run = run_held(w, str("run"), lease_make(w, SEC(3000)));
+    crowd_run(&crowd, reader_or_writer, NULL);
+}
+
+const struct contract_case cases_threads[] = {
+    { "threads-01", "of sixteen contenders one gets the lock", NEEDS_THREADS, one_lock },
+    { "threads-02", "of sixteen claimers one gets the run", NEEDS_THREADS, one_claim },
+    { "threads-03", "of sixteen takers one gets the run", NEEDS_THREADS, one_take },
+    { "threads-04", "of sixteen writers one has the right version", NEEDS_THREADS, one_cell },
+    { "threads-05", "of sixteen creators one makes the run", NEEDS_THREADS, one_create },
+    { "threads-06", "steps of many runs, one counter, one parent", NEEDS_THREADS, shared_things },
+    { "threads-07", "a queue is worked off, each run once", NEEDS_THREADS, queue },
+    { "threads-08", "a reader sees all of a commit or nothing", NEEDS_THREADS, whole_commits },
+    { NULL, NULL, 0, NULL },
+};

@@ -1,0 +1,698 @@
+/* world.c - a case's process: namespace, time, randomness, checks, and the operations */
+#include "world.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ----------------------------------------------------------- saying what failed */
+
+static _Thread_local char doing[256];
+
+void context(const char *fmt, ...)
+{
+    va_list ap;
+
+    doing[0] = '\0';
+    if (fmt == NULL)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(doing, sizeof doing, fmt, ap);
+    va_end(ap);
+}
+
+_Noreturn void fail_case(const char *file, int line, const char *fmt, ...)
+{
+    const char *base = strrchr(file, '/');
+    va_list ap;
+
+    flockfile(stdout);
+    printf("%s:%d: ", base != NULL ? base + 1 : file, line);
+    if (doing[0] != '\0')
+        printf("[%s] ", doing);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+    fflush(stdout);
+    _exit(1);
+}
+
+_Noreturn void skip_case(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+    fflush(stdout);
+    _exit(77);
+}
+
+void note(const char *fmt, ...)
+{
+    va_list ap;
+
+    flockfile(stdout);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+    funlockfile(stdout);
+}
+
+const char *status_name(int status)
+{
+    static const struct {
+        int value;
+        const char *name;
+    } names[] = {
+#define STATUS_ROW(name, value, text) { (value), #name },
+        KEDGE_STATUS_LIST(STATUS_ROW)
+#undef STATUS_ROW
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (names[i].value == status)
+            return names[i].name;
+    return "a status that is none";
+}
+
+void check_rc(const char *file, int line, const char *what, const struct world *w, int got,
+              int want)
+{
+    if (got == want) {
+        if (got < 0 && w->err.msg[0] == '\0')
+            fail_case(file, line, "%s: %s came without a message", what, status_name(got));
+        return;
+    }
+    fail_case(file, line, "%s: expected %s, got %s%s%s", what, status_name(want), status_name(got),
+              got < 0 ? ": " : "", got < 0 ? w->err.msg : "");
+}
+
+void check_eq(const char *file, int line, const char *what, int64_t got, int64_t want)
+{
+    if (got != want)
+        fail_case(file, line, "%s: expected %" PRId64 ", got %" PRId64, what, want, got);
+}
+
+static int excerpt(char *out, size_t size, struct kedge_bytes b)
+{
+    const unsigned char *p = b.data;
+    size_t used = 0;
+
+    for (size_t i = 0; i < b.len && used + 8 < size; i++)
+        used += (size_t)snprintf(out + used, size - used,
+                                 p[i] >= ' ' && p[i] < 127 ? "%c" : "\\%02x", p[i]);
+    out[used] = '\0';
+    return (int)used;
+}
+
+void check_bytes(const char *file, int line, const char *what, struct kedge_bytes got,
+                 struct kedge_bytes want)
+{
+    char g[80], e[80];
+    size_t i = 0;
+
+    if (same_bytes(got, want))
+        return;
+    while (i < got.len && i < want.len &&
+           ((const char *)got.data)[i] == ((const char *)want.data)[i])
+        i++;
+    excerpt(g, sizeof g, got);
+    excerpt(e, sizeof e, want);
+    fail_case(file, line, "%s: expected %zu bytes \"%s\", got %zu \"%s\"; they differ at byte %zu",
+              what, want.len, e, got.len, g, i);
+}
+
+/* --------------------------------------------------------------------- time */
+
+/* Shared with the processes a case forks. */
+struct clocks {
+    _Atomic int64_t wall;
+    _Atomic int64_t lease;
+    _Atomic int64_t followed; /* real time at which they began to run by themselves; 0: not */
+};
+
+static struct clocks *clocks;
+
+int64_t real_us(void)
+{
+    struct timespec ts;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
+        abort();
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+void pause_us(int64_t us)
+{
+    struct timespec ts = { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
+
+    while (nanosleep(&ts, &ts) != 0 && errno == EINTR)
+        ;
+}
+
+static int64_t ran_by_itself(void)
+{
+    int64_t since = atomic_load(&clocks->followed);
+
+    return since == 0 ? 0 : real_us() - since;
+}
+
+int64_t wall_now(void)
+{
+    return atomic_load(&clocks->wall) + ran_by_itself();
+}
+
+int64_t lease_now(void)
+{
+    return atomic_load(&clocks->lease) + ran_by_itself();
+}
+
+void clock_step_wall(int64_t us)
+{
+    atomic_fetch_add(&clocks->wall, us);
+}
+
+void clock_step_lease(int64_t us)
+{
+    atomic_fetch_add(&clocks->lease, us);
+}
+
+void clock_set_wall(int64_t us)
+{
+    atomic_store(&clocks->wall, us);
+}
+
+void clock_advance(int64_t us)
+{
+    clock_step_wall(us);
+    clock_step_lease(us);
+}
+
+void clock_follow(void)
+{
+    atomic_store(&clocks->followed, real_us());
+}
+
+static int64_t host_clock(void *ctx, uint32_t which)
+{
+    (void)ctx;
+    return which == KEDGE_CLOCK_WALL ? wall_now() : lease_now();
+}
+
+static void host_log(void *ctx, int level, const char *text)
+{
+    (void)ctx;
+    note("log %d: %s", level, text);
+}
+
+/* Allocations until one fails; 0: none will. */
+static _Atomic uint64_t alloc_left;
+static atomic_bool alloc_failed;
+
+bool alloc_fail_at(uint64_t n)
+{
+    atomic_store(&alloc_left, n);
+    return atomic_exchange(&alloc_failed, false);
+}
+
+static void *host_alloc(void *ctx, size_t size)
+{
+    uint64_t left = atomic_load(&alloc_left);
+
+    (void)ctx;
+    while (left != 0)
+        if (atomic_compare_exchange_weak(&alloc_left, &left, left - 1)) {
+            if (left > 1)
+                break;
+            atomic_store(&alloc_failed, true);
+            return NULL;
+        }
+    return malloc(size);
+}
+
+static void host_release(void *ctx, void *ptr)
+{
+    (void)ctx;
+    free(ptr);
+}
+
+static const struct kedge_host the_host = {
+    .struct_size = sizeof the_host,
+    .abi = KEDGE_BACKEND_ABI,
+    .ctx = NULL,
+    .clock_us = host_clock,
+    .log = host_log,
+    .alloc = host_alloc,
+    .release = host_release,
+};
+
+/* --------------------------------------------------------------- randomness */
+
+uint64_t random_u64(struct world *w)
+{
+    /* splitmix64 */
+    uint64_t z = w->rng += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+uint32_t random_below(struct world *w, uint32_t n)
+{
+    return (uint32_t)(random_u64(w) % n);
+}
+
+struct kedge_id128 random_id(struct world *w)
+{
+    struct kedge_id128 id;
+    uint64_t half[2] = { random_u64(w), random_u64(w) | 1 };
+
+    memcpy(id.b, half, sizeof id.b);
+    return id;
+}
+
+/* -------------------------------------------------------------------- bytes */
+
+bool same_bytes(struct kedge_bytes a, struct kedge_bytes b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+bool same_id(const struct kedge_id128 *a, const struct kedge_id128 *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
+bool is_zero_id(const struct kedge_id128 *a)
+{
+    static const struct kedge_id128 zero;
+
+    return same_id(a, &zero);
+}
+
+static void *keep_alloc(struct world *w, size_t size)
+{
+    uint64_t left = atomic_exchange(&alloc_left, 0); /* failures are not for the test itself */
+    void *p = kedge_mem_alloc(w->host, &w->keep, size);
+
+    if (p == NULL)
+        fail_case(__FILE__, __LINE__, "the test is out of memory");
+    atomic_store(&alloc_left, left);
+    return p;
+}
+
+struct kedge_bytes name(struct world *w, const char *fmt, ...)
+{
+    char text[1200];
+    va_list ap;
+    int n;
+    char *copy;
+
+    va_start(ap, fmt);
+    n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    expect(n >= 0 && (size_t)n < sizeof text);
+    copy = keep_alloc(w, (size_t)n + 1);
+    memcpy(copy, text, (size_t)n + 1);
+    return bytes(copy, (size_t)n);
+}
+
+struct kedge_bytes blob(struct world *w, size_t size, uint64_t salt)
+{
+    unsigned char *p = keep_alloc(w, size + 8);
+    struct world fill = { .rng = salt };
+
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t r = random_u64(&fill);
+
+        memcpy(p + i, &r, 8);
+    }
+    return bytes(p, size);
+}
+
+/* --------------------------------------------------------------- the case's life */
+
+static void open_store(struct world *w, uint32_t flags)
+{
+    struct kedge_info info;
+
+    w->open = (struct kedge_open){ sizeof w->open, flags, w->url, str(w->ns) };
+    expect_ok(w->ops->store_open(w->host, &w->open, &w->store, &w->err));
+    expect_ok(w->ops->session_open(w->store, &w->session, &w->err));
+    expect_ok(do_info(w, &info));
+    w->limits = info.limits;
+    w->durability = info.durability;
+}
+
+void world_open(struct world *w, const char *backend, const struct kedge_backend_ops *ops,
+                const char *url, const char *tag, uint64_t seed)
+{
+    const char *hole = strstr(url, "{}");
+    int n;
+
+    *w = (struct world){ .ops = ops, .backend = backend, .host = &the_host, .rng = seed };
+    clocks = mmap(NULL, sizeof *clocks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    expect(clocks != MAP_FAILED);
+    atomic_store(&clocks->wall, INT64_C(1800000000) * SEC(1));
+    atomic_store(&clocks->lease, SEC(50000));
+    if (hole != NULL)
+        n = snprintf(w->url, sizeof w->url, "%.*s%s%s", (int)(hole - url), url, tag, hole + 2);
+    else
+        n = snprintf(w->url, sizeof w->url, "%s", url);
+    expect(n > 0 && (size_t)n < sizeof w->url);
+    n = snprintf(w->ns, sizeof w->ns, "%s", tag);
+    expect(n > 0 && (size_t)n < sizeof w->ns);
+    w->registry = registry_new();
+    expect(w->registry != NULL);
+    open_store(w, KEDGE_OPEN_CREATE);
+}
+
+void world_forget(struct world *w)
+{
+    kedge_mem_free(w->host, w->keep);
+    w->keep = NULL;
+    while (w->txs != NULL) {
+        struct tx *next = w->txs->next;
+
+        free(w->txs);
+        w->txs = next;
+    }
+}
+
+void world_close(struct world *w)
+{
+    context(NULL);
+    world_check(w);
+    world_forget(w);
+    free(w->registry);
+    w->ops->session_close(w->session);
+    w->ops->store_close(w->store);
+    w->open.flags = 0;
+    expect_ok(w->ops->store_drop(w->host, &w->open, &w->err));
+}
+
+void world_reopen(struct world *w)
+{
+    w->ops->session_close(w->session);
+    w->ops->store_close(w->store);
+    w->session = w->store = NULL;
+    open_store(w, 0);
+}
+
+void world_thread_enter(const struct world *w, struct world *mine, uint64_t salt)
+{
+    *mine = *w;
+    mine->rng = w->rng ^ (salt * UINT64_C(0xd1342543de82ef95));
+    mine->session = NULL;
+    mine->keep = NULL;
+    mine->txs = NULL;
+    mine->registry = NULL;
+    check_rc(__FILE__, __LINE__, "session_open in a thread", mine,
+             mine->ops->session_open(mine->store, &mine->session, &mine->err), KEDGE_OK);
+}
+
+void world_thread_leave(struct world *mine)
+{
+    world_forget(mine);
+    mine->ops->session_close(mine->session);
+}
+
+const char *unsound(const struct kedge_run *r)
+{
+    bool held = !is_zero_id(&r->holder);
+    bool resting = (KEDGE_STATUS_BIT(r->status & 31) & KEDGE_STATUSES_RESTING) != 0;
+
+    if (r->status < KEDGE_PENDING || r->status > KEDGE_ABORTED)
+        return "its status is none";
+    if (resting != (r->place == KEDGE_PLACE_REST))
+        return "status and place disagree about being at rest";
+    if (held != (r->place == KEDGE_PLACE_HELD))
+        return "holder and place disagree";
+    if (resting != (r->finished != 0))
+        return "`finished' and place disagree";
+    if (r->wake_mark != 0 && !held)
+        return "a wake mark without a holder";
+    if (r->hold_until != 0 && !held)
+        return "hold_until without a holder";
+    if (r->expires != 0 && !resting)
+        return "it expires but is not at rest";
+    if (r->requests & ~KEDGE_REQUESTS_ALL)
+        return "unknown request flags";
+    switch (r->place) {
+    case KEDGE_PLACE_DUE:
+        return r->due == 0 ? "due without a time" : r->wakes_on != 0 ? "due with wakes_on" : NULL;
+    case KEDGE_PLACE_HELD:
+        return r->due != 0 ? "held and due" : r->fence == 0 ? "held without a fence" : NULL;
+    case KEDGE_PLACE_PARKED:
+        return r->status != KEDGE_PAUSED ? "parked but not paused"
+               : r->wakes_on == 0        ? "parked, woken by nothing"
+                                         : NULL;
+    case KEDGE_PLACE_REST:
+        return r->due != 0 ? "at rest and due" : NULL;
+    default:
+        return "its place is none";
+    }
+}
+
+void world_check(struct world *w)
+{
+    struct kedge_list all = { .limit = 50 };
+    struct kedge_verified v;
+    struct kedge_run_page page;
+    int rc;
+
+    do {
+        expect_ok(do_list(w, &all, &page));
+        for (size_t i = 0; i < page.n; i++) {
+            const char *wrong = unsound(&page.runs[i]);
+            char id[80];
+
+            excerpt(id, sizeof id, page.runs[i].id);
+            if (wrong != NULL)
+                fail_case(__FILE__, __LINE__, "run %s: %s", id, wrong);
+        }
+        all.cursor = page.next;
+    } while (page.next.len != 0);
+    rc = do_verify(w, &v);
+    if (rc == KEDGE_ERR_UNSUPPORTED)
+        return;
+    expect_rc(rc, KEDGE_OK);
+    if (v.faults != 0)
+        fail_case(__FILE__, __LINE__, "verify finds %" PRIu64 " faults; the first: %s", v.faults,
+                  v.first);
+}
+
+/* ----------------------------------------------- the operations, one call each */
+
+/* Pages and states are zeroed, since their `mem' may be chained on; the rest is poisoned. */
+#define POISON 0xa5
+
+static void untouched(struct world *w, const char *what, int rc, const void *out, size_t size,
+                      int pattern)
+{
+    const unsigned char *p = out;
+
+    if (rc != KEDGE_OK)
+        for (size_t i = 0; i < size; i++)
+            if (p[i] != pattern)
+                fail_case(__FILE__, __LINE__, "%s answered %s and wrote its output", what,
+                          status_name(rc));
+    if (rc < 0 && rc != w->err.code)
+        fail_case(__FILE__, __LINE__, "%s answered %s but said %s in err", what, status_name(rc),
+                  status_name(w->err.code));
+}
+
+static void silence(struct world *w)
+{
+    w->err.code = 0;
+    w->err.msg[0] = '\0';
+}
+
+static void keep(struct world *w, struct kedge_mem *mem)
+{
+    struct kedge_mem *last = mem;
+
+    if (mem == NULL)
+        return;
+    while (last->next != NULL)
+        last = last->next;
+    last->next = w->keep;
+    w->keep = mem;
+}
+
+#define CALL_PAGE(what, call)                                                                      \
+    do {                                                                                           \
+        int rc_;                                                                                   \
+                                                                                                   \
+        silence(w);                                                                                \
+        memset(out, 0, sizeof *out);                                                               \
+        rc_ = (call);                                                                              \
+        untouched(w, (what), rc_, out, sizeof *out, 0);                                            \
+        keep(w, out->mem);                                                                         \
+        return rc_;                                                                                \
+    } while (0)
+
+#define CALL_PLAIN(what, call)                                                                     \
+    do {                                                                                           \
+        int rc_;                                                                                   \
+                                                                                                   \
+        silence(w);                                                                                \
+        memset(out, POISON, sizeof *out);                                                          \
+        rc_ = (call);                                                                              \
+        untouched(w, (what), rc_, out, sizeof *out, POISON);                                       \
+        return rc_;                                                                                \
+    } while (0)
+
+int do_info(struct world *w, struct kedge_info *out)
+{
+    CALL_PAGE("info", w->ops->info(w->session, out, PATIENCE, &w->err));
+}
+
+int do_now(struct world *w, struct kedge_time *out)
+{
+    CALL_PLAIN("now", w->ops->now(w->session, out, PATIENCE, &w->err));
+}
+
+int do_grant(struct world *w, const struct kedge_lease_new *in, struct kedge_lease_state *out)
+{
+    CALL_PLAIN("lease_grant", w->ops->lease_grant(w->session, in, out, PATIENCE, &w->err));
+}
+
+int do_extend(struct world *w, struct kedge_id128 lease, struct kedge_lease_state *out)
+{
+    CALL_PLAIN("lease_extend", w->ops->lease_extend(w->session, &lease, out, PATIENCE, &w->err));
+}
+
+int do_revoke(struct world *w, struct kedge_id128 lease)
+{
+    silence(w);
+    return w->ops->lease_revoke(w->session, &lease, PATIENCE, &w->err);
+}
+
+int do_bury(struct world *w, struct kedge_id128 lease)
+{
+    silence(w);
+    return w->ops->lease_bury(w->session, &lease, PATIENCE, &w->err);
+}
+
+int do_leases(struct world *w, struct kedge_bytes cursor, size_t limit,
+              struct kedge_lease_page *out)
+{
+    CALL_PAGE("lease_list", w->ops->lease_list(w->session, cursor, limit, out, PATIENCE, &w->err));
+}
+
+int do_held(struct world *w, struct kedge_id128 lease, struct kedge_bytes cursor, size_t limit,
+            struct kedge_held_page *out)
+{
+    CALL_PAGE("list_held",
+              w->ops->list_held(w->session, &lease, cursor, limit, out, PATIENCE, &w->err));
+}
+
+int do_lock_acquire(struct world *w, struct kedge_bytes lock, struct kedge_id128 lease,
+                    struct kedge_id128 request, struct kedge_lock_state *out)
+{
+    int rc;
+
+    silence(w);
+    dump_lock(w, lock);
+    memset(out, POISON, sizeof *out);
+    rc = w->ops->lock_acquire(w->session, lock, &lease, &request, out, PATIENCE, &w->err);
+    if (rc != KEDGE_HELD) /* the one output that is written on a refusal */
+        untouched(w, "lock_acquire", rc, out, sizeof *out, POISON);
+    return rc;
+}
+
+int do_lock_extend(struct world *w, struct kedge_bytes lock, struct kedge_id128 lease,
+                   uint64_t fence, struct kedge_lock_state *out)
+{
+    CALL_PLAIN("lock_extend",
+               w->ops->lock_extend(w->session, lock, &lease, fence, out, PATIENCE, &w->err));
+}
+
+int do_lock_release(struct world *w, struct kedge_bytes lock, struct kedge_id128 lease,
+                    uint64_t fence)
+{
+    silence(w);
+    return w->ops->lock_release(w->session, lock, &lease, fence, PATIENCE, &w->err);
+}
+
+int do_lock_query(struct world *w, struct kedge_bytes lock, struct kedge_lock_state *out)
+{
+    CALL_PLAIN("lock_query", w->ops->lock_query(w->session, lock, out, PATIENCE, &w->err));
+}
+
+int do_claim(struct world *w, const struct kedge_claim *in, struct kedge_run_page *out)
+{
+    CALL_PAGE("claim", w->ops->claim(w->session, in, out, PATIENCE, &w->err));
+}
+
+int do_retrieve(struct world *w, struct kedge_bytes id, uint64_t incarnation, uint32_t want,
+                struct kedge_run_state *out)
+{
+    struct kedge_retrieve in = { .id = id, .incarnation = incarnation, .want = want };
+
+    CALL_PAGE("retrieve", w->ops->retrieve(w->session, &in, out, PATIENCE, &w->err));
+}
+
+int do_records(struct world *w, struct kedge_bytes id, uint64_t incarnation, uint64_t first,
+               size_t limit, size_t bytes_max, struct kedge_record_page *out)
+{
+    CALL_PAGE("retrieve_records",
+              w->ops->retrieve_records(w->session, id, incarnation, first, limit, bytes_max, out,
+                                       PATIENCE, &w->err));
+}
+
+int do_slots(struct world *w, struct kedge_bytes id, uint64_t incarnation, uint32_t set,
+             uint32_t first, size_t limit, struct kedge_slot_page *out)
+{
+    CALL_PAGE("retrieve_slots", w->ops->retrieve_slots(w->session, id, incarnation, set, first,
+                                                       limit, out, PATIENCE, &w->err));
+}
+
+int do_expired(struct world *w, struct kedge_bytes cursor, size_t limit, struct kedge_run_page *out)
+{
+    CALL_PAGE("list_expired",
+              w->ops->list_expired(w->session, cursor, limit, out, PATIENCE, &w->err));
+}
+
+int do_list(struct world *w, const struct kedge_list *in, struct kedge_run_page *out)
+{
+    CALL_PAGE("list", w->ops->list(w->session, in, out, PATIENCE, &w->err));
+}
+
+int do_cell(struct world *w, struct kedge_bytes cell, struct kedge_cell *out)
+{
+    CALL_PAGE("cell_get", w->ops->cell_get(w->session, cell, out, PATIENCE, &w->err));
+}
+
+int do_purge(struct world *w, size_t limit, struct kedge_purged *out)
+{
+    CALL_PLAIN("purge", w->ops->purge(w->session, limit, out, PATIENCE, &w->err));
+}
+
+int do_verify(struct world *w, struct kedge_verified *out)
+{
+    CALL_PAGE("verify", w->ops->verify(w->session, out, PATIENCE, &w->err));
+}
+
+int do_wait(struct world *w, uint64_t seen, uint64_t *ticket, int64_t timeout_us)
+{
+    uint64_t *out = ticket;
+
+    CALL_PLAIN("wait", w->ops->wait(w->session, seen, out, timeout_us, &w->err));
+}
+
+int do_notify(struct world *w)
+{
+    silence(w);
+    return w->ops->notify(w->session, &w->err);
+}
