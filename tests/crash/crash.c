@@ -24,6 +24,7 @@ static unsigned tests, failures;
 static char dir[4096];
 static pid_t dir_owner;
 
+static void line(const char *fmt, va_list ap) CRASH_PRINTF(1, 0);
 static void line(const char *fmt, va_list ap)
 {
     char text[2048];
