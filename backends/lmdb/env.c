@@ -16,6 +16,7 @@
 #include "hint.h"
 #include "writer.h"
 
+#define LOCK_FILE_SIZE 65536 /* 1021 readers of 64 bytes, and a head */
 #define RESERVE_MIN                                                                                \
     (UINT64_C(512) << 10) /* a commit copies a page or more of each table it touches */
 #define RESERVE_MAX (UINT64_C(64) << 20)
@@ -371,6 +372,24 @@ static void remove_stillborn(const struct lm_env *env)
         (void)unlinkat(env->dir_fd, "data.mdb", 0);
 }
 
+/*
+ * LMDB makes its lock file sparse and maps it: on a full disk the first touch of a page without a
+ * block would be SIGBUS. Blocks first, then.  LMDB takes the number of readers from the size.  Not
+ * while this process has the file open (a close would drop LMDB's record locks), and not needed
+ * when somebody else has.
+ */
+static int fill_lock_file(const struct lm_env *env, struct kedge_error *err)
+{
+    int fd = openat(env->dir_fd, "lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int rc;
+
+    if (fd < 0)
+        return lm_path_failed("cannot open the lock file of", env->dir, errno, err);
+    rc = posix_fallocate(fd, 0, LOCK_FILE_SIZE);
+    (void)close(fd);
+    return rc == 0 ? KEDGE_OK : lm_path_failed("no room for the lock file of", env->dir, rc, err);
+}
+
 static int open_mdb(struct lm_env *env, struct kedge_error *err)
 {
     int dead = 0;
@@ -445,6 +464,8 @@ static int env_fill(struct lm_env *env, const struct kedge_host *host, bool crea
 
     if (rc == KEDGE_OK && create && alone)
         remove_stillborn(env);
+    if (rc == KEDGE_OK && alone)
+        rc = fill_lock_file(env, err);
     if (rc == KEDGE_OK)
         rc = open_mdb(env, err);
     if (rc == KEDGE_OK)
