@@ -66,7 +66,7 @@ static int wake(struct kit_plan *plan, struct kit_staged_run *run)
     return attention(plan, &r->holder);
 }
 
-static int request(struct kit_plan *plan, struct kit_staged_run *run, uint32_t bits)
+static int add_requests(struct kit_plan *plan, struct kit_staged_run *run, uint32_t bits)
 {
     struct kedge_run *r = &run->now.r;
 
@@ -195,7 +195,8 @@ static int set_status(struct kit_plan *plan, struct kit_staged_run *run,
     return KEDGE_OK;
 }
 
-static int set(struct kit_plan *plan, struct kit_staged_run *run, const struct kedge_change *ch)
+static int set_members(struct kit_plan *plan, struct kit_staged_run *run,
+                       const struct kedge_change *ch)
 {
     struct kedge_run *r = &run->now.r;
     uint32_t mask = ch->set.mask;
@@ -396,7 +397,7 @@ static int write_run(struct kit_plan *plan, struct kit_staged_run *run,
         out->target = run;
         return KEDGE_OK;
     case KEDGE_SET:
-        return set(plan, run, ch);
+        return set_members(plan, run, ch);
     case KEDGE_RELEASE:
         return release(plan, run, ch);
     default:
@@ -418,7 +419,7 @@ static int change_run(struct kit_plan *plan, const struct kedge_change *ch,
     case KEDGE_WAKE:
         return wake(plan, run);
     case KEDGE_REQUEST:
-        return request(plan, run, ch->request.bits);
+        return add_requests(plan, run, ch->request.bits);
     case KEDGE_SLOT_PUT:
         return put_slot(plan, run, ch, out);
     default:

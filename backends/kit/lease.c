@@ -168,8 +168,8 @@ int kit_lock_acquire(struct kit_step *step, struct kedge_bytes name,
 }
 
 /* OK and the record: held by LEASE at FENCE, dead or not. */
-static int mine(struct kit_step *step, struct kedge_bytes name, const struct kedge_id128 *lease,
-                uint64_t fence, const struct kit_lock **out)
+static int held_by(struct kit_step *step, struct kedge_bytes name, const struct kedge_id128 *lease,
+                   uint64_t fence, const struct kit_lock **out)
 {
     int rc = step->store->lock_get(step->ctx, name, out);
 
@@ -182,7 +182,7 @@ int kit_lock_release(struct kit_step *step, struct kedge_bytes name,
                      const struct kedge_id128 *lease, uint64_t fence)
 {
     const struct kit_lock *lock;
-    int rc = mine(step, name, lease, fence, &lock);
+    int rc = held_by(step, name, lease, fence, &lock);
 
     return rc == KEDGE_OK ? step->store->lock_delete(step->ctx, name, lock) : rc;
 }
@@ -192,7 +192,7 @@ int kit_lock_check(struct kit_step *step, struct kedge_bytes name, const struct 
 {
     const struct kit_lock *lock;
     const struct kit_lease *record;
-    int rc = mine(step, name, lease, fence, &lock);
+    int rc = held_by(step, name, lease, fence, &lock);
 
     return rc == KEDGE_OK ? alive(step, lease, &record) : rc;
 }

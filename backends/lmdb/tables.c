@@ -119,362 +119,6 @@ static void *step_alloc(struct lm_step *step, size_t size)
     return kedge_mem_alloc(step->v.host, &step->mem, size);
 }
 
-/* ------------------------------------------------------------------- names */
-
-static void name_key(unsigned kind, struct kedge_bytes name, struct lm_key *key)
-{
-    unsigned char hash[16];
-
-    key->len = 0;
-    if (kind != 0)
-        lm_key_u8(key, kind);
-    if (name.len <= LM_NAME_SHORT) {
-        lm_key_u8(key, 0);
-        lm_key_bytes(key, name.data, name.len);
-        return;
-    }
-    lm_hash128(name, hash);
-    lm_key_u8(key, 1);
-    lm_key_bytes(key, name.data, LM_NAME_PREFIX);
-    lm_key_bytes(key, hash, sizeof hash);
-    lm_key_u8(key, 0); /* the ordinal */
-}
-
-bool lm_name_of(const MDB_val *key, size_t skip, const MDB_val *value, struct kedge_bytes *name,
-                MDB_val *payload)
-{
-    const unsigned char *k = (const unsigned char *)key->mv_data + skip;
-    unsigned char *v = value->mv_data;
-    size_t len;
-
-    if (key->mv_size <= skip)
-        return false;
-    if (k[0] == 0) {
-        *name = (struct kedge_bytes){ k + 1, key->mv_size - skip - 1 };
-        *payload = *value;
-        return true;
-    }
-    if (value->mv_size < 2)
-        return false; /* a tombstone */
-    len = (size_t)v[0] << 8 | v[1];
-    if (value->mv_size - 2 < len)
-        return false;
-    *name = (struct kedge_bytes){ v + 2, len };
-    *payload = (MDB_val){ value->mv_size - 2 - len, v + 2 + len };
-    return true;
-}
-
-int lm_name_find(const struct lm_view *v, enum lm_table table, unsigned kind,
-                 struct kedge_bytes name, MDB_val *payload, struct lm_key *key)
-{
-    struct lm_key free_key = { 0 };
-    struct kedge_bytes full;
-    MDB_val k;
-    MDB_val value;
-    int rc;
-
-    name_key(kind, name, key);
-    k = lm_key_val(key);
-    if (name.len <= LM_NAME_SHORT)
-        return mdb_get(v->txn, v->env->dbi[table], &k, payload);
-    for (unsigned ordinal = 0; ordinal < 256; ordinal++) {
-        key->b[key->len - 1] = (unsigned char)ordinal;
-        k = lm_key_val(key);
-        rc = mdb_get(v->txn, v->env->dbi[table], &k, &value);
-        if (rc == MDB_NOTFOUND) {
-            if (free_key.len != 0)
-                *key = free_key;
-            return rc;
-        }
-        if (rc != MDB_SUCCESS)
-            return rc;
-        if (!lm_name_of(&k, kind != 0, &value, &full, payload)) {
-            if (free_key.len == 0)
-                free_key = *key;
-        } else if (kit_bytes_equal(full, name)) {
-            return MDB_SUCCESS;
-        }
-    }
-    return MDB_BAD_VALSIZE; /* 256 names of one hash: nobody will see this */
-}
-
-/* Room for a row under KEY, with the name in front where the key does not hold all of it. */
-static int name_reserve(struct lm_step *step, enum lm_table table, unsigned kind,
-                        struct lm_key *key, struct kedge_bytes name, size_t size, void **room)
-{
-    bool is_long = key->b[kind != 0] == 1;
-    MDB_val k = lm_key_val(key);
-    MDB_val value = { size + (is_long ? 2 + name.len : 0), NULL };
-    unsigned char *p;
-    int rc = mdb_put(step->v.txn, step->v.env->dbi[table], &k, &value, MDB_RESERVE);
-
-    p = value.mv_data;
-    if (rc != MDB_SUCCESS || p == NULL)
-        return lm_broken(step, rc);
-    if (is_long) {
-        p[0] = (unsigned char)(name.len >> 8);
-        p[1] = (unsigned char)name.len;
-        memcpy(p + 2, name.data, name.len);
-        p += 2 + name.len;
-    }
-    *room = p;
-    return KEDGE_OK;
-}
-
-/* A long name leaves a tombstone, so that a later one of the same hash is still found. */
-static int name_delete(struct lm_step *step, enum lm_table table, unsigned kind, struct lm_key *key)
-{
-    MDB_val k = lm_key_val(key);
-    MDB_val none = { 0, NULL };
-    MDB_val value;
-    struct lm_key next = *key;
-    int rc;
-
-    if (key->b[kind != 0] == 1 && key->b[key->len - 1] != 255) {
-        MDB_val n;
-
-        next.b[next.len - 1]++;
-        n = lm_key_val(&next);
-        if (mdb_get(step->v.txn, step->v.env->dbi[table], &n, &value) == MDB_SUCCESS) {
-            rc = mdb_put(step->v.txn, step->v.env->dbi[table], &k, &none, 0);
-            return rc == MDB_SUCCESS ? KEDGE_OK : lm_broken(step, rc);
-        }
-    }
-    rc = mdb_del(step->v.txn, step->v.env->dbi[table], &k, NULL);
-    return rc == MDB_SUCCESS || rc == MDB_NOTFOUND ? KEDGE_OK : lm_broken(step, rc);
-}
-
-int lm_name_number(const struct lm_view *v, unsigned kind, struct kedge_bytes name, uint32_t *out)
-{
-    struct lm_key key;
-    MDB_val payload;
-    int rc = lm_name_find(v, LM_NAMES, kind, name, &payload, &key);
-
-    *out = 0;
-    if (rc == MDB_SUCCESS && payload.mv_size == 4)
-        *out = lm_get_u32(payload.mv_data);
-    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
-}
-
-/* Names are never taken back: a few bytes for each queue and reactor there ever was. */
-static int intern(struct lm_step *step, unsigned kind, struct kedge_bytes name, uint32_t *out)
-{
-    struct lm_key key;
-    struct lm_key number = { 0 };
-    MDB_val payload;
-    MDB_stat st;
-    void *room;
-    int rc = lm_name_find(&step->v, LM_NAMES, kind, name, &payload, &key);
-
-    if (rc == MDB_SUCCESS && payload.mv_size == 4) {
-        *out = lm_get_u32(payload.mv_data);
-        return KEDGE_OK;
-    }
-    if (rc == MDB_NOTFOUND)
-        rc = mdb_stat(step->v.txn, step->v.env->dbi[LM_NAMES], &st);
-    if (rc != MDB_SUCCESS)
-        return lm_broken(step, rc);
-    *out = (uint32_t)st.ms_entries + 1;
-    rc = name_reserve(step, LM_NAMES, kind, &key, name, 4, &room);
-    if (rc == KEDGE_OK) {
-        lm_key_u32(&number, *out);
-        memcpy(room, number.b, 4);
-    }
-    return rc;
-}
-
-/* ----------------------------------------------------------------- reading */
-
-uint64_t lm_seed_record(uint64_t inc, uint64_t n)
-{
-    return lm_seed(inc, n);
-}
-
-uint64_t lm_seed_snapshot(uint64_t inc)
-{
-    return lm_seed(inc, UINT64_MAX);
-}
-
-uint64_t lm_seed_slot(uint64_t inc, uint32_t set, uint32_t index)
-{
-    return lm_seed(lm_seed(inc, set), (uint64_t)index << 32 | 1u);
-}
-
-struct lm_combo lm_run_combo(const struct lm_run *run)
-{
-    return (struct lm_combo){ run->queue_no, run->reactor_no, run->k.r.version };
-}
-
-int lm_position(MDB_cursor *cursor, uint64_t inc, uint64_t *out)
-{
-    struct lm_key key = lm_key_record(inc, UINT32_MAX);
-    MDB_val k;
-    MDB_val value;
-    int rc;
-
-    lm_key_u16(&key, 0xffff);
-    k = lm_key_val(&key);
-    rc = mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE);
-    rc = mdb_cursor_get(cursor, &k, &value, rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
-    *out = 0;
-    if (rc == MDB_SUCCESS && k.mv_size == 14 && lm_get_u64(k.mv_data) == inc)
-        *out = lm_get_u32((const unsigned char *)k.mv_data + 8);
-    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
-}
-
-static int status_of(int rc)
-{
-    if (rc == MDB_SUCCESS)
-        return KEDGE_OK;
-    if (rc == MDB_NOTFOUND)
-        return KEDGE_NOT_FOUND;
-    return rc == ENOMEM ? KEDGE_ERR_NOMEM
-                        : (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND ? KEDGE_ERR_CORRUPT
-                                                                          : KEDGE_ERR_UNAVAILABLE);
-}
-
-int lm_incarnation(const struct lm_view *v, struct kedge_bytes id, uint64_t *inc)
-{
-    struct lm_key key;
-    MDB_val payload;
-    int rc = lm_name_find(v, LM_IDS, 0, id, &payload, &key);
-
-    if (rc != MDB_SUCCESS)
-        return status_of(rc);
-    if (payload.mv_size != 8)
-        return KEDGE_ERR_CORRUPT;
-    *inc = lm_get_u64(payload.mv_data);
-    return KEDGE_OK;
-}
-
-static int head_value(const struct lm_view *v, uint64_t inc, struct kedge_bytes *out)
-{
-    struct lm_key key = lm_key_inc(inc);
-    MDB_val k = lm_key_val(&key);
-    MDB_val value;
-    int rc = mdb_get(v->txn, v->env->dbi[LM_HEADS], &k, &value);
-
-    if (rc == MDB_SUCCESS)
-        *out = (struct kedge_bytes){ value.mv_data, value.mv_size };
-    return status_of(rc);
-}
-
-int lm_head(const struct lm_view *v, uint64_t inc, struct lm_run *out)
-{
-    struct kedge_bytes value;
-    int rc = head_value(v, inc, &value);
-
-    if (rc == KEDGE_OK && !lm_run_decode(inc, value, out))
-        rc = KEDGE_ERR_CORRUPT;
-    return rc;
-}
-
-int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *journal, uint64_t inc,
-                struct lm_run *out)
-{
-    struct kedge_bytes value;
-    uint64_t position;
-    int rc = head_value(v, inc, &value);
-
-    if (rc != KEDGE_OK)
-        return rc;
-    if (mem != NULL && !kit_copy(v->host, mem, value, &value))
-        return KEDGE_ERR_NOMEM;
-    if (!lm_run_decode(inc, value, out))
-        return KEDGE_ERR_CORRUPT;
-    rc = lm_position(journal, inc, &position);
-    if (rc != MDB_SUCCESS)
-        return status_of(rc);
-    kit_run_load(&out->k, position);
-    return KEDGE_OK;
-}
-
-int lm_lease_load(const struct lm_view *v, struct kedge_mem **mem, const struct kedge_id128 *id,
-                  struct lm_lease *out)
-{
-    struct lm_key key = { 0 };
-    struct kedge_bytes bytes;
-    MDB_val k;
-    MDB_val value;
-    int rc;
-
-    lm_key_bytes(&key, id->b, sizeof id->b);
-    k = lm_key_val(&key);
-    rc = mdb_get(v->txn, v->env->dbi[LM_LEASES], &k, &value);
-    if (rc != MDB_SUCCESS)
-        return status_of(rc);
-    bytes = (struct kedge_bytes){ value.mv_data, value.mv_size };
-    if (!kit_copy(v->host, mem, bytes, &bytes))
-        return KEDGE_ERR_NOMEM;
-    return lm_lease_decode(v->host, mem, id, bytes, out);
-}
-
-int lm_blob_load(const struct lm_view *v, struct kedge_mem **mem, enum lm_table table,
-                 const struct lm_key *stem, uint64_t seed, struct lm_blob *blob,
-                 struct kedge_bytes *out)
-{
-    struct kedge_bytes part = { NULL, 0 };
-    unsigned char *to = NULL;
-    size_t done = 0;
-
-    for (size_t row = 0; row == 0 || done < blob->total; row++) {
-        struct lm_key key = *stem;
-        struct kedge_bytes bytes;
-        MDB_val k;
-        MDB_val value;
-        int rc;
-        bool ok;
-
-        lm_key_u16(&key, (unsigned)row);
-        k = lm_key_val(&key);
-        rc = mdb_get(v->txn, v->env->dbi[table], &k, &value);
-        if (rc != MDB_SUCCESS)
-            return row == 0 ? status_of(rc) : KEDGE_ERR_CORRUPT;
-        bytes = (struct kedge_bytes){ value.mv_data, value.mv_size };
-        ok = row == 0 ? lm_blob_decode_first(seed, bytes, blob, &part)
-                      : lm_blob_decode_next(seed, row, bytes, &part);
-        if (!ok || part.len > blob->total - done || (part.len == 0 && blob->total != 0))
-            return KEDGE_ERR_CORRUPT;
-        if (row == 0) {
-            to = kedge_mem_alloc(v->host, mem, (size_t)blob->total);
-            if (to == NULL)
-                return KEDGE_ERR_NOMEM;
-        }
-        if (part.len != 0)
-            memcpy(to + done, part.data, part.len);
-        done += part.len;
-    }
-    *out = (struct kedge_bytes){ to, done };
-    return KEDGE_OK;
-}
-
-int lm_slots_load(const struct lm_view *v, uint64_t inc, uint32_t set, struct kit_slots *out)
-{
-    struct lm_key key = lm_key_record(inc, set);
-    MDB_val k = lm_key_val(&key);
-    MDB_val value;
-    int rc = mdb_get(v->txn, v->env->dbi[LM_SETS], &k, &value);
-
-    if (rc != MDB_SUCCESS)
-        return status_of(rc);
-    return lm_slots_decode((struct kedge_bytes){ value.mv_data, value.mv_size }, out)
-               ? KEDGE_OK
-               : KEDGE_ERR_CORRUPT;
-}
-
-int lm_cell_load(const struct lm_view *v, struct kedge_bytes name, struct kit_cell *out)
-{
-    struct lm_key key;
-    MDB_val payload;
-    int rc = lm_name_find(v, LM_CELLS, 0, name, &payload, &key);
-
-    if (rc != MDB_SUCCESS)
-        return status_of(rc);
-    return lm_cell_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, out)
-               ? KEDGE_OK
-               : KEDGE_ERR_CORRUPT;
-}
-
 /* --------------------------------------------------- the rules' view: reads */
 
 int lm_step_load(struct lm_step *step, uint64_t inc, const struct kit_run **out)
@@ -527,7 +171,7 @@ static int t_run_get(void *ctx, struct kedge_bytes id, const struct kit_run **ou
     rc = lm_incarnation(&step->v, id, &inc);
     if (rc == KEDGE_OK)
         rc = lm_step_load(step, inc, out);
-    if (rc == KEDGE_OK && head_value(&step->v, inc, &value) == KEDGE_OK) {
+    if (rc == KEDGE_OK && lm_head_value(&step->v, inc, &value) == KEDGE_OK) {
         struct lm_run fresh;
 
         if (lm_run_decode(inc, value, &fresh)) {
@@ -553,7 +197,7 @@ static int t_record_request(void *ctx, const struct kit_run *run, uint64_t numbe
     k = lm_key_val(&key);
     rc = mdb_get(step->v.txn, step->v.env->dbi[LM_JOURNAL], &k, &value);
     if (rc != MDB_SUCCESS)
-        return status_of(rc);
+        return lm_status(rc);
     if (!lm_blob_decode_first(lm_seed_record(run->r.incarnation, number),
                               (struct kedge_bytes){ value.mv_data, value.mv_size }, &blob, &part))
         return KEDGE_ERR_CORRUPT;
@@ -616,7 +260,7 @@ static int t_lock_get(void *ctx, struct kedge_bytes name, const struct kit_lock 
         return KEDGE_ERR_NOMEM;
     rc = lm_name_find(&step->v, LM_LOCKS, 0, name, &payload, &key);
     if (rc != MDB_SUCCESS)
-        return status_of(rc);
+        return lm_status(rc);
     if (!lm_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, lock))
         return KEDGE_ERR_CORRUPT;
     *out = lock;
@@ -639,7 +283,7 @@ static int t_slot_has(void *ctx, uint64_t incarnation, uint32_t set, uint32_t in
 
     lm_key_u16(&key, 0);
     k = lm_key_val(&key);
-    return status_of(mdb_get(step->v.txn, step->v.env->dbi[LM_SLOTS], &k, &value));
+    return lm_status(mdb_get(step->v.txn, step->v.env->dbi[LM_SLOTS], &k, &value));
 }
 
 /* -------------------------------------------------- the rules' view: writes */
@@ -781,7 +425,7 @@ static int put_id(struct lm_step *step, const struct kedge_run *r)
 
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
         return lm_broken(step, rc);
-    rc = name_reserve(step, LM_IDS, 0, &key, r->id, 8, &room);
+    rc = lm_name_reserve(step, LM_IDS, 0, &key, r->id, 8, &room);
     if (rc == KEDGE_OK)
         memcpy(room, inc.b, 8);
     return rc;
@@ -799,9 +443,9 @@ static int number_names(struct lm_step *step, const struct lm_run *old, struct l
         if (kit_bytes_equal(old->k.r.queue, run->k.r.queue))
             return KEDGE_OK;
     }
-    rc = intern(step, 'q', run->k.r.queue, &run->queue_no);
+    rc = lm_name_intern(step, 'q', run->k.r.queue, &run->queue_no);
     if (rc == KEDGE_OK && old == NULL)
-        rc = intern(step, 'r', run->k.r.reactor, &run->reactor_no);
+        rc = lm_name_intern(step, 'r', run->k.r.reactor, &run->reactor_no);
     return rc;
 }
 
@@ -858,7 +502,7 @@ static int t_run_drop(void *ctx, const struct kit_run *kit)
     rc = lm_name_find(&step->v, LM_IDS, 0, kit->r.id, &payload, &key);
     if (rc != MDB_SUCCESS)
         return lm_broken(step, rc);
-    rc = name_delete(step, LM_IDS, 0, &key);
+    rc = lm_name_delete(step, LM_IDS, 0, &key);
     if (rc == KEDGE_OK)
         rc = move_indexes(step, run, NULL);
     if (rc == KEDGE_OK)
@@ -977,7 +621,7 @@ static int t_cell_put(void *ctx, struct kedge_bytes name, const struct kit_cell 
         return lm_broken(step, rc);
     a = lm_key_cellx(old == NULL ? 0 : old->expires, &key);
     b = lm_key_cellx(cell->expires, &key);
-    rc = name_reserve(step, LM_CELLS, 0, &key, name, lm_cell_size(cell), &room);
+    rc = lm_name_reserve(step, LM_CELLS, 0, &key, name, lm_cell_size(cell), &room);
     if (rc == KEDGE_OK)
         lm_cell_encode(cell, room);
     if (rc == KEDGE_OK)
@@ -998,7 +642,7 @@ static int t_cell_delete(void *ctx, struct kedge_bytes name, const struct kit_ce
     if (rc != MDB_SUCCESS)
         return lm_broken(step, rc);
     a = lm_key_cellx(old->expires, &key);
-    rc = name_delete(step, LM_CELLS, 0, &key);
+    rc = lm_name_delete(step, LM_CELLS, 0, &key);
     if (rc == KEDGE_OK && old->expires != 0)
         rc = lm_row_delete(step, LM_CELLX, &a);
     return rc;
@@ -1006,7 +650,7 @@ static int t_cell_delete(void *ctx, struct kedge_bytes name, const struct kit_ce
 
 int lm_cell_remove(struct lm_step *step, struct lm_key *key)
 {
-    return name_delete(step, LM_CELLS, 0, key);
+    return lm_name_delete(step, LM_CELLS, 0, key);
 }
 
 static int t_lock_put(void *ctx, struct kedge_bytes name, const struct kit_lock *old,
@@ -1024,7 +668,7 @@ static int t_lock_put(void *ctx, struct kedge_bytes name, const struct kit_lock 
         return lm_broken(step, rc);
     b = lm_key_held_lock(&lock->lease, &key);
     a = old == NULL ? b : lm_key_held_lock(&old->lease, &key);
-    rc = name_reserve(step, LM_LOCKS, 0, &key, name, lm_lock_size(), &room);
+    rc = lm_name_reserve(step, LM_LOCKS, 0, &key, name, lm_lock_size(), &room);
     if (rc == KEDGE_OK)
         lm_lock_encode(lock, room);
     if (rc == KEDGE_OK)
@@ -1045,7 +689,7 @@ static int t_lock_delete(void *ctx, struct kedge_bytes name, const struct kit_lo
     if (rc != MDB_SUCCESS)
         return lm_broken(step, rc);
     a = lm_key_held_lock(&old->lease, &key);
-    rc = name_delete(step, LM_LOCKS, 0, &key);
+    rc = lm_name_delete(step, LM_LOCKS, 0, &key);
     return rc == KEDGE_OK ? lm_row_delete(step, LM_HELD, &a) : rc;
 }
 

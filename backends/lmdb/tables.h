@@ -56,11 +56,22 @@ int lm_name_find(const struct lm_view *v, enum lm_table table, unsigned kind,
 /* The full name and payload of a row of such a table. */
 bool lm_name_of(const MDB_val *key, size_t skip, const MDB_val *value, struct kedge_bytes *name,
                 MDB_val *payload);
+/* Room for a row under KEY as lm_name_find left it; the name goes in front where the key does not
+ * hold all of it. */
+int lm_name_reserve(struct lm_step *step, enum lm_table table, unsigned kind, struct lm_key *key,
+                    struct kedge_bytes name, size_t size, void **room);
+int lm_name_delete(struct lm_step *step, enum lm_table table, unsigned kind, struct lm_key *key);
+/* The number of a queue or reactor, given out if it has none.  Never taken back. */
+int lm_name_intern(struct lm_step *step, unsigned kind, struct kedge_bytes name, uint32_t *out);
 /* Number of a queue or reactor; 0: never seen. */
 int lm_name_number(const struct lm_view *v, unsigned kind, struct kedge_bytes name, uint32_t *out);
 
 /* --- reading; KEDGE_OK, KEDGE_NOT_FOUND, a failure.  Nothing is copied unless said. --- */
 
+/* The status of an LMDB code. */
+int lm_status(int rc);
+/* A head as stored; points into the map. */
+int lm_head_value(const struct lm_view *v, uint64_t inc, struct kedge_bytes *out);
 /* Position of the journal of INC: number of its last record. */
 int lm_position(MDB_cursor *cursor, uint64_t inc, uint64_t *out);
 int lm_incarnation(const struct lm_view *v, struct kedge_bytes id, uint64_t *inc);
