@@ -257,12 +257,14 @@ static int create_schema(struct lm_env *env, struct kedge_error *err)
     MDB_txn *txn = NULL;
     MDB_stat st;
     MDB_dbi main_dbi;
+    bool begun;
     int rc = lm_write_lock(env, lm_mono_us() + GATE_US, err);
 
     if (rc != KEDGE_OK)
         return rc;
     rc = lm_write_begin(env, &txn, err);
-    if (rc == KEDGE_OK) {
+    begun = rc == KEDGE_OK;
+    if (begun) {
         rc = mdb_dbi_open(txn, NULL, 0, &main_dbi);
         if (rc == MDB_SUCCESS)
             rc = mdb_stat(txn, main_dbi, &st);
@@ -282,6 +284,8 @@ static int create_schema(struct lm_env *env, struct kedge_error *err)
                 rc = lm_fail(env, rc, "cannot create the tables", err);
         }
     }
+    if (begun)
+        lm_write_end(env);
     lm_write_unlock(env);
     return rc;
 }
@@ -439,6 +443,7 @@ static void env_free(struct lm_env *env)
 static struct lm_env *env_new(struct lm_params *params)
 {
     struct lm_env *env = calloc(1, sizeof *env);
+    pthread_rwlockattr_t attr;
 
     if (env == NULL) {
         free(params->dir);
@@ -450,7 +455,10 @@ static struct lm_env *env_new(struct lm_params *params)
     env->shared_fd = -1;
     env->users = 1;
     env->pid = (int)getpid();
-    (void)pthread_rwlock_init(&env->map_lock, NULL);
+    (void)pthread_rwlockattr_init(&attr);
+    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(&env->map_lock, &attr);
+    (void)pthread_rwlockattr_destroy(&attr);
     read_boot_id(env->boot_id);
     memcpy(&env->incarnation, env->boot_id, sizeof env->incarnation);
     return env;
@@ -476,7 +484,8 @@ static int env_fill(struct lm_env *env, const struct kedge_host *host, bool crea
     if (create)
         sync_parent(env->dir);
     env->hints = lm_hints_new(env);
-    env->writer = lm_writer_new(env, host);
+    env->host = *host;
+    env->writer = lm_writer_new(env, &env->host);
     return env->hints == NULL || env->writer == NULL
                ? kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory")
                : KEDGE_OK;

@@ -28,9 +28,10 @@ struct lm_writer;
 struct lm_hints;
 
 struct lm_env {
-    struct lm_env *next; /* registry */
-    unsigned users;      /* store handles, under the registry's lock */
-    uint64_t dev, ino;   /* of the directory */
+    struct lm_env *next;    /* registry */
+    unsigned users;         /* store handles, under the registry's lock */
+    uint64_t dev, ino;      /* of the directory */
+    struct kedge_host host; /* of whoever opened it first: its clock is that of all writes */
     char *dir;
     int dir_fd;
     int shared_fd;
@@ -96,6 +97,7 @@ int lm_ticket_wait(struct lm_env *env, uint64_t seen, int64_t deadline_mono);
 int lm_read_begin(struct lm_env *env, MDB_txn **txn, struct kedge_error *err);
 void lm_read_end(struct lm_env *env, MDB_txn *txn);
 int lm_write_begin(struct lm_env *env, MDB_txn **txn, struct kedge_error *err);
+void lm_write_end(struct lm_env *env); /* after commit or abort */
 
 /* A status and a sentence for what LMDB answered.  WHAT: "cannot write", ... */
 int lm_fail(struct lm_env *env, int rc, const char *what, struct kedge_error *err);

@@ -545,6 +545,8 @@ static int t_append(void *ctx, const struct kit_run *run, uint64_t first,
     MDB_cursor *journal = journal_cursor(step);
     int rc = journal == NULL ? KEDGE_ERR_UNAVAILABLE : KEDGE_OK;
 
+    if (first + n > UINT32_MAX) /* numbers are 32 bits in a key */
+        return KEDGE_ERR_TOO_BIG;
     for (size_t i = 0; i < n && rc == KEDGE_OK; i++) {
         struct lm_key stem = lm_key_record(run->r.incarnation, first + i);
         struct lm_blob blob = { records[i].len, *request, now_wall };

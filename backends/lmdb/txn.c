@@ -174,6 +174,7 @@ void lm_read_end(struct lm_env *env, MDB_txn *txn)
     (void)pthread_rwlock_unlock(&env->map_lock);
 }
 
+/* The map must not move under a writer either: map_lock is held shared until lm_write_end. */
 int lm_write_begin(struct lm_env *env, MDB_txn **txn, struct kedge_error *err)
 {
     int rc;
@@ -184,8 +185,19 @@ int lm_write_begin(struct lm_env *env, MDB_txn **txn, struct kedge_error *err)
             "store '%s' is closed for writing after an input/output error: close "
             "it and open it again",
             env->dir);
-    rc = mdb_txn_begin(env->env, NULL, 0, txn);
-    if (rc == MDB_MAP_RESIZED && (rc = adopt_map(env)) == MDB_SUCCESS)
+    for (int tries = 0; tries < 3; tries++) {
+        (void)pthread_rwlock_rdlock(&env->map_lock);
         rc = mdb_txn_begin(env->env, NULL, 0, txn);
-    return rc == MDB_SUCCESS ? KEDGE_OK : lm_fail(env, rc, "cannot write", err);
+        if (rc == MDB_SUCCESS)
+            return KEDGE_OK;
+        (void)pthread_rwlock_unlock(&env->map_lock);
+        if (rc != MDB_MAP_RESIZED || (rc = adopt_map(env)) != MDB_SUCCESS)
+            break;
+    }
+    return lm_fail(env, rc, "cannot write", err);
+}
+
+void lm_write_end(struct lm_env *env)
+{
+    (void)pthread_rwlock_unlock(&env->map_lock);
 }

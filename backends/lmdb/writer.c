@@ -134,6 +134,17 @@ static int span_run(struct lm_writer *w, const struct span *s)
     return rc;
 }
 
+static int step_failed(const struct lm_writer *w, int rc, struct kedge_error *err)
+{
+    const char *why = "out of memory";
+
+    if (rc == KEDGE_ERR_CORRUPT)
+        why = "a record that this needs cannot be understood";
+    else if (rc == KEDGE_ERR_TOO_BIG)
+        why = "a journal of more than four thousand million records";
+    return kedge_error_set(err, rc, 0, "store '%s': %s", w->env->dir, why);
+}
+
 static int transact(struct lm_writer *w, const struct span *s, struct kedge_error *err)
 {
     struct lm_step *step = &w->step;
@@ -155,13 +166,10 @@ static int transact(struct lm_writer *w, const struct span *s, struct kedge_erro
         step->journal = NULL;
         mdb_txn_abort(txn);
         lm_step_end(step, false);
+        lm_write_end(w->env);
         if (mdb != 0)
             return lm_fail(w->env, mdb, "cannot write", err);
-        return kedge_error_set(err, rc, 0,
-                               rc == KEDGE_ERR_CORRUPT
-                                   ? "store '%s': a record this needs cannot be understood"
-                                   : "store '%s': out of memory",
-                               w->env->dir);
+        return step_failed(w, rc, err);
     }
     if (step->journal != NULL)
         mdb_cursor_close(step->journal);
@@ -172,6 +180,7 @@ static int transact(struct lm_writer *w, const struct span *s, struct kedge_erro
     else if (step->work)
         lm_ticket_move(w->env);
     lm_step_end(step, mdb == MDB_SUCCESS);
+    lm_write_end(w->env);
     return rc;
 }
 

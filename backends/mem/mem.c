@@ -121,7 +121,7 @@ static int store_open(const struct kedge_host *host, const struct kedge_open *op
                       struct kedge_error *err)
 {
     struct mem_name buf;
-    struct kedge_bytes name;
+    struct kedge_bytes name = { NULL, 0 };
     struct mem_handle *handle;
     int rc = parse(open, &buf, &name, err);
 
@@ -167,7 +167,7 @@ static int store_drop(const struct kedge_host *host, const struct kedge_open *op
                       struct kedge_error *err)
 {
     struct mem_name buf;
-    struct kedge_bytes name;
+    struct kedge_bytes name = { NULL, 0 };
     struct mem_space *gone = NULL;
     struct mem_space **at;
     int rc = parse(open, &buf, &name, err);
@@ -679,10 +679,12 @@ static int wait_for(void *session, uint64_t seen, uint64_t *ticket, int64_t time
 {
     struct mem_space *space;
     struct kit_step step;
-    /* Unlike anywhere else the timeout is how long to wait when all is well, and may be 0. */
-    int rc = timeout_us < 0 ? kit_check_timeout(timeout_us, err)
-                            : mem_begin(session, &step, INT64_C(1000000) + timeout_us / 2, err);
+    int rc;
 
+    /* Unlike anywhere else the timeout is how long to wait when all is well, and may be 0. */
+    if (timeout_us < 0)
+        return kit_check_timeout(timeout_us, err);
+    rc = mem_begin(session, &step, INT64_C(1000000) + timeout_us / 2, err);
     if (rc != KEDGE_OK)
         return rc;
     space = step.ctx;
