@@ -115,7 +115,8 @@ static inline void lm_key_time(struct lm_key *k, int64_t t)
 
 static inline void lm_key_bytes(struct lm_key *k, const void *data, size_t len)
 {
-    memcpy(k->b + k->len, data, len);
+    if (len != 0) /* empty bytes may have no address */
+        memcpy(k->b + k->len, data, len);
     k->len += len;
 }
 
