@@ -252,40 +252,43 @@ static int check_version(const struct lm_env *env, MDB_txn *txn, struct kedge_er
     return KEDGE_OK;
 }
 
+/* In a transaction of its own, which it ends. */
+static int fill_new(struct lm_env *env, MDB_txn *txn, struct kedge_error *err)
+{
+    MDB_stat st;
+    MDB_dbi main_table;
+    int rc = mdb_dbi_open(txn, NULL, 0, &main_table);
+
+    if (rc == MDB_SUCCESS)
+        rc = mdb_stat(txn, main_table, &st);
+    if (rc == MDB_SUCCESS && st.ms_entries != 0) {
+        mdb_txn_abort(txn);
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "'%s' holds the data of another program: choose another path",
+                               env->dir);
+    }
+    if (rc == MDB_SUCCESS)
+        rc = put_schema(env, txn);
+    if (rc != MDB_SUCCESS) {
+        mdb_txn_abort(txn);
+        return lm_fail(env, rc, "cannot create the tables", err);
+    }
+    rc = mdb_txn_commit(txn);
+    return rc == MDB_SUCCESS ? KEDGE_OK : lm_commit_failed(env, rc, err);
+}
+
 static int create_schema(struct lm_env *env, struct kedge_error *err)
 {
     MDB_txn *txn = NULL;
-    MDB_stat st;
-    MDB_dbi main_dbi;
-    bool begun;
     int rc = lm_write_lock(env, lm_mono_us() + GATE_US, err);
 
     if (rc != KEDGE_OK)
         return rc;
     rc = lm_write_begin(env, &txn, err);
-    begun = rc == KEDGE_OK;
-    if (begun) {
-        rc = mdb_dbi_open(txn, NULL, 0, &main_dbi);
-        if (rc == MDB_SUCCESS)
-            rc = mdb_stat(txn, main_dbi, &st);
-        if (rc == MDB_SUCCESS && st.ms_entries != 0) {
-            rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                                 "'%s' holds the data of another program: choose another path",
-                                 env->dir);
-            mdb_txn_abort(txn);
-        } else {
-            if (rc == MDB_SUCCESS)
-                rc = put_schema(env, txn);
-            if (rc == MDB_SUCCESS)
-                rc = mdb_txn_commit(txn);
-            else
-                mdb_txn_abort(txn);
-            if (rc != MDB_SUCCESS)
-                rc = lm_fail(env, rc, "cannot create the tables", err);
-        }
-    }
-    if (begun)
+    if (rc == KEDGE_OK) {
+        rc = fill_new(env, txn, err);
         lm_write_end(env);
+    }
     lm_write_unlock(env);
     return rc;
 }

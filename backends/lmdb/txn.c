@@ -35,6 +35,8 @@ static int fail_full(const struct lm_env *env, int rc, struct kedge_error *err)
 
 int lm_fail(struct lm_env *env, int rc, const char *what, struct kedge_error *err)
 {
+    if (rc == EIO && disk_full(env)) /* that is what LMDB makes of a short write */
+        rc = ENOSPC;
     switch (rc) {
     case MDB_MAP_FULL:
     case MDB_TXN_FULL:
@@ -93,9 +95,7 @@ int lm_commit_failed(struct lm_env *env, int rc, struct kedge_error *err)
                                "not be on the disk: close the store, open it again, send it again",
                                env->dir, mdb_strerror(rc));
     }
-    if ((rc == EIO || rc == ENOSPC) && disk_full(env))
-        return fail_full(env, ENOSPC, err);
-    if (rc == EIO) {
+    if (rc == EIO && !disk_full(env)) {
         atomic_store(&env->closed_errno, EIO);
         return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, EIO,
                                "store '%s': input/output error while writing, nothing was changed: "
