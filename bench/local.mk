@@ -27,6 +27,6 @@ TESTS += %D%/smoke.sh
 # BENCH_FLAGS='--only one' selects; --dir D measures another disk than this one.
 BENCH_FLAGS =
 bench: $(bench_programs) $(backend_LTLIBRARIES)
-	@test -n '$(bench_programs)' || { echo 'nothing to measure without LMDB' >&2; exit 1; }
+	@test -n '$(strip $(bench_programs))' || { echo 'nothing to measure without LMDB' >&2; exit 1; }
 	KEDGE_BACKEND_PATH='$(abs_builddir)/.libs' ./spike_lmdb$(EXEEXT) $(BENCH_FLAGS)
 .PHONY: bench
