@@ -146,7 +146,7 @@ static void full_disk(void *ctx)
     client_must_open(&c, KEDGE_OPEN_CREATE);
     client_expect(&c, client_grant(&c, 1, 600 * CRASH_SEC), KEDGE_OK, "lease_grant");
     client_expect(&c, client_create(&c, "r", &run), KEDGE_OK, "create");
-    leave_free("ballast", 800);
+    leave_free("ballast", 120 + 8 * len / 4096);
     for (int round = 0; round < 3; round++) {
         n = fill(&c, &run, n, len);
         client_check(&c, &run, 1);
@@ -164,7 +164,7 @@ static void full_disk(void *ctx)
                     kedge_status_name(rc), c.err.msg);
         if (rc == KEDGE_OK)
             client_check(&c, &run, 1);
-        leave_free("ballast", 200 + 5 * len / 4096);
+        leave_free("ballast", 80 + 5 * len / 4096);
         if (rc != KEDGE_OK)
             client_must_open(&c, 0);
         for (int i = 0; i < 3; i++, n++)
