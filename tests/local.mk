@@ -106,7 +106,7 @@ contract_SOURCES = %D%/contract/main.c %D%/contract/cases.h %D%/contract/world.c
 	%D%/contract/batch.c %D%/contract/resend.c %D%/contract/fences.c %D%/contract/locks.c \
 	%D%/contract/cells.c %D%/contract/runs.c %D%/contract/claim.c %D%/contract/slots.c \
 	%D%/contract/lists.c %D%/contract/purge.c %D%/contract/data.c %D%/contract/wait.c \
-	%D%/contract/threads.c %D%/contract/memory.c %D%/contract/walk.c \
+	%D%/contract/threads.c %D%/contract/processes.c %D%/contract/memory.c %D%/contract/walk.c \
 	%D%/support/fault_backend.c %D%/support/fault_backend.h
 contract_LDADD = libkedge.la $(PTHREAD_LIBS)
 dist_check_SCRIPTS += %D%/contract/mem.sh %D%/contract/lmdb.sh

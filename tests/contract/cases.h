@@ -37,6 +37,7 @@ extern const struct contract_case cases_purge[];
 extern const struct contract_case cases_data[];
 extern const struct contract_case cases_wait[];
 extern const struct contract_case cases_threads[];
+extern const struct contract_case cases_processes[];
 extern const struct contract_case cases_memory[];
 extern const struct contract_case cases_walk[];
 

@@ -159,6 +159,14 @@ static void taken_in_commits(struct world *w)
     t = tx_new(w);
     c_lock_release(t, str("brief"), b, head(w, r.id).fence);
     refuse_tx(t, KEDGE_STALE, 0);
+    expect_ok(do_lock_query(w, str("brief"), &ks));
+    t = tx_new(w);
+    c_lock_release(t, str("brief"), lease_make(w, TTL), ks.fence); /* not its holder */
+    refuse_tx(t, KEDGE_STALE, 0);
+    t = tx_new(w);
+    c_lock_release(t, str("brief"), b, ks.fence);
+    expect_tx(t, KEDGE_OK);
+    expect_rc(do_lock_query(w, str("brief"), &ks), KEDGE_NOT_FOUND);
 }
 
 static void of_the_dead(struct world *w)

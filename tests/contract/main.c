@@ -26,9 +26,10 @@
 #define EXIT_SKIP    77
 
 static const struct contract_case *const areas[] = {
-    cases_store,  cases_leases, cases_hints, cases_commit,  cases_matrix, cases_batch, cases_resend,
-    cases_fences, cases_locks,  cases_cells, cases_runs,    cases_claim,  cases_slots, cases_lists,
-    cases_purge,  cases_data,   cases_wait,  cases_threads, cases_memory, cases_walk,
+    cases_store,     cases_leases, cases_hints, cases_commit, cases_matrix, cases_batch,
+    cases_resend,    cases_fences, cases_locks, cases_cells,  cases_runs,   cases_claim,
+    cases_slots,     cases_lists,  cases_purge, cases_data,   cases_wait,   cases_threads,
+    cases_processes, cases_memory, cases_walk,
 };
 
 struct running {

@@ -209,6 +209,7 @@ static void dead_leases(struct world *w)
     (void)purge_all(w);
     expect_eq(lease_state_of(w, of_none), 0);
     expect_eq(lease_state_of(w, of_run), KEDGE_LEASE_DEAD);
+    expect_eq(lease_state_of(w, of_lock), KEDGE_LEASE_DEAD);
     expect_eq(lease_state_of(w, live), KEDGE_LEASE_LIVE);
     expect_eq(lease_state_of(w, lapsed), KEDGE_LEASE_LAPSED);
     expect(is_expired_listed(w, r.id, &reason));

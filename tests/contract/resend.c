@@ -163,8 +163,9 @@ static void held_changes(struct world *w)
 static void takes(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, 100 * TTL), other = lease_make(w, 100 * TTL);
-    struct run r = run_due(w, str("a"), in(0));
+    struct run r = run_due(w, str("a"), in(0)), theirs;
     struct tx *t = tx_new(w), *again;
+    uint64_t first;
 
     with_faults(w);
     g_unheld(t, r.id, KEDGE_STATUSES_ALL, head(w, r.id).revision);
@@ -175,6 +176,15 @@ static void takes(struct world *w)
     g_unheld(again, r.id, KEDGE_STATUSES_ALL, t->answer.revision);
     c_take(again, r.id, other);
     refuse_tx(again, KEDGE_STALE, 0); /* another request: it is held */
+    /* its holder dies, somebody else takes it: the old answer is still the answer */
+    first = t->results[0];
+    expect_ok(do_revoke(w, lease));
+    theirs = run_take(w, r.id, other);
+    expect(theirs.fence > first);
+    refuse_tx(t, KEDGE_OK, -1);
+    expect_eq(t->results[0], first);
+    expect_eq(t->answer.fence, first);
+    step(w, &theirs, "one");
 }
 
 static void shared_things(struct world *w)
@@ -274,6 +284,35 @@ static void after_another_holder_plain(struct world *w)
     refuse_tx(t, KEDGE_OK, -1); /* the last commit under the previous fence */
 }
 
+/* Long ago, under a fence that is neither the present nor the previous one. */
+static void after_many_holders(struct world *w)
+{
+    struct kedge_id128 lease = lease_make(w, 100 * TTL);
+    struct run r = run_held(w, str("a"), lease);
+    struct tx *t = tx_new(w), *different = tx_new(w);
+
+    with_faults(w);
+    g_held(t, &r);
+    c_append(t, r.id, 1, str("one"));
+    c_cell_put(t, str("cell"), str("first"), never());
+    c_due(t, r.id, in(0));
+    fault_plan(FAULT_commit, 1, FAULT_AFTER);
+    expect_tx(t, KEDGE_ERR_UNKNOWN);
+    g_held(different, &r);
+    c_append(different, r.id, 1, str("one"));
+    for (int i = 0; i < 4; i++) {
+        struct run next = run_take(w, r.id, lease);
+
+        step(w, &next, "another");
+        cell_put(w, str("cell"), "another");
+        release_due(w, &next, in(0));
+    }
+    refuse_tx(t, KEDGE_OK, -1); /* its record is there for ever */
+    expect_eq(t->results[0], 1);
+    expect_eq(t->answer.position, 1);
+    refuse_tx(different, KEDGE_STALE, -1);
+}
+
 /* The holder died after the commit took place; it was buried, and its successor went on. */
 static void after_burial(struct world *w)
 {
@@ -369,6 +408,7 @@ static void claims(struct world *w)
     struct kedge_run_page page;
     struct run taken[3];
 
+    run_held(w, str("held before"), lease); /* what this claim did not take is not in its answer */
     for (int i = 0; i < 5; i++) {
         clock_advance(1);
         run_due(w, name(w, "run %d", i), in(0));
@@ -483,6 +523,7 @@ const struct contract_case cases_resend[] = {
       shared_things },
     { "resend-06", "sent again after another holder took the run", 0, after_another_holder },
     { "resend-07", "the same, of a commit that appended nothing", 0, after_another_holder_plain },
+    { "resend-14", "the same, many holders later", 0, after_many_holders },
     { "resend-08", "sent again after a burial", NEEDS_CLOCK, after_burial },
     { "resend-09", "a whole batch, sent again", 0, whole_batch },
     { "resend-10", "one commit twice in a batch is done once", 0, twice_in_a_batch },

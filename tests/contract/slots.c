@@ -212,6 +212,41 @@ static void created_again(struct world *w)
     refuse_tx(t, KEDGE_EXISTS, 0);
 }
 
+/* A child that is passed over is not the sender's to write. */
+static void passed_over(struct world *w)
+{
+    struct run p = parent_of(w, 0, 3);
+    struct kedge_id128 lease = lease_make(w, TTL);
+    struct tx *t = tx_new(w);
+    struct run c;
+    char *before;
+
+    g_held(t, &p);
+    c_create_child(t, str("child"), &p, 0, 0);
+    c_append(t, str("child"), 1, str("its arguments"));
+    expect_tx(t, KEDGE_OK); /* new: it may be */
+    c = run_take(w, str("child"), lease);
+    step(w, &c, "its own");
+    for (int what = 0; what < 4; what++) {
+        context("change %d", what);
+        t = tx_new(w);
+        g_held(t, &p);
+        c_create_child(t, str("child"), &p, 0, 0);
+        if (what == 0)
+            c_append(t, str("child"), 3, str("not mine"));
+        else if (what == 1)
+            c_snapshot(t, str("child"), 1, str("not mine"));
+        else if (what == 2)
+            c_due(t, str("child"), in(0));
+        else
+            c_append(t, str("child"), 1, str("its arguments")); /* as it was sent first */
+        before = dump(w);
+        (void)tx_send(w, t);
+        check_unchanged(__FILE__, __LINE__, "writing a child that was passed over", w, before);
+    }
+    step(w, &c, "still its own");
+}
+
 static void pages(struct world *w)
 {
     enum { N = 300 };
@@ -279,6 +314,7 @@ const struct contract_case cases_slots[] = {
     { "slots-05", "a parent that is gone, at rest or another is left alone", 0, left_alone },
     { "slots-06", "children rest with their slot filled, or not at all", 0, children },
     { "slots-07", "children of the same parent may be sent again", 0, created_again },
+    { "slots-10", "a child that is passed over is not written", 0, passed_over },
     { "slots-08", "slots page by page, by index", 0, pages },
     { "slots-09", "sets are apart", 0, several_sets },
     { NULL, NULL, 0, NULL },

@@ -725,7 +725,7 @@ static void walk(struct world *w, int steps)
 
 static void walk_far(struct world *w)
 {
-    walk(w, 4000);
+    walk(w, getenv("KEDGE_TEST_LONG") != NULL ? 20000 : 2500);
 }
 
 const struct contract_case cases_walk[] = {

@@ -1,0 +1,280 @@
+/* processes.c - cases: one store, several processes */
+#include "cases.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PROCESSES = 4 };
+
+/* Seen by all of them. */
+struct board {
+    atomic_int ready;
+    atomic_bool go;
+    atomic_int count[PROCESSES];
+    _Atomic int64_t woken_at;
+    atomic_bool waiting;
+};
+
+static struct board *board_new(void)
+{
+    struct board *b =
+        mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    expect(b != MAP_FAILED);
+    return b;
+}
+
+/* A store of its own, on the same namespace.  The inherited handles must not be used. */
+static void open_own(const struct world *w, struct world *mine, int number)
+{
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns) };
+
+    *mine = *w;
+    mine->keep = NULL;
+    mine->txs = NULL;
+    mine->rng = w->rng + (uint64_t)(number + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    w = mine;
+    expect_ok(mine->ops->store_open(mine->host, &open, &mine->store, &mine->err));
+    expect_ok(mine->ops->session_open(mine->store, &mine->session, &mine->err));
+}
+
+static void close_own(struct world *mine)
+{
+    world_forget(mine);
+    mine->ops->session_close(mine->session);
+    mine->ops->store_close(mine->store);
+}
+
+/* BODY in each of so many processes, all at once; each must end well. */
+static void in_processes(struct world *w, struct board *b, int n,
+                         void (*body)(struct world *w, struct board *b, int number))
+{
+    pid_t pid[PROCESSES];
+
+    for (int i = 0; i < n; i++) {
+        fflush(NULL);
+        pid[i] = fork();
+        expect(pid[i] >= 0);
+        if (pid[i] == 0) {
+            struct world mine;
+
+            open_own(w, &mine, i);
+            atomic_fetch_add(&b->ready, 1);
+            while (!atomic_load(&b->go))
+                pause_us(50);
+            body(&mine, b, i);
+            close_own(&mine);
+            fflush(stdout);
+            _exit(0);
+        }
+    }
+    while (atomic_load(&b->ready) < n)
+        pause_us(MS(1));
+    atomic_store(&b->go, true);
+    for (int i = 0; i < n; i++) {
+        int status;
+
+        expect_eq(waitpid(pid[i], &status, 0), pid[i]);
+        expect_eq(status, 0);
+    }
+}
+
+/* Claim and finish until there is nothing; every step counts in a cell that all share. */
+static void work_off(struct world *w, struct board *b, int number)
+{
+    struct kedge_id128 lease = lease_make(w, SEC(3000));
+
+    for (;;) {
+        struct kedge_claim in_ = claim_of(w, lease, 3);
+        struct kedge_run_page page;
+
+        expect_ok(do_claim(w, &in_, &page));
+        if (page.n == 0)
+            return;
+        for (size_t i = 0; i < page.n; i++) {
+            struct tx t;
+            int rc;
+
+            expect_eq(page.runs[i].position, 0);
+            do {
+                struct kedge_cell cell;
+                uint32_t count = 0;
+
+                expect_ok(do_cell(w, str("count"), &cell));
+                memcpy(&count, cell.value.data, sizeof count);
+                count++;
+                tx_init(w, &t);
+                g_held_by(&t, page.runs[i].id, lease, page.runs[i].fence);
+                g_cell(&t, str("count"), cell.version);
+                c_append(&t, page.runs[i].id, 1, str("done"));
+                c_rest(&t, page.runs[i].id, KEDGE_COMPLETED, never());
+                c_cell_put(&t, str("count"), bytes(&count, sizeof count), never());
+                rc = tx_send(w, &t);
+            } while (rc == KEDGE_STALE && t.answer.at == 1);
+            expect_rc(rc, KEDGE_OK);
+            atomic_fetch_add(&b->count[number], 1);
+        }
+        world_forget(w);
+    }
+}
+
+static void shared_queue(struct world *w)
+{
+    enum { N = 200 };
+    struct board *b = board_new();
+    struct kedge_cell cell;
+    uint32_t zero = 0, count;
+    int sum = 0;
+    struct tx *t[N];
+
+    for (int i = 0; i < N; i++) {
+        t[i] = tx_new(w);
+        c_create_due(t[i], name(w, "run %d", i), in(0));
+        if (i == 0)
+            c_cell_put(t[i], str("count"), bytes(&zero, sizeof zero), never());
+    }
+    tx_send_batch(w, t, N);
+    in_processes(w, b, PROCESSES, work_off);
+    for (int i = 0; i < PROCESSES; i++)
+        sum += atomic_load(&b->count[i]);
+    expect_eq(sum, N);
+    expect_ok(do_cell(w, str("count"), &cell));
+    memcpy(&count, cell.value.data, sizeof count);
+    expect_eq(count, N);
+}
+
+/* Take a lock, look whether one is alone, let it go. */
+static void exclude(struct world *w, struct board *b, int number)
+{
+    struct kedge_id128 lease = lease_make(w, SEC(3000));
+    uint64_t last = 0;
+
+    for (int i = 0; i < 40;) {
+        struct kedge_lock_state st;
+        int rc = do_lock_acquire(w, str("lock"), lease, random_id(w), &st);
+
+        if (rc == KEDGE_HELD)
+            continue;
+        expect_rc(rc, KEDGE_OK);
+        expect(st.fence > last);
+        last = st.fence;
+        expect_eq(atomic_fetch_add(&b->count[0], 1), 0);
+        pause_us(random_below(w, 300));
+        expect_eq(atomic_fetch_sub(&b->count[0], 1), 1);
+        expect_ok(do_lock_release(w, str("lock"), lease, st.fence));
+        i++;
+    }
+    (void)number;
+}
+
+static void mutual_exclusion(struct world *w)
+{
+    in_processes(w, board_new(), PROCESSES, exclude);
+}
+
+static void wait_for_work(struct world *w, struct board *b, int number)
+{
+    uint64_t seen = 0, ticket;
+    int rc = do_wait(w, 0, &seen, 1);
+
+    (void)number;
+    expect(rc == KEDGE_OK || rc == KEDGE_QUIET);
+    for (int i = 0; i < 10; i++) {
+        if (is_there(w, str("work")))
+            break;
+        atomic_store(&b->waiting, true);
+        rc = do_wait(w, seen, &ticket, SEC(10));
+        expect_rc(rc, KEDGE_OK);
+        seen = ticket;
+    }
+    atomic_store(&b->woken_at, real_us());
+    expect(is_there(w, str("work")));
+}
+
+/* What one process makes due wakes another that waits. */
+static void woken(struct world *w)
+{
+    struct board *b = board_new();
+    uint64_t ticket;
+    int64_t began;
+    int status;
+    pid_t pid;
+
+    skip_unless_there(do_wait(w, 0, &ticket, 1), "wait");
+    fflush(NULL);
+    pid = fork();
+    expect(pid >= 0);
+    if (pid == 0) {
+        struct world mine;
+
+        open_own(w, &mine, 0);
+        wait_for_work(&mine, b, 0);
+        close_own(&mine);
+        fflush(stdout);
+        _exit(0);
+    }
+    while (!atomic_load(&b->waiting))
+        pause_us(MS(1));
+    pause_us(MS(50)); /* so that it is inside; the ticket covers it if not */
+    began = real_us();
+    run_due(w, str("work"), in(0));
+    expect_eq(waitpid(pid, &status, 0), pid);
+    expect_eq(status, 0);
+    note("woken after %lld us", (long long)(atomic_load(&b->woken_at) - began));
+    expect(atomic_load(&b->woken_at) - began < SEC(2));
+}
+
+/* A namespace that another process has open cannot be dropped. */
+static void hold_open(struct world *w, struct board *b, int number)
+{
+    (void)w;
+    (void)number;
+    atomic_store(&b->waiting, true);
+    for (int64_t until = real_us() + SEC(20); atomic_load(&b->waiting) && real_us() < until;)
+        pause_us(MS(1));
+}
+
+static void not_dropped(struct world *w)
+{
+    struct board *b = board_new();
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns) };
+    int status;
+    pid_t pid;
+
+    run_due(w, str("a"), in(0));
+    fflush(NULL);
+    pid = fork();
+    expect(pid >= 0);
+    if (pid == 0) {
+        struct world mine;
+
+        open_own(w, &mine, 0);
+        hold_open(&mine, b, 0);
+        close_own(&mine);
+        _exit(0);
+    }
+    while (!atomic_load(&b->waiting))
+        pause_us(MS(1));
+    w->ops->session_close(w->session);
+    w->ops->store_close(w->store);
+    w->session = w->store = NULL;
+    expect_rc(w->ops->store_drop(w->host, &open, &w->err), KEDGE_HELD);
+    atomic_store(&b->waiting, false);
+    expect_eq(waitpid(pid, &status, 0), pid);
+    expect_eq(status, 0);
+    expect_ok(w->ops->store_open(w->host, &open, &w->store, &w->err));
+    expect_ok(w->ops->session_open(w->store, &w->session, &w->err));
+    expect_eq(is_there(w, str("a")), 1);
+}
+
+const struct contract_case cases_processes[] = {
+    { "processes-01", "a queue is worked off by several processes, each run once", NEEDS_SHARED,
+      shared_queue },
+    { "processes-02", "a lock excludes processes", NEEDS_SHARED, mutual_exclusion },
+    { "processes-03", "work made by one wakes another", NEEDS_SHARED, woken },
+    { "processes-04", "what another has open is not dropped", NEEDS_SHARED, not_dropped },
+    { NULL, NULL, 0, NULL },
+};
