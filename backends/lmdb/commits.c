@@ -231,6 +231,15 @@ static struct commit_job *job_new(const struct kedge_host *host, const struct ke
     return j;
 }
 
+/* The call as a whole; what the checks said of an item stays. */
+static void all_failed(struct kedge_answer *answers, size_t n, int rc,
+                       const struct kedge_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (answers[i].outcome >= 0)
+            set_failure(&answers[i], rc, err->msg);
+}
+
 int lm_commit(void *session, const struct kedge_commit *commits, size_t n,
               struct kedge_answer *answers, int64_t timeout_us, struct kedge_error *err)
 {
@@ -246,21 +255,22 @@ int lm_commit(void *session, const struct kedge_commit *commits, size_t n,
     if (rc == KEDGE_OK)
         rc = kit_check_batch(&lm_limits, commits, n, answers, err);
     if (rc != KEDGE_OK || n == 0) {
-        for (size_t i = 0; rc != KEDGE_OK && i < n; i++)
+        for (size_t i = 0; i < n; i++)
             set_failure(&answers[i], rc, err->msg);
         return rc;
     }
     j = job_new(s->host, commits, n, answers);
-    if (j == NULL)
+    if (j == NULL) {
         rc = kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
-    else
-        rc = lm_writer_submit(s->env, &j->job, timeout_us, &left, err);
+        all_failed(answers, n, rc, err);
+        return rc;
+    }
+    rc = lm_writer_submit(s->env, &j->job, timeout_us, &left, err);
     if (rc == KEDGE_OK)
         fetch(j, commits, answers);
-    for (size_t i = 0; rc != KEDGE_OK && i < n; i++)
-        if (answers[i].outcome >= 0) /* keep what the checks said */
-            set_failure(&answers[i], rc, err->msg);
-    if (j != NULL && !left)
+    else
+        all_failed(answers, n, rc, err);
+    if (!left)
         lm_job_free(&j->job);
     return rc;
 }

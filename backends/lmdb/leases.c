@@ -283,6 +283,7 @@ static int let_go(struct lm_step *step, const struct kedge_id128 *lease)
     for (rc = KEDGE_OK; rc >= 0;) {
         MDB_val k = lm_key_val(&from);
         MDB_val none;
+        MDB_val name;
         struct lm_key row = { 0 };
         int mdb = mdb_cursor_get(cursor, &k, &none, MDB_SET_RANGE);
 
@@ -293,8 +294,8 @@ static int let_go(struct lm_step *step, const struct kedge_id128 *lease)
             break;
         }
         lm_key_bytes(&row, k.mv_data, k.mv_size);
-        rc = row.b[16] == 0 ? hand_back(step, lm_get_u64(row.b + 17))
-                            : free_lock(step, &(MDB_val){ row.len - 17, row.b + 17 });
+        name = (MDB_val){ row.len - 17, row.b + 17 };
+        rc = row.b[16] == 0 ? hand_back(step, lm_get_u64(row.b + 17)) : free_lock(step, &name);
         if (rc == KEDGE_ERR_CORRUPT)
             rc = KEDGE_OK;
         from = row;

@@ -150,8 +150,8 @@ int lm_name_intern(struct lm_step *step, unsigned kind, struct kedge_bytes name,
     struct lm_key key;
     struct lm_key number = { 0 };
     MDB_val payload;
-    MDB_stat st;
-    void *room;
+    MDB_stat st = { 0 };
+    void *room = NULL;
     int rc = lm_name_find(&step->v, LM_NAMES, kind, name, &payload, &key);
 
     if (rc == MDB_SUCCESS && payload.mv_size == 4) {

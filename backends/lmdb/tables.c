@@ -354,14 +354,21 @@ static int move_row(struct lm_step *step, enum lm_table table, bool had, struct 
 
 static const struct kedge_run nothing;
 
+static struct lm_combo combo_or_none(const struct lm_run *run)
+{
+    const struct lm_combo none = { 0 };
+
+    return run == NULL ? none : lm_run_combo(run);
+}
+
 /* I2: every index whose key depends on the head. */
 static int move_indexes(struct lm_step *step, const struct lm_run *old, const struct lm_run *run)
 {
     const struct kedge_run *o = old == NULL ? &nothing : &old->k.r;
     const struct kedge_run *n = run == NULL ? &nothing : &run->k.r;
     uint64_t inc = run == NULL ? o->incarnation : n->incarnation;
-    struct lm_combo oc = old == NULL ? (struct lm_combo){ 0 } : lm_run_combo(old);
-    struct lm_combo nc = run == NULL ? (struct lm_combo){ 0 } : lm_run_combo(run);
+    struct lm_combo oc = combo_or_none(old);
+    struct lm_combo nc = combo_or_none(run);
     struct lm_key a = lm_key_due(&oc, o->due, inc);
     struct lm_key b = lm_key_due(&nc, n->due, inc);
     int rc = move_row(step, LM_DUE, o->due != 0, &a, n->due != 0, &b);

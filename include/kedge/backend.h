@@ -721,11 +721,12 @@ struct kedge_verified {
 /* ------------------------------------------------------------- operations */
 
 /* Capabilities: promises about behaviour.  Presence of an operation is not one of them. */
-#    define KEDGE_CAP_SHARED         (UINT64_C(1) << 0) /* several processes may use one store */
-#    define KEDGE_CAP_HINT           (UINT64_C(1) << 1) /* leases have crash hints */
-#    define KEDGE_CAP_SERVER_CLOCK   (UINT64_C(1) << 2) /* time is a server's, not this host's */
-#    define KEDGE_CAP_FENCE_VOLATILE (UINT64_C(1) << 3) /* a fence may repeat after a lost write   \
-                                                         */
+#    define KEDGE_CAP_SHARED       (UINT64_C(1) << 0) /* several processes may use one store */
+#    define KEDGE_CAP_HINT         (UINT64_C(1) << 1) /* leases have crash hints */
+#    define KEDGE_CAP_SERVER_CLOCK (UINT64_C(1) << 2) /* time is a server's, not this host's */
+#    define KEDGE_CAP_FENCE_VOLATILE                                                               \
+        (UINT64_C(1) << 3) /* a fence may repeat after a lost write                                \
+                            */
 #    define KEDGE_CAPS_KNOWN (UINT64_C(15))
 
 #    define KEDGE_THREADS_ONE     0u /* one session at a time in the process */
@@ -855,8 +856,8 @@ struct kedge_backend_ops {
      * reactors and versions, oldest due first.  Each gets the lease as holder, a new fence and
      * hold_until; due and wake mark are cleared; one atomic step; status pending becomes running,
      * paused becomes running, others stay.  Touches nothing it does not hand out. OK with n = 0:
-     * nothing due.  LOST: the lease is dead.  UNKNOWN: send again; the same request id answers what
-     * the first one took and still holds.
+     * nothing due.  LOST: the lease is dead.  UNKNOWN: send again, before another
+     * claim of this lease: the id of its last claim answers what that one took and still holds.
      */
     int (*claim)(void *session, const struct kedge_claim *in, struct kedge_run_page *out,
                  int64_t timeout_us, struct kedge_error *err);
