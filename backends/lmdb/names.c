@@ -164,7 +164,7 @@ int lm_name_intern(struct lm_step *step, unsigned kind, struct kedge_bytes name,
         return lm_broken(step, rc);
     *out = (uint32_t)st.ms_entries + 1;
     rc = lm_name_reserve(step, LM_NAMES, kind, &key, name, 4, &room);
-    if (rc == KEDGE_OK) {
+    if (rc == KEDGE_OK && room != NULL) {
         lm_key_u32(&number, *out);
         memcpy(room, number.b, 4);
     }

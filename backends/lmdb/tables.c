@@ -631,11 +631,10 @@ static int t_cell_put(void *ctx, struct kedge_bytes name, const struct kit_cell 
     a = lm_key_cellx(old == NULL ? 0 : old->expires, &key);
     b = lm_key_cellx(cell->expires, &key);
     rc = lm_name_reserve(step, LM_CELLS, 0, &key, name, lm_cell_size(cell), &room);
-    if (rc == KEDGE_OK)
-        lm_cell_encode(cell, room);
-    if (rc == KEDGE_OK)
-        rc = move_row(step, LM_CELLX, old != NULL && old->expires != 0, &a, cell->expires != 0, &b);
-    return rc;
+    if (rc != KEDGE_OK)
+        return rc;
+    lm_cell_encode(cell, room);
+    return move_row(step, LM_CELLX, old != NULL && old->expires != 0, &a, cell->expires != 0, &b);
 }
 
 static int t_cell_delete(void *ctx, struct kedge_bytes name, const struct kit_cell *old)
@@ -678,11 +677,10 @@ static int t_lock_put(void *ctx, struct kedge_bytes name, const struct kit_lock 
     b = lm_key_held_lock(&lock->lease, &key);
     a = old == NULL ? b : lm_key_held_lock(&old->lease, &key);
     rc = lm_name_reserve(step, LM_LOCKS, 0, &key, name, lm_lock_size(), &room);
-    if (rc == KEDGE_OK)
-        lm_lock_encode(lock, room);
-    if (rc == KEDGE_OK)
-        rc = move_row(step, LM_HELD, old != NULL, &a, true, &b);
-    return rc;
+    if (rc != KEDGE_OK)
+        return rc;
+    lm_lock_encode(lock, room);
+    return move_row(step, LM_HELD, old != NULL, &a, true, &b);
 }
 
 static int t_lock_delete(void *ctx, struct kedge_bytes name, const struct kit_lock *old)
