@@ -700,7 +700,8 @@ static void workload_create(void)
 /* --------------------------------------------------------------------- extend */
 
 struct extend_work {
-    struct user *user;
+    struct user *user;       /* extends its lease, or */
+    struct bare_runs *bare;  /* a put instead */
     struct kedge_work *load; /* NULL: none */
 };
 struct loader {
@@ -717,7 +718,7 @@ static void *loader_main(void *arg)
     return NULL;
 }
 
-/* An extension every other millisecond, as several workers of a process would make them. */
+/* A call every other millisecond, as several workers of a process would make them. */
 static void extends(struct side *side, const struct limit *limit)
 {
     const struct extend_work *w = side->ctx;
@@ -734,7 +735,10 @@ static void extends(struct side *side, const struct limit *limit)
 
         (void)nanosleep(&pause, NULL);
         began = now_ns();
-        user_extend(w->user);
+        if (w->bare != NULL)
+            bare_append(w->bare, 1);
+        else
+            user_extend(w->user);
         samples_add(&side->lat, now_ns() - began);
         side->ops++;
     }
@@ -748,20 +752,23 @@ static void workload_extend(void)
     static struct user other;
     static struct runs runs;
     struct kedge_work load = { &other, &runs, BATCH_MAX };
-    struct extend_work loaded = { &p.user, &load };
-    struct extend_work idle = { &p.user, NULL };
+    struct extend_work loaded = { &p.user, NULL, &load };
+    struct extend_work idle = { &p.user, NULL, NULL };
+    struct extend_work bare = { NULL, &p.bare_runs, NULL };
     struct side sides[] = {
         { .name = "extend, 256-batches beside", .run = extends, .ctx = &loaded },
         { .name = "extend, idle store", .run = extends, .ctx = &idle },
+        { .name = "bare put, idle", .run = extends, .ctx = &bare },
     };
-    static const struct claim claims[] = { { 0, 1, P50, true, 0 } };
+    static const struct claim claims[] = { { 0, 1, P50, true, 0 }, { 1, 2, P50, true, 0 } };
 
     pair_open(&p, "extend", RUNS);
     user_open(&other, &p.subject, HOUR_US);
     runs_create(&runs, &other, 10000, BATCH_MAX);
-    run_passes(sides, N_OF(sides), 1);
+    run_passes(sides, N_OF(sides), 2);
     report_sides(sides, N_OF(sides), "calls, one each 2 ms,");
     report_claims(sides, claims, N_OF(claims));
+    report_note("(processor time of the first includes the batches)");
     user_verify(&other, &runs);
     runs_release(&runs);
     user_close(&other);
