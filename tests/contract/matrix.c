@@ -307,7 +307,7 @@ static size_t put_together(struct world *w, struct tx *t, const struct scene *s,
 {
     size_t where = 0;
 
-    tx_init(w, t);
+    tx_again(t);
     if (!behind)
         g->add(w, t, s);
     c->add(w, t, s);
@@ -387,7 +387,7 @@ static void order(struct world *w)
             if (want == KEDGE_OK)
                 continue;
             context("%s and %s", guards[a].what, guards[b].what);
-            tx_init(w, t);
+            tx_again(t);
             guards[a].add(w, t, &s);
             guards[b].add(w, t, &s);
             c_cell_put(t, s.no_cell, str("value"), never());

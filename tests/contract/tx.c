@@ -27,6 +27,14 @@ struct tx *tx_new(struct world *w)
     return t;
 }
 
+void tx_again(struct tx *t)
+{
+    struct tx *next = t->next;
+
+    tx_init(t->w, t);
+    t->next = next;
+}
+
 /* -------------------------------------------------------------------- guards */
 
 static struct kedge_guard *guard(struct tx *t, uint32_t kind)

@@ -359,7 +359,9 @@ void world_open(struct world *w, const char *backend, const struct kedge_backend
     const char *hole = strstr(url, "{}");
     int n;
 
-    *w = (struct world){ .ops = ops, .backend = backend, .host = &the_host, .rng = seed };
+    *w = (struct world){
+        .ops = ops, .backend = backend, .host = &the_host, .seed = seed, .rng = seed
+    };
     clocks = mmap(NULL, sizeof *clocks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     expect(clocks != MAP_FAILED);
     atomic_store(&clocks->wall, INT64_C(1800000000) * SEC(1));
@@ -410,12 +412,17 @@ void world_reopen(struct world *w)
 
 void world_thread_enter(const struct world *w, struct world *mine, uint64_t salt)
 {
-    *mine = *w;
-    mine->rng = w->rng ^ (salt * UINT64_C(0xd1342543de82ef95));
-    mine->session = NULL;
-    mine->keep = NULL;
-    mine->txs = NULL;
-    mine->registry = NULL;
+    /* Only what never changes: the other thread goes on with its world. */
+    *mine = (struct world){
+        .ops = w->ops,
+        .backend = w->backend,
+        .host = w->host,
+        .store = w->store,
+        .limits = w->limits,
+        .durability = w->durability,
+        .seed = w->seed,
+        .rng = w->seed ^ (salt * UINT64_C(0xd1342543de82ef95)),
+    };
     check_rc(__FILE__, __LINE__, "session_open in a thread", mine,
              mine->ops->session_open(mine->store, &mine->session, &mine->err), KEDGE_OK);
 }

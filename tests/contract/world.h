@@ -52,6 +52,7 @@ struct world {
     void *session;
     struct kedge_limits limits; /* as info() reports them */
     uint32_t durability;
+    uint64_t seed;
     uint64_t rng;
     struct kedge_error err;    /* of the last call */
     struct kedge_mem *keep;    /* what calls handed out, until world_forget */
@@ -214,6 +215,7 @@ struct run {
 
 void tx_init(struct world *w, struct tx *t); /* a new request id */
 struct tx *tx_new(struct world *w);          /* lives until world_forget */
+void tx_again(struct tx *t);                 /* empty it, with a new request id */
 /* Guards and changes may be changed through what these answer. */
 struct kedge_guard *g_held(struct tx *t, const struct run *r);
 struct kedge_guard *g_held_by(struct tx *t, struct kedge_bytes id, struct kedge_id128 lease,
