@@ -141,18 +141,20 @@ part_trees() {
 		(cd "$dir/out-first/other" && make -j "$jobs" check)
 }
 
+# What gcc warns of depends on how far it optimises, and sanitizers mislead it: the
+# instrumented builds are for running, the others for warnings.
 part_valgrind() {
 	need valgrind || return $skip
-	configured valgrind CFLAGS='-O1 -g' && make -j "$jobs" && make -j "$jobs" check-valgrind
+	configured valgrind --disable-werror CFLAGS='-O1 -g' && make -j "$jobs" && make -j "$jobs" check-valgrind
 }
 
 part_asan() {
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
-		checked asan --with-sanitizer=address,undefined CFLAGS='-O1 -g'
+		checked asan --disable-werror --with-sanitizer=address,undefined CFLAGS='-O1 -g'
 }
 
 part_tsan() {
-	TSAN_OPTIONS=halt_on_error=1 checked tsan --with-sanitizer=thread CFLAGS='-O1 -g'
+	TSAN_OPTIONS=halt_on_error=1 checked tsan --disable-werror --with-sanitizer=thread CFLAGS='-O1 -g'
 }
 
 # The same tests, given their time: more kills, more threads, more rounds.
