@@ -1,9 +1,10 @@
 /*
  * shared.c - the page that processes share beside LMDB: write lock, turns, new work
  *
- * The write lock is a robust mutex waited for in slices: a waiter that was woken and then stopped
- * would otherwise keep the others asleep.  Whoever had it last lets one waiter go first.  The
- * ticket is a futex; idle processes sleep on it and are woken by whoever makes a run due.
+ * The write lock is a robust mutex that is only ever tried: who does not get it sleeps on a futex,
+ * with a timeout, which LMDB's own mutex does not have.  Whoever had it last lets one waiter go
+ * first.  The ticket is a futex; idle processes sleep on it and are woken by whoever makes a run
+ * due.
  */
 #include <config.h>
 
@@ -21,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SHARED_MAGIC UINT64_C(0x6b65646765310003) /* "kedge1", layout 3 */
+#define SHARED_MAGIC UINT64_C(0x6b65646765310004) /* "kedge1", layout 4 */
 
 struct lm_shared {
     uint64_t magic;
@@ -32,6 +33,8 @@ struct lm_shared {
     _Atomic uint32_t holder;  /* pid inside the write lock, 0 none */
     _Atomic uint32_t last;    /* pid that had it last */
     _Atomic uint32_t waiting; /* about how many want it; for politeness only */
+    _Atomic uint32_t freed;   /* futex: moves when the write lock is let go */
+    _Atomic uint32_t asleep;  /* sleepers on `freed' */
     _Atomic uint32_t turns;   /* futex: moves with every acquisition */
     _Atomic uint32_t polite;  /* sleepers on `turns' */
     _Atomic uint32_t ticket;  /* futex: new work */
@@ -79,33 +82,30 @@ static void let_others(struct lm_shared *s, uint32_t me)
     atomic_fetch_sub(&s->polite, 1);
 }
 
-static int lock_slice(struct lm_shared *s, int64_t until_mono)
-{
-    int64_t left = until_mono - lm_mono_us();
-    struct timespec at;
-
-    if (left > SLICE_US)
-        left = SLICE_US;
-    if (left < 0)
-        left = 0;
-    (void)clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += (long)(left % 1000000) * 1000;
-    at.tv_sec += (time_t)(left / 1000000);
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_nsec -= 1000000000;
-        at.tv_sec++;
-    }
-    return pthread_mutex_timedlock(&s->write_lock, &at);
-}
-
+/*
+ * Try, sleep until somebody lets go, try again.  A slice bounds the sleep: who was woken may be
+ * stopped before it takes the lock, and who holds it may die without a word (trylock then answers
+ * EOWNERDEAD).
+ */
 static int lock_slow(struct lm_shared *s, int64_t deadline_mono)
 {
+    int64_t left;
     int rc;
 
     atomic_fetch_add(&s->waiting, 1);
-    do
-        rc = lock_slice(s, deadline_mono);
-    while (rc == ETIMEDOUT && lm_mono_us() < deadline_mono);
+    for (;;) {
+        uint32_t seen = atomic_load(&s->freed);
+        struct timespec ts;
+
+        rc = pthread_mutex_trylock(&s->write_lock);
+        left = deadline_mono - lm_mono_us();
+        if (rc != EBUSY || left <= 0)
+            break;
+        ts = span(left < SLICE_US ? left : SLICE_US);
+        atomic_fetch_add(&s->asleep, 1);
+        (void)futex(&s->freed, FUTEX_WAIT, seen, &ts);
+        atomic_fetch_sub(&s->asleep, 1);
+    }
     /* Never below zero: a polite waiter may have given up on us. */
     for (uint32_t n = atomic_load(&s->waiting); n != 0;)
         if (atomic_compare_exchange_weak(&s->waiting, &n, n - 1))
@@ -139,7 +139,7 @@ int lm_write_lock(struct lm_env *env, int64_t deadline_mono, struct kedge_error 
         rc = lock_slow(s, deadline_mono);
     if (rc == EOWNERDEAD) /* it died inside; LMDB undoes what it had begun */
         rc = pthread_mutex_consistent(&s->write_lock);
-    if (rc == ETIMEDOUT)
+    if (rc == EBUSY)
         return lm_write_busy(env, err);
     if (rc != 0)
         return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, rc,
@@ -156,8 +156,13 @@ int lm_write_lock(struct lm_env *env, int64_t deadline_mono, struct kedge_error 
 
 void lm_write_unlock(struct lm_env *env)
 {
-    atomic_store(&env->shared->holder, 0);
-    (void)pthread_mutex_unlock(&env->shared->write_lock);
+    struct lm_shared *s = env->shared;
+
+    atomic_store(&s->holder, 0);
+    (void)pthread_mutex_unlock(&s->write_lock);
+    atomic_fetch_add(&s->freed, 1);
+    if (atomic_load(&s->asleep) != 0) /* one that died asleep costs a system call, no more */
+        (void)futex(&s->freed, FUTEX_WAKE, 1, NULL);
 }
 
 /* ------------------------------------------------------------------ new work */
