@@ -420,6 +420,11 @@ static int open_mdb(struct lm_env *env, struct kedge_error *err)
                                "store '%s' is locked by a process that cannot be seen from here: "
                                "run all its workers in one pid namespace",
                                env->dir);
+    if (rc == ENOMEM || rc == EINVAL)
+        return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, rc,
+                               "store '%s': no room in the address space for a map of %" PRIu64
+                               " bytes: open it with a smaller ?map_size=",
+                               env->dir, env->map_size);
     if (rc != MDB_SUCCESS)
         return lm_fail(env, rc, "cannot open", err);
     (void)mdb_reader_check(env->env, &dead);
