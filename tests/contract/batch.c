@@ -1,8 +1,6 @@
 /* batch.c - cases: several commits in one call */
 #include "cases.h"
 
-#include <stdlib.h>
-
 #define N_MAX 16
 
 struct batch {
@@ -28,7 +26,7 @@ static void neighbours(struct world *w)
     };
     struct tx *t;
 
-    c_create_due(add(w, &b), str("first"), in(0));
+    c_create_due(add(w, &b), str("first"), from_now(0));
     t = add(w, &b);
     g_held_by(t, other.id, lease, other.fence + 1);
     c_cell_put(t, str("refused"), str("x"), never());
@@ -75,12 +73,12 @@ static void in_order(struct world *w)
     struct batch b = { .n = 0 };
     struct tx *t;
 
-    c_create_due(add(w, &b), str("a"), in(SEC(60)));
+    c_create_due(add(w, &b), str("a"), from_now(SEC(60)));
     c_request(add(w, &b), str("a"), KEDGE_REQUEST_CANCEL);
     c_wake(add(w, &b), str("a"));
     t = add(w, &b);
     g_absent(t, str("a"));
-    c_create_due(t, str("b"), in(0));
+    c_create_due(t, str("b"), from_now(0));
     t = add(w, &b);
     g_position(t, str("a"), 0);
     c_create_held(t, str("c"), lease);
@@ -104,7 +102,7 @@ static void shared_cell(struct world *w)
 
         g_cell(t, str("permit"), version);
         c_cell_put(t, str("permit"), str("taken"), never());
-        c_create_due(t, name(w, "run %zu", i), in(0));
+        c_create_due(t, name(w, "run %zu", i), from_now(0));
     }
     tx_send_batch(w, b.t, b.n);
     for (size_t i = 0; i < b.n; i++) {
@@ -145,7 +143,7 @@ static void shared_lock(struct world *w)
         struct tx *t = add(w, &b);
 
         c_lock_take(t, str("lock"), lease);
-        c_create_due(t, name(w, "run %zu", i), in(0));
+        c_create_due(t, name(w, "run %zu", i), from_now(0));
     }
     tx_send_batch(w, b.t, b.n);
     for (size_t i = 0; i < b.n; i++) {
@@ -276,13 +274,12 @@ static void held_twice(struct world *w)
 static void too_many(struct world *w)
 {
     size_t n = w->limits.batch_items + 1;
-    struct kedge_commit *commits = calloc(n, sizeof *commits);
-    struct kedge_answer *answers = calloc(n, sizeof *answers);
+    struct kedge_commit *commits = zeroed(w, n, sizeof *commits);
+    struct kedge_answer *answers = zeroed(w, n, sizeof *answers);
     struct tx *t = tx_new(w);
     char *before = dump(w);
     int rc;
 
-    expect(commits != NULL && answers != NULL);
     c_cell_put(t, str("cell"), str("x"), never());
     for (size_t i = 0; i < n; i++) {
         commits[i] = *tx_ready(t);
@@ -300,8 +297,6 @@ static void too_many(struct world *w)
     expect_ok(w->ops->commit(w->session, commits, n - 1, answers, PATIENCE, &w->err));
     for (size_t i = 0; i < n - 1; i++)
         expect_eq(answers[i].outcome, KEDGE_OK);
-    free(commits);
-    free(answers);
 }
 
 static void too_many_bytes(struct world *w)

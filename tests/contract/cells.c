@@ -70,7 +70,7 @@ static void expiring(struct world *w)
     struct tx *t = tx_new(w);
     uint64_t first;
 
-    c_cell_put(t, str("cell"), str("brief"), in(SEC(5)));
+    c_cell_put(t, str("cell"), str("brief"), from_now(SEC(5)));
     c_cell_put(t, str("lasting"), str("x"), at(wall_now() + SEC(50)));
     expect_tx(t, KEDGE_OK);
     first = t->results[0];
@@ -106,9 +106,9 @@ static void expired_at_once(struct world *w)
     struct kedge_cell cell;
     struct tx *t = tx_new(w);
 
-    c_cell_put(t, str("a"), str("x"), in(0));
+    c_cell_put(t, str("a"), str("x"), from_now(0));
     c_cell_put(t, str("b"), str("x"), at(wall_now() - SEC(1)));
-    c_cell_put(t, str("c"), str("x"), in(1));
+    c_cell_put(t, str("c"), str("x"), from_now(1));
     expect_tx(t, KEDGE_OK);
     expect_rc(do_cell(w, str("a"), &cell), KEDGE_NOT_FOUND);
     expect_rc(do_cell(w, str("b"), &cell), KEDGE_NOT_FOUND);
@@ -125,7 +125,7 @@ static void stamped_anew(struct world *w)
     for (int i = 0; i < 5; i++) {
         struct tx *t = tx_new(w);
 
-        c_cell_put(t, str("cell"), str("x"), in(SEC(10)));
+        c_cell_put(t, str("cell"), str("x"), from_now(SEC(10)));
         expect_tx(t, KEDGE_OK);
         clock_advance(SEC(9));
         expect_ok(do_cell(w, str("cell"), &cell)); /* looking does not prolong it */

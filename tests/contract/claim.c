@@ -17,11 +17,11 @@ static size_t claim_serves(struct world *w, struct kedge_id128 lease,
                            const struct kedge_serve *serves, size_t n, size_t limit,
                            struct kedge_run_page *page)
 {
-    struct kedge_claim in_ = claim_of(w, lease, limit);
+    struct kedge_claim in = claim_of(w, lease, limit);
 
-    in_.serves = serves;
-    in_.n_serves = n;
-    expect_ok(do_claim(w, &in_, page));
+    in.serves = serves;
+    in.n_serves = n;
+    expect_ok(do_claim(w, &in, page));
     expect(page->n <= limit);
     return page->n;
 }
@@ -29,24 +29,24 @@ static size_t claim_serves(struct world *w, struct kedge_id128 lease,
 static void nothing_due(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, TTL);
-    struct kedge_claim in_ = claim_of(w, lease, 10);
+    struct kedge_claim in = claim_of(w, lease, 10);
     struct kedge_run_page page;
 
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect(page.n == 0 && page.next_due == 0);
-    run_due(w, str("later"), in(SEC(9)));
-    run_due(w, str("soon"), in(SEC(7)));
-    in_ = claim_of(w, lease, 10);
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    run_due(w, str("later"), from_now(SEC(9)));
+    run_due(w, str("soon"), from_now(SEC(7)));
+    in = claim_of(w, lease, 10);
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect_eq(page.n, 0);
     expect_eq(page.next_due, wall_now() + SEC(7));
     clock_advance(SEC(7) - 1);
-    in_ = claim_of(w, lease, 10);
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    in = claim_of(w, lease, 10);
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect_eq(page.n, 0);
     clock_advance(1);
-    in_ = claim_of(w, lease, 10);
-    expect_ok(do_claim(w, &in_, &page));
+    in = claim_of(w, lease, 10);
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 1);
     expect_bytes(page.runs[0].id, str("soon"));
     expect_eq(page.next_due, wall_now() + SEC(2));
@@ -61,16 +61,16 @@ static void oldest_first(struct world *w)
     size_t seen = 0;
 
     for (int i = 0; i < N; i++)
-        run_due(w, name(w, "run %d", i), in(SEC(13 * i % N)));
+        run_due(w, name(w, "run %d", i), from_now(SEC(13 * i % N)));
     clock_advance(SEC(N));
     for (size_t limit = 1; seen < N; limit++) {
-        struct kedge_claim in_ = claim_of(w, lease, limit);
+        struct kedge_claim in = claim_of(w, lease, limit);
         int64_t due[N];
         size_t left = N - seen;
 
         for (int i = 0; i < N; i++)
             due[i] = head(w, name(w, "run %d", i)).due;
-        expect_ok(do_claim(w, &in_, &page));
+        expect_ok(do_claim(w, &in, &page));
         expect_eq(page.n, limit < left ? limit : left);
         for (size_t k = 0; k < page.n; k++, seen++) {
             int i = 0;
@@ -89,26 +89,26 @@ static void oldest_first(struct world *w)
 static void what_it_gives(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, TTL);
-    struct kedge_claim in_ = claim_of(w, lease, 2);
+    struct kedge_claim in = claim_of(w, lease, 2);
     struct kedge_run_page page;
     struct run r;
     struct kedge_run h;
     uint64_t created;
 
-    created = run_due(w, str("pending"), in(0)).incarnation;
+    created = run_due(w, str("pending"), from_now(0)).incarnation;
     r = run_held(w, str("rolling"), lease);
     {
         struct tx *t = tx_new(w);
 
         g_held(t, &r);
         c_append(t, r.id, 1, str("one"));
-        c_due(t, r.id, in(0))->release.status = KEDGE_ROLLING_BACK;
+        c_due(t, r.id, from_now(0))->release.status = KEDGE_ROLLING_BACK;
         expect_tx(t, KEDGE_OK);
     }
-    run_due(w, str("third"), in(0));
-    in_.hold_until = in(SEC(5));
+    run_due(w, str("third"), from_now(0));
+    in.hold_until = from_now(SEC(5));
     clock_advance(1);
-    expect_ok(do_claim(w, &in_, &page));
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 2);
     expect(page.next_due != 0 && page.next_due <= wall_now()); /* there is more */
     for (size_t i = 0; i < 2; i++) {
@@ -128,8 +128,8 @@ static void what_it_gives(struct world *w)
     expect_eq(head(w, str("rolling")).status, KEDGE_ROLLING_BACK);
     expect_eq(head(w, str("rolling")).position, 1);
     expect_eq(head(w, str("third")).place, KEDGE_PLACE_DUE); /* what is not given is not touched */
-    in_ = claim_of(w, lease_make(w, TTL), 10);
-    expect_ok(do_claim(w, &in_, &page));
+    in = claim_of(w, lease_make(w, TTL), 10);
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 1); /* the others are hidden */
 }
 
@@ -142,13 +142,13 @@ static void served(struct world *w)
     struct kedge_run_page page;
 
     for (uint32_t v = 1; v <= 5; v++) {
-        made(w, (const char *)name(w, "r%u", v).data, "q", "r", v, in(0));
+        made(w, (const char *)name(w, "r%u", v).data, "q", "r", v, from_now(0));
         clock_advance(1);
     }
-    made(w, "other reactor", "q", "s", 3, in(0));
-    made(w, "other queue", "p", "r", 1, in(0));
-    made(w, "neither", "p", "s", 1, in(0));
-    made(w, "near", "q", "r ", 3, in(0));
+    made(w, "other reactor", "q", "s", 3, from_now(0));
+    made(w, "other queue", "p", "r", 1, from_now(0));
+    made(w, "neither", "p", "s", 1, from_now(0));
+    made(w, "near", "q", "r ", 3, from_now(0));
     clock_advance(1);
     expect_eq(claim_serves(w, lease, &two_to_four, 1, 10, &page), 3);
     for (size_t i = 0; i < page.n; i++) {
@@ -182,7 +182,7 @@ static void unserved_crowd(struct world *w)
             struct kedge_run_new *n;
 
             t[j] = tx_new(w);
-            n = c_create_due(t[j], name(w, "foreign %d", i + j), in(0));
+            n = c_create_due(t[j], name(w, "foreign %d", i + j), from_now(0));
             n->queue = str("q");
             n->reactor = str(j % 2 == 0 ? "theirs" : "mine");
             n->version = 2;
@@ -190,8 +190,8 @@ static void unserved_crowd(struct world *w)
         tx_send_batch(w, t, 100);
     }
     clock_advance(1);
-    made(w, "a", "q", "mine", 1, in(0));
-    made(w, "b", "q", "mine", 1, in(SEC(5)));
+    made(w, "a", "q", "mine", 1, from_now(0));
+    made(w, "b", "q", "mine", 1, from_now(SEC(5)));
     expect_eq(claim_serves(w, lease, &mine, 1, 10, &page), 1);
     expect_bytes(page.runs[0].id, str("a"));
     expect_eq(page.next_due, wall_now() + SEC(5));
@@ -209,8 +209,8 @@ static void overlapping_serves(struct world *w)
                                           { str("q"), str("r"), 1, 5 } };
     struct kedge_run_page page;
 
-    made(w, "a", "q", "r", 4, in(0));
-    made(w, "b", "q", "r", 9, in(0));
+    made(w, "a", "q", "r", 4, from_now(0));
+    made(w, "b", "q", "r", 9, from_now(0));
     expect_eq(claim_serves(w, lease, serves, 3, 10, &page), 2); /* each once */
     expect(!same_bytes(page.runs[0].id, page.runs[1].id));
 }
@@ -226,7 +226,7 @@ static void several_queues(struct world *w)
     /* oldest due first across them */
     for (int i = 0; i < 9; i++) {
         struct tx *t = tx_new(w);
-        struct kedge_run_new *n = c_create_due(t, name(w, "run %d", i), in(i));
+        struct kedge_run_new *n = c_create_due(t, name(w, "run %d", i), from_now(i));
 
         n->queue = name(w, "q%d", 1 + (i * 2) % 3);
         n->reactor = str("r");
@@ -243,63 +243,63 @@ static void several_queues(struct world *w)
 static void backstop(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, 100 * TTL);
-    struct kedge_claim in_ = claim_of(w, lease, 10);
+    struct kedge_claim in = claim_of(w, lease, 10);
     struct kedge_run_page page;
 
-    run_parked(w, str("timed"), KEDGE_WAKES_ON_TIME | KEDGE_WAKES_ON_INTERRUPT, in(SEC(5)));
+    run_parked(w, str("timed"), KEDGE_WAKES_ON_TIME | KEDGE_WAKES_ON_INTERRUPT, from_now(SEC(5)));
     run_parked(w, str("waits"), KEDGE_WAKES_ON_INTERRUPT, never());
     expect_eq(head(w, str("timed")).place, KEDGE_PLACE_PARKED);
     expect_eq(head(w, str("timed")).due, wall_now() + SEC(5));
     expect_eq(head(w, str("timed")).wakes_on, KEDGE_WAKES_ON_TIME | KEDGE_WAKES_ON_INTERRUPT);
     expect_eq(head(w, str("waits")).due, 0);
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect_eq(page.n, 0);
     expect_eq(page.next_due, wall_now() + SEC(5));
     clock_advance(SEC(5));
-    in_ = claim_of(w, lease, 10);
-    expect_ok(do_claim(w, &in_, &page));
+    in = claim_of(w, lease, 10);
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 1);
     expect_bytes(page.runs[0].id, str("timed"));
     expect_eq(head(w, str("timed")).status, KEDGE_RUNNING);
     expect_eq(head(w, str("timed")).wakes_on, 0);
     clock_advance(SEC(500));
-    in_ = claim_of(w, lease, 10);
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    in = claim_of(w, lease, 10);
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect(page.n == 0 && page.next_due == 0);
 }
 
 static void refused(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, TTL), dead = lease_dead(w);
-    struct kedge_claim in_, good = claim_of(w, lease, 1);
+    struct kedge_claim in, good = claim_of(w, lease, 1);
     struct kedge_serve backwards = { str("q"), str("r"), 2, 1 }, nameless = serve_all;
     struct kedge_run_page page;
 
-    run_due(w, str("a"), in(0));
-    in_ = claim_of(w, dead, 1);
-    refuse(do_claim(w, &in_, &page), KEDGE_LOST);
-    in_ = claim_of(w, random_id(w), 1);
-    refuse(do_claim(w, &in_, &page), KEDGE_LOST);
-    in_ = good;
-    in_.request = (struct kedge_id128){ { 0 } };
-    refuse(do_claim(w, &in_, &page), KEDGE_ERR_INVALID);
-    in_ = good;
-    in_.limit = 0;
-    refuse(do_claim(w, &in_, &page), KEDGE_ERR_INVALID);
-    in_.limit = w->limits.batch_items + 1;
-    refuse(do_claim(w, &in_, &page), KEDGE_ERR_INVALID);
-    in_ = good;
-    in_.serves = &backwards;
-    refuse(do_claim(w, &in_, &page), KEDGE_ERR_INVALID);
+    run_due(w, str("a"), from_now(0));
+    in = claim_of(w, dead, 1);
+    refuse(do_claim(w, &in, &page), KEDGE_LOST);
+    in = claim_of(w, random_id(w), 1);
+    refuse(do_claim(w, &in, &page), KEDGE_LOST);
+    in = good;
+    in.request = (struct kedge_id128){ { 0 } };
+    refuse(do_claim(w, &in, &page), KEDGE_ERR_INVALID);
+    in = good;
+    in.limit = 0;
+    refuse(do_claim(w, &in, &page), KEDGE_ERR_INVALID);
+    in.limit = w->limits.batch_items + 1;
+    refuse(do_claim(w, &in, &page), KEDGE_ERR_INVALID);
+    in = good;
+    in.serves = &backwards;
+    refuse(do_claim(w, &in, &page), KEDGE_ERR_INVALID);
     nameless.queue = none();
-    in_.serves = &nameless;
-    refuse(do_claim(w, &in_, &page), KEDGE_ERR_INVALID);
-    in_ = good;
-    in_.hold_until = in(-1);
-    refuse(do_claim(w, &in_, &page), KEDGE_ERR_INVALID);
-    in_ = good;
-    in_.limit = w->limits.batch_items;
-    expect_ok(do_claim(w, &in_, &page));
+    in.serves = &nameless;
+    refuse(do_claim(w, &in, &page), KEDGE_ERR_INVALID);
+    in = good;
+    in.hold_until = from_now(-1);
+    refuse(do_claim(w, &in, &page), KEDGE_ERR_INVALID);
+    in = good;
+    in.limit = w->limits.batch_items;
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 1);
 }
 
@@ -308,13 +308,13 @@ static void due_times(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, 1000 * TTL);
     struct kedge_run_page page;
-    struct kedge_claim in_ = claim_of(w, lease, 10);
+    struct kedge_claim in = claim_of(w, lease, 10);
 
     run_due(w, str("past"), at(wall_now() - SEC(3600)));
     run_due(w, str("epoch"), at(1));
     run_due(w, str("century"), at(INT64_C(4102444800) * SEC(1)));
-    run_due(w, str("end"), in(INT64_MAX)); /* saturates */
-    expect_ok(do_claim(w, &in_, &page));
+    run_due(w, str("end"), from_now(INT64_MAX)); /* saturates */
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 2);
     expect_bytes(page.runs[0].id, str("epoch"));
     expect_bytes(page.runs[1].id, str("past"));
@@ -329,20 +329,20 @@ static void moved(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, 100 * TTL);
     const struct kedge_serve there = { str("elsewhere"), str("reactor"), 0, 9 };
-    struct kedge_claim in_ = claim_of(w, lease, 5);
+    struct kedge_claim in = claim_of(w, lease, 5);
     struct run r = run_held(w, str("a"), lease);
     struct kedge_run_page page;
     struct tx *t = tx_new(w);
 
     g_held(t, &r);
     c_set(t, r.id, KEDGE_SET_QUEUE)->set.queue = str("elsewhere");
-    c_due(t, r.id, in(0));
+    c_due(t, r.id, from_now(0));
     expect_tx(t, KEDGE_OK);
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect_eq(page.n, 0);
     expect_eq(claim_serves(w, lease, &there, 1, 5, &page), 1);
     r.fence = page.runs[0].fence;
-    release_due(w, &r, in(0));
+    release_due(w, &r, from_now(0));
     /* an unheld one is moved as well, and leaves its old place */
     t = tx_new(w);
     g_unheld(t, r.id, KEDGE_STATUSES_ALL, head(w, r.id).revision);

@@ -1,8 +1,6 @@
 /* commit.c - cases: what a commit must be, what it answers, what a run becomes by it */
 #include "cases.h"
 
-#include <stdlib.h>
-
 /* Runs every refused commit of these cases can be about. */
 struct scene {
     struct kedge_id128 lease;
@@ -16,7 +14,7 @@ static void scene_set(struct world *w, struct scene *s)
     s->lease = lease_make(w, TTL);
     s->held = run_held(w, str("held"), s->lease);
     step(w, &s->held, "one");
-    s->due = run_due(w, str("due"), in(0));
+    s->due = run_due(w, str("due"), from_now(0));
     s->resting = run_rest(w, str("resting"), KEDGE_COMPLETED, never());
     s->parent = run_held(w, str("parent"), s->lease);
     g_held(t, &s->parent);
@@ -31,7 +29,7 @@ static void without_request(struct world *w)
     struct tx *t = tx_new(w);
 
     t->c.request = (struct kedge_id128){ { 0 } };
-    c_create_due(t, str("a"), in(0));
+    c_create_due(t, str("a"), from_now(0));
     refuse_tx(t, KEDGE_ERR_INVALID, -1);
     t->c.request = random_id(w);
     expect_tx(t, KEDGE_OK);
@@ -51,7 +49,7 @@ static void unfenced_change(struct tx *t, const struct run *r, int which)
         c_set(t, r->id, KEDGE_SET_QUEUE)->set.queue = str("another");
         break;
     case 3:
-        c_due(t, r->id, in(0));
+        c_due(t, r->id, from_now(0));
         break;
     default:
         c_slots(t, r->id, 3, 5);
@@ -94,7 +92,7 @@ static void unfenced(struct world *w)
 
         context("change %d of a run made later in the commit", which);
         unfenced_change(t, &fresh, which == 1 ? 0 : which);
-        c_create_due(t, fresh.id, in(0));
+        c_create_due(t, fresh.id, from_now(0));
         refuse_tx(t, KEDGE_ERR_INVALID, -1);
         context("change %d of a run made earlier in the commit", which);
         t = tx_new(w);
@@ -119,7 +117,7 @@ static void taking(struct world *w)
     refuse_tx(t, KEDGE_ERR_INVALID, -1);
     t = tx_new(w);
     g_unheld(t, s.due.id, KEDGE_STATUSES_ALL, head(w, s.due.id).revision);
-    c_take(t, s.due.id, s.lease)->take.hold_until = in(SEC(9));
+    c_take(t, s.due.id, s.lease)->take.hold_until = from_now(SEC(9));
     c_append(t, s.due.id, 1, str("taken and written"));
     expect_tx(t, KEDGE_OK);
     expect(t->results[0] > s.due.fence);
@@ -159,25 +157,25 @@ static int bad_change(struct world *w, struct tx *t, const struct scene *s, int 
     g_held(t, &s->held);
     switch (which) {
     case 0:
-        c = c_due(t, id, in(0));
+        c = c_due(t, id, from_now(0));
         c->release.place = 0;
         break;
     case 1:
-        c = c_due(t, id, in(0));
+        c = c_due(t, id, from_now(0));
         c->release.place = KEDGE_PLACE_HELD;
         break;
     case 2:
-        c = c_due(t, id, in(0));
+        c = c_due(t, id, from_now(0));
         c->release.place = 9;
         break;
     case 3:
         c_due(t, id, never());
         break;
     case 4:
-        c_due(t, id, in(0))->release.status = KEDGE_COMPLETED;
+        c_due(t, id, from_now(0))->release.status = KEDGE_COMPLETED;
         break;
     case 5:
-        c_due(t, id, in(-1));
+        c_due(t, id, from_now(-1));
         break;
     case 6:
         c_due(t, id, (struct kedge_when){ 5, 7, 0 });
@@ -204,10 +202,10 @@ static int bad_change(struct world *w, struct tx *t, const struct scene *s, int 
         c_rest(t, id, 11, never());
         break;
     case 14:
-        c_rest(t, id, KEDGE_STUCK, in(SEC(5)));
+        c_rest(t, id, KEDGE_STUCK, from_now(SEC(5)));
         break;
     case 15:
-        c_rest(t, id, KEDGE_ABORTED, in(SEC(5)));
+        c_rest(t, id, KEDGE_ABORTED, from_now(SEC(5)));
         break;
     case 16:
         c_set(t, id, KEDGE_SET_STATUS)->set.status = KEDGE_COMPLETED;
@@ -216,7 +214,7 @@ static int bad_change(struct world *w, struct tx *t, const struct scene *s, int 
         c_set(t, id, KEDGE_SET_STATUS)->set.status = 0;
         break;
     case 18:
-        c_set(t, id, KEDGE_SET_EXPIRES)->set.expires = in(SEC(5));
+        c_set(t, id, KEDGE_SET_EXPIRES)->set.expires = from_now(SEC(5));
         break;
     case 19:
         c_set(t, id, 128);
@@ -228,7 +226,7 @@ static int bad_change(struct world *w, struct tx *t, const struct scene *s, int 
         c_set(t, id, KEDGE_SET_QUEUE)->set.queue = none();
         break;
     case 22:
-        c_set(t, id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = in(-5);
+        c_set(t, id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = from_now(-5);
         break;
     case 23:
         c_request(t, id, 0);
@@ -268,32 +266,32 @@ static int bad_change(struct world *w, struct tx *t, const struct scene *s, int 
         c_snapshot(t, id, 2, str("covers a record that is not there"));
         break;
     case 34:
-        n = c_create_due(t, str("new"), in(0));
+        n = c_create_due(t, str("new"), from_now(0));
         n->lease = s->lease; /* due and held */
         break;
     case 35:
         c_create_due(t, str("new"), never()); /* neither */
         break;
     case 36:
-        c_create_due(t, str("new"), in(0))->reactor = none();
+        c_create_due(t, str("new"), from_now(0))->reactor = none();
         break;
     case 37:
-        c_create_due(t, str("new"), in(0))->queue = none();
+        c_create_due(t, str("new"), from_now(0))->queue = none();
         break;
     case 38:
-        c_create_due(t, none(), in(0));
+        c_create_due(t, none(), from_now(0));
         break;
     case 39:
-        c_create_due(t, str("new"), in(0))->parent_slot = 0; /* of which parent? */
+        c_create_due(t, str("new"), from_now(0))->parent_slot = 0; /* of which parent? */
         break;
     case 40:
-        c_create_due(t, str("new"), in(-1));
+        c_create_due(t, str("new"), from_now(-1));
         break;
     case 41:
         c_cell_put(t, none(), str("value"), never());
         break;
     case 42:
-        c_cell_put(t, str("cell"), str("value"), in(-1));
+        c_cell_put(t, str("cell"), str("value"), from_now(-1));
         break;
     case 43:
         c_lock_take(t, none(), s->lease);
@@ -317,11 +315,11 @@ static int bad_change(struct world *w, struct tx *t, const struct scene *s, int 
         break;
     case 49:
         g_unheld(t, s->due.id, KEDGE_STATUSES_ALL, head(w, s->due.id).revision);
-        c_set(t, s->due.id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = in(SEC(5)); /* not held */
+        c_set(t, s->due.id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = from_now(SEC(5)); /* not held */
         break;
     case 50:
         g_unheld(t, s->resting.id, KEDGE_STATUSES_ALL, head(w, s->resting.id).revision);
-        c_due(t, s->resting.id, in(0)); /* leaving rest needs REOPEN */
+        c_due(t, s->resting.id, from_now(0)); /* leaving rest needs REOPEN */
         break;
     case 51:
         g_unheld(t, s->resting.id, KEDGE_STATUSES_ALL, head(w, s->resting.id).revision);
@@ -347,7 +345,7 @@ static void senseless(struct world *w)
     scene_set(w, &s);
     for (which = 0;; which++) {
         t = tx_new(w);
-        c_create_due(t, str("neighbour"), in(0)); /* goes with the bad one */
+        c_create_due(t, str("neighbour"), from_now(0)); /* goes with the bad one */
         context("bad change %d", which);
         if (bad_change(w, t, &s, which) < 0)
             break;
@@ -386,13 +384,13 @@ static void too_big(struct world *w)
         g_held(t, &r);
         switch (which) {
         case 0:
-            c_create_due(t, id, in(0));
+            c_create_due(t, id, from_now(0));
             break;
         case 1:
-            c_create_due(t, str("new"), in(0))->reactor = id;
+            c_create_due(t, str("new"), from_now(0))->reactor = id;
             break;
         case 2:
-            c_create_due(t, str("new"), in(0))->queue = id;
+            c_create_due(t, str("new"), from_now(0))->queue = id;
             break;
         case 3:
             c_append(t, r.id, 1, value);
@@ -433,7 +431,7 @@ static void too_big(struct world *w)
 
     /* and the largest that fit */
     t = tx_new(w);
-    c_create_due(t, fits, in(0))->reactor = fits;
+    c_create_due(t, fits, from_now(0))->reactor = fits;
     t->news[0].queue = fits;
     c_cell_put(t, fits, bytes(value.data, w->limits.cell_max), never());
     c_lock_take(t, fits, lease);
@@ -447,10 +445,9 @@ static void too_big(struct world *w)
 static void too_many(struct world *w)
 {
     size_t n = w->limits.commit_changes + 1;
-    struct kedge_change *changes = calloc(n, sizeof *changes);
+    struct kedge_change *changes = zeroed(w, n, sizeof *changes);
     struct tx *t = tx_new(w);
 
-    expect(changes != NULL);
     for (size_t i = 0; i < n; i++) {
         changes[i].kind = KEDGE_CELL_PUT;
         changes[i].name = str("cell");
@@ -467,7 +464,6 @@ static void too_many(struct world *w)
     t->c.n_guards = 0;
     expect_tx(t, KEDGE_OK);
     expect(cell_version(w, str("cell")) != 0);
-    free(changes);
 }
 
 static void too_many_bytes(struct world *w)
@@ -475,10 +471,9 @@ static void too_many_bytes(struct world *w)
     struct kedge_id128 lease = lease_make(w, TTL);
     struct run r = run_held(w, str("a"), lease);
     size_t part = w->limits.commit_bytes / 16;
-    struct kedge_bytes *records = calloc(18, sizeof *records);
+    struct kedge_bytes *records = zeroed(w, 18, sizeof *records);
     struct tx *t = tx_new(w);
 
-    expect(records != NULL);
     for (size_t i = 0; i < 18; i++)
         records[i] = blob(w, i < 14 ? part : part / 2, i);
     g_held(t, &r);
@@ -489,7 +484,6 @@ static void too_many_bytes(struct world *w)
     t->changes[0].append.n = 14;
     expect_tx(t, KEDGE_OK);
     expect_eq(t->results[0], 14);
-    free(records);
 }
 
 static void results(struct world *w)
@@ -506,7 +500,7 @@ static void results(struct world *w)
     c_slot_put(t, &p, 0, 0, str("y"));                        /* 2 */
     c_append_n(t, p.id, 1, three, 3);                         /* 3 */
     c_append(t, p.id, 4, str("four"));                        /* 4 */
-    c_create_due(t, str("due"), in(0));                       /* 5 */
+    c_create_due(t, str("due"), from_now(0));                 /* 5 */
     c_create_held(t, str("held"), lease);                     /* 6 */
     c_cell_put(t, str("cell"), str("v"), never());            /* 7 */
     c_cell_put(t, str("cell"), str("w"), never());            /* 8 */
@@ -608,7 +602,7 @@ static void only_guards(struct world *w)
 static void life(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, 100 * TTL);
-    struct run r = run_due(w, str("a"), in(0));
+    struct run r = run_due(w, str("a"), from_now(0));
     struct kedge_run h = head(w, r.id);
     int64_t created = h.created;
     uint64_t revision = h.revision;
@@ -635,7 +629,7 @@ static void life(struct world *w)
         expect_tx(t, KEDGE_OK);
         expect(head(w, r.id).revision > revision);
         expect_eq(head(w, r.id).status, KEDGE_ROLLING_BACK);
-        release_due(w, &r, in(0));
+        release_due(w, &r, from_now(0));
         h = head(w, r.id);
         expect(h.revision > revision);
         expect_eq(h.status, KEDGE_ROLLING_BACK);
@@ -645,12 +639,12 @@ static void life(struct world *w)
         expect_eq(head(w, r.id).status, KEDGE_ROLLING_BACK); /* claim leaves it */
         t = tx_new(w);
         g_held(t, &r);
-        c_due(t, r.id, in(0))->release.status = KEDGE_RUNNING;
+        c_due(t, r.id, from_now(0))->release.status = KEDGE_RUNNING;
         expect_tx(t, KEDGE_OK);
     }
     r = claim_one(w, r.id, lease);
     clock_advance(SEC(1));
-    release_rest(w, &r, KEDGE_COMPLETED, in(SEC(60)));
+    release_rest(w, &r, KEDGE_COMPLETED, from_now(SEC(60)));
     h = head(w, r.id);
     expect_eq(h.place, KEDGE_PLACE_REST);
     expect_eq(h.status, KEDGE_COMPLETED);
@@ -695,7 +689,7 @@ static void reopen(struct world *w)
     struct tx *t;
 
     step(w, &r, "one");
-    release_rest(w, &r, KEDGE_FAILED, in(SEC(60)));
+    release_rest(w, &r, KEDGE_FAILED, from_now(SEC(60)));
     clock_advance(SEC(1));
     t = tx_new(w);
     g_unheld(t, r.id, KEDGE_STATUS_BIT(KEDGE_FAILED), head(w, r.id).revision);
@@ -725,7 +719,7 @@ static void set_members(struct world *w)
 
     g_held(t, &r);
     c = c_set(t, r.id, KEDGE_SET_HOLD_UNTIL | KEDGE_SET_RECOVERIES);
-    c->set.hold_until = in(SEC(7));
+    c->set.hold_until = from_now(SEC(7));
     c->set.recoveries = 3;
     c->set.queue = str("not named by the mask");
     c->set.status = KEDGE_PAUSED;
@@ -745,7 +739,8 @@ static void set_members(struct world *w)
     t = tx_new(w);
     g_held(t, &r);
     c_rest(t, r.id, KEDGE_HALTED, never());
-    c_set(t, r.id, KEDGE_SET_EXPIRES)->set.expires = in(SEC(9)); /* at rest after this commit */
+    c_set(t, r.id, KEDGE_SET_EXPIRES)->set.expires =
+        from_now(SEC(9)); /* at rest after this commit */
     expect_tx(t, KEDGE_OK);
     expect_eq(head(w, r.id).expires, wall_now() + SEC(9));
     t = tx_new(w);
@@ -764,8 +759,8 @@ static void waking(struct world *w)
     struct kedge_run h;
 
     run_parked(w, str("parked"), KEDGE_WAKES_ON_INTERRUPT, never());
-    run_due(w, str("later"), in(SEC(60)));
-    run_due(w, str("earlier"), in(0));
+    run_due(w, str("later"), from_now(SEC(60)));
+    run_due(w, str("earlier"), from_now(0));
     clock_advance(SEC(1));
     wake(w, str("parked"));
     h = head(w, str("parked"));
@@ -805,7 +800,7 @@ static void waking_marks(struct world *w)
     expect_eq(head(w, r.id).wake_mark, 0);
     r = run_held(w, str("b"), lease);
     wake(w, r.id);
-    release_due(w, &r, in(SEC(60)));
+    release_due(w, &r, from_now(SEC(60)));
     expect_eq(head(w, r.id).place, KEDGE_PLACE_DUE);
     expect_eq(head(w, r.id).wake_mark, 0);
     r = run_held(w, str("c"), lease);
@@ -836,7 +831,7 @@ static void whole_life_at_once(struct world *w)
     n = c_create_held(t, str("a"), lease);
     n->context = str("trace parent");
     n->version = 7;
-    n->hold_until = in(SEC(3));
+    n->hold_until = from_now(SEC(3));
     c_append(t, str("a"), 1, str("one"));
     c_append(t, str("a"), 2, str("two"));
     c_snapshot(t, str("a"), 1, str("state"));
@@ -866,7 +861,7 @@ static void whole_life_at_once(struct world *w)
 /* Writing into an unheld run, without taking it. */
 static void unheld_writes(struct world *w)
 {
-    struct run r = run_due(w, str("a"), in(SEC(60)));
+    struct run r = run_due(w, str("a"), from_now(SEC(60)));
     struct tx *t = tx_new(w);
     struct kedge_run h = head(w, r.id);
 
@@ -888,9 +883,9 @@ static void unheld_writes(struct world *w)
 
 static void requests(struct world *w)
 {
-    struct run r = run_due(w, str("a"), in(0));
+    struct run r = run_due(w, str("a"), from_now(0));
     struct kedge_id128 lease = lease_make(w, TTL);
-    struct kedge_claim in_ = claim_of(w, lease, 1);
+    struct kedge_claim in = claim_of(w, lease, 1);
     struct kedge_run_page page;
     struct tx *t;
 
@@ -901,7 +896,7 @@ static void requests(struct world *w)
     }
     expect_eq(head(w, r.id).requests, KEDGE_REQUESTS_ALL);
     expect_eq(head(w, r.id).place, KEDGE_PLACE_DUE); /* a request wakes nobody */
-    expect_ok(do_claim(w, &in_, &page));
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 1);
     expect_eq(page.runs[0].requests, KEDGE_REQUESTS_ALL);
     t = tx_new(w);

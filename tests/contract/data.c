@@ -1,8 +1,6 @@
 /* data.c - cases: bytes come back as they went in, and nothing in them means anything */
 #include "cases.h"
 
-#include <stdlib.h>
-
 /* Ids that could be mistaken for each other, or for something else. */
 static size_t odd_ids(struct world *w, struct kedge_bytes *ids)
 {
@@ -47,15 +45,12 @@ static size_t odd_ids(struct world *w, struct kedge_bytes *ids)
         ids[n++] = bytes(blob(w, 1024, 1).data, sizes[i]); /* each begins with the others */
     for (int last = 0; last < 3; last++)
         for (size_t len = 512; len <= 1024; len += 256) {
-            unsigned char *p = malloc(len);
+            unsigned char *p = zeroed(w, len, 1);
 
             /* equal in the first 511 bytes */
-            expect(p != NULL);
             memset(p, 'k', len);
             p[len - 1] = (unsigned char)last;
-            ids[n] = name(w, "%*s", (int)len, "");
-            memcpy((void *)(uintptr_t)ids[n++].data, p, len);
-            free(p);
+            ids[n++] = bytes(p, len);
         }
     return n;
 }
@@ -105,7 +100,7 @@ static void ids(struct world *w)
     expect_eq(count, n);
     /* one finished and purged, the others stay */
     for (size_t i = 0; i < n; i += 5)
-        release_rest(w, &r[i], KEDGE_COMPLETED, in(0));
+        release_rest(w, &r[i], KEDGE_COMPLETED, from_now(0));
     clock_advance(1);
     (void)purge_all(w);
     for (size_t i = 0; i < n; i++)
@@ -161,7 +156,7 @@ static void other_names(struct world *w)
 
     for (size_t i = 0; i < n; i++) {
         struct tx *t = tx_new(w);
-        struct kedge_run_new *new = c_create_due(t, name(w, "run %zu", i), in(0));
+        struct kedge_run_new *new = c_create_due(t, name(w, "run %zu", i), from_now(0));
 
         context("name %zu", i);
         new->reactor = id[i];
@@ -175,7 +170,7 @@ static void other_names(struct world *w)
     clock_advance(1);
     for (size_t i = 0; i < n; i++) {
         const struct kedge_serve serve = { id[n - 1 - i], id[i], 0, 9 };
-        struct kedge_claim in_ = claim_of(w, lease, 5);
+        struct kedge_claim in = claim_of(w, lease, 5);
         struct kedge_list list = { .limit = 5, .reactor = id[i] };
         struct kedge_run_page page;
         struct kedge_run h;
@@ -188,8 +183,8 @@ static void other_names(struct world *w)
         list.parent_incarnation = i + 1;
         expect_ok(do_list(w, &list, &page));
         expect_eq(page.n, 1);
-        in_.serves = &serve;
-        expect_ok(do_claim(w, &in_, &page));
+        in.serves = &serve;
+        expect_ok(do_claim(w, &in, &page));
         expect_eq(page.n, 1);
         h = page.runs[0];
         expect_bytes(h.id, name(w, "run %zu", i));
@@ -312,7 +307,7 @@ static void times(struct world *w)
         r = run_held(w, name(w, "run %zu", i), lease);
         expect_eq(head(w, r.id).created, wall_now());
         step(w, &r, "x");
-        release_rest(w, &r, KEDGE_COMPLETED, in(SEC(9)));
+        release_rest(w, &r, KEDGE_COMPLETED, from_now(SEC(9)));
         expect_eq(head(w, r.id).expires, wall_now() + SEC(9));
         clock_advance(SEC(9));
         expect_eq(is_there(w, r.id), 0);

@@ -19,20 +19,20 @@ static void issued(struct sequence *s, uint64_t fence)
 /* One of everything that issues a fence. */
 static void issue_some(struct world *w, struct sequence *s, struct kedge_id128 lease, int round)
 {
-    struct run r = run_due(w, name(w, "run %d", round), in(0));
+    struct run r = run_due(w, name(w, "run %d", round), from_now(0));
     uint64_t fence;
     struct tx *t;
 
     issued(s, r.incarnation);
     r = claim_one(w, r.id, lease);
     issued(s, r.fence);
-    release_due(w, &r, in(0));
+    release_due(w, &r, from_now(0));
     r = run_take(w, r.id, lease);
     issued(s, r.fence);
-    release_rest(w, &r, KEDGE_COMPLETED, in(SEC(1)));
+    release_rest(w, &r, KEDGE_COMPLETED, from_now(SEC(1)));
     r = run_held(w, name(w, "held %d", round), lease);
     issued(s, r.fence);
-    release_rest(w, &r, KEDGE_HALTED, in(0));
+    release_rest(w, &r, KEDGE_HALTED, from_now(0));
     issued(s, cell_put(w, str("cell"), "value"));
     fence = lock_take(w, str("lock"), lease);
     issued(s, fence);
@@ -62,7 +62,7 @@ static void rising_in_batches(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, TTL);
     struct tx *t[32];
-    uint64_t before = run_due(w, str("before"), in(0)).incarnation, after;
+    uint64_t before = run_due(w, str("before"), from_now(0)).incarnation, after;
 
     for (int i = 0; i < 32; i++) {
         t[i] = tx_new(w);
@@ -70,7 +70,7 @@ static void rising_in_batches(struct world *w)
         c_lock_take(t[i], name(w, "lock %d", i), lease);
     }
     tx_send_batch(w, t, 32);
-    after = run_due(w, str("after"), in(0)).incarnation;
+    after = run_due(w, str("after"), from_now(0)).incarnation;
     for (int i = 0; i < 32; i++)
         for (int k = 0; k < 2; k++) {
             uint64_t f = t[i]->results[k];
@@ -154,7 +154,7 @@ static void recreated(struct world *w)
         c_slots(t, id, 0, 2);
         c_slot_put(t, &old, 0, 0, str("old result"));
         expect_tx(t, KEDGE_OK);
-        release_rest(w, &old, KEDGE_COMPLETED, in(SEC(1)));
+        release_rest(w, &old, KEDGE_COMPLETED, from_now(SEC(1)));
         clock_advance(SEC(1));
         if (with_purge)
             (void)purge_all(w);
@@ -218,7 +218,7 @@ static void taken_over(struct world *w)
         else if (what == 1)
             c_snapshot(t, r.id, 0, str("late"));
         else if (what == 2)
-            c_due(t, r.id, in(0));
+            c_due(t, r.id, from_now(0));
         else
             c_rest(t, r.id, KEDGE_COMPLETED, never());
         refuse_tx(t, KEDGE_STALE, 0);
@@ -239,7 +239,7 @@ static void taken_from_the_living(struct world *w)
     struct tx *t = tx_new(w);
 
     g_held(t, &r);
-    c_set(t, r.id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = in(SEC(5));
+    c_set(t, r.id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = from_now(SEC(5));
     expect_tx(t, KEDGE_OK);
     clock_advance(SEC(5) - 1);
     t = tx_new(w);

@@ -26,7 +26,7 @@ static struct child child_start(struct world *w, int n)
     struct child c;
     int pipes[2];
 
-    fflush(NULL);
+    (void)fflush(NULL);
     expect_eq(pipe(pipes), 0);
     c.pid = fork();
     expect(c.pid >= 0);
@@ -253,7 +253,7 @@ static void two_processes(struct world *w)
     refuse_tx(t, KEDGE_STALE, 0);
     expect_eq(kill(c.pid, SIGKILL), 0);
     expect_eq(waitpid(c.pid, &status, 0), c.pid);
-    run_due(w, str("after its death"), in(0));
+    run_due(w, str("after its death"), from_now(0));
     claim_one(w, str("after its death"), mine);
 }
 

@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
 static struct kedge_lease_new new_lease(struct world *w, int64_t ttl)
 {
@@ -81,7 +80,7 @@ static void granted_badly(struct world *w)
     struct kedge_lease_state st;
     struct kedge_serve backwards = { str("q"), str("r"), 5, 4 };
     struct kedge_serve nameless = { str("q"), none(), 0, 1 };
-    static const struct kedge_id128 zero;
+    static const struct kedge_id128 zero = { { 0 } };
 
     in = good;
     in.id = zero;
@@ -246,7 +245,7 @@ static void buried_is_final(struct world *w)
     struct run r = run_held(w, str("a"), lease);
     uint64_t fence = lock_take(w, str("lock"), lease);
 
-    run_due(w, str("due"), in(0));
+    run_due(w, str("due"), from_now(0));
     step(w, &r, "alive");
     clock_advance(TTL);
     expect_ok(do_bury(w, lease));
@@ -262,7 +261,7 @@ static void revoked_is_final(struct world *w)
     struct kedge_id128 lease = lease_make(w, TTL);
     struct run r = run_held(w, str("a"), lease);
 
-    run_due(w, str("due"), in(SEC(60)));
+    run_due(w, str("due"), from_now(SEC(60)));
     expect_ok(do_revoke(w, lease));
     {
         struct kedge_lease_state st;
@@ -397,7 +396,7 @@ static void attention(struct world *w)
     struct tx *t;
 
     run_held(w, str("b"), other);
-    run_due(w, str("due"), in(SEC(60)));
+    run_due(w, str("due"), from_now(SEC(60)));
     expect_ok(do_extend(w, other, &theirs));
     expect_ok(do_extend(w, lease, &before));
     expect_ok(do_extend(w, lease, &after));

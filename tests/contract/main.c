@@ -70,7 +70,7 @@ static void gather(char *const *ids, size_t n)
                 abort();
             for (size_t i = 0; i < n_all; i++)
                 if (strcmp(all[i].c->id, c->id) == 0) {
-                    fprintf(stderr, "contract: two cases are called %s\n", c->id);
+                    (void)fprintf(stderr, "contract: two cases are called %s\n", c->id);
                     exit(1);
                 }
             all[n_all++].c = c;
@@ -125,7 +125,7 @@ static void start(struct running *r)
         perror("contract: tmpfile");
         exit(1);
     }
-    fflush(NULL);
+    (void)fflush(NULL);
     r->pid = fork();
     if (r->pid < 0) {
         perror("contract: fork");
@@ -180,7 +180,7 @@ static int report(size_t number, struct running *r)
         printf("ok %zu - %s %s # SKIP %s\n", number, r->c->id, r->c->what, last);
     else
         printf("%s %zu - %s %s\n", passed ? "ok" : "not ok", number, r->c->id, r->c->what);
-    fflush(stdout);
+    (void)fflush(stdout);
     return passed || skipped ? 0 : 1;
 }
 
@@ -213,7 +213,8 @@ static void list_all(void)
 
 static _Noreturn void usage(void)
 {
-    fputs("usage: contract [--list] [--case ID]... [--seed N] [--jobs N] BACKEND URL\n", stderr);
+    (void)fputs("usage: contract [--list] [--case ID]... [--seed N] [--jobs N] BACKEND URL\n",
+                stderr);
     exit(2);
 }
 

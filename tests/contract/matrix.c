@@ -55,7 +55,7 @@ static void scene_set(struct world *w, struct scene *s, int number)
         run[i]->lease = i == ORPHAN ? s->dead : s->live;
         run[i]->position = 0;
         if (i == DUE)
-            c_create_due(t[i], run[i]->id, in(SEC(3600)));
+            c_create_due(t[i], run[i]->id, from_now(SEC(3600)));
         else
             c_create_held(t[i], run[i]->id, run[i]->lease);
     }
@@ -249,7 +249,7 @@ static bool lock_is_free(struct world *w, struct kedge_bytes lock)
     return do_lock_query(w, lock, &st) == KEDGE_NOT_FOUND;
 }
 
-CHANGE(create, c_create_due(t, s->absent, in(0)))
+CHANGE(create, c_create_due(t, s->absent, from_now(0)))
 TOOK_PLACE(create, is_there(w, s->absent) && head(w, s->absent).incarnation == result)
 CHANGE(take, g_unheld(t, s->due.id, KEDGE_STATUSES_ALL, revision_of(w, &s->due));
        c_take(t, s->due.id, s->other))
@@ -261,7 +261,7 @@ CHANGE(snapshot, g_held(t, &s->held); c_snapshot(t, s->held.id, 1, str("state"))
 TOOK_PLACE(snapshot, snapshot_is(w, s))
 CHANGE(set, g_held(t, &s->held); c_set(t, s->held.id, KEDGE_SET_QUEUE)->set.queue = str("another"))
 TOOK_PLACE(set, same_bytes(head(w, s->held.id).queue, str("another")))
-CHANGE(release, g_held(t, &s->held); c_due(t, s->held.id, in(SEC(5))))
+CHANGE(release, g_held(t, &s->held); c_due(t, s->held.id, from_now(SEC(5))))
 TOOK_PLACE(release, head(w, s->held.id).place == KEDGE_PLACE_DUE)
 CHANGE(wake, c_wake(t, s->parked.id))
 TOOK_PLACE(wake, head(w, s->parked.id).place == KEDGE_PLACE_DUE)
@@ -419,7 +419,7 @@ static void failing_changes(struct world *w)
                 where = t->c.n_changes;
                 switch (which) {
                 case 0:
-                    c_create_due(t, s.due.id, in(0));
+                    c_create_due(t, s.due.id, from_now(0));
                     want = KEDGE_EXISTS;
                     break;
                 case 1:

@@ -192,7 +192,7 @@ static void no_memory(struct world *w)
     run_held(w, str("doomed"), doomed);
     lock_take(w, str("doomed"), doomed);
     for (int i = 0; i < 3; i++)
-        run_due(w, name(w, "due %d", i), in(0));
+        run_due(w, name(w, "due %d", i), from_now(0));
     t = tx_new(w);
     g_held(t, &s.held);
     c_append(t, s.held.id, 1, s.big);
@@ -222,7 +222,7 @@ static void no_memory(struct world *w)
     expect_eq(head(w, str("due 0")).place, KEDGE_PLACE_HELD);
     exhaust(w, &s, "lease_revoke", op_revoke, &doomed);
     expect_eq(head(w, str("doomed")).place, KEDGE_PLACE_DUE);
-    run_rest(w, str("done"), KEDGE_COMPLETED, in(1));
+    run_rest(w, str("done"), KEDGE_COMPLETED, from_now(1));
     clock_advance(300 * TTL);
     exhaust(w, &s, "list_expired", op_expired, NULL);
     exhaust(w, &s, "purge", op_purge, NULL);

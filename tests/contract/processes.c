@@ -55,7 +55,7 @@ static void in_processes(struct world *w, struct board *b, int n,
     pid_t pid[PROCESSES];
 
     for (int i = 0; i < n; i++) {
-        fflush(NULL);
+        (void)fflush(NULL);
         pid[i] = fork();
         expect(pid[i] >= 0);
         if (pid[i] == 0) {
@@ -67,7 +67,7 @@ static void in_processes(struct world *w, struct board *b, int n,
                 pause_us(50);
             body(&mine, b, i);
             close_own(&mine);
-            fflush(stdout);
+            (void)fflush(stdout);
             _exit(0);
         }
     }
@@ -88,10 +88,10 @@ static void work_off(struct world *w, struct board *b, int number)
     struct kedge_id128 lease = lease_make(w, SEC(3000));
 
     for (;;) {
-        struct kedge_claim in_ = claim_of(w, lease, 3);
+        struct kedge_claim in = claim_of(w, lease, 3);
         struct kedge_run_page page;
 
-        expect_ok(do_claim(w, &in_, &page));
+        expect_ok(do_claim(w, &in, &page));
         if (page.n == 0)
             return;
         for (size_t i = 0; i < page.n; i++) {
@@ -132,7 +132,7 @@ static void shared_queue(struct world *w)
 
     for (int i = 0; i < N; i++) {
         t[i] = tx_new(w);
-        c_create_due(t[i], name(w, "run %d", i), in(0));
+        c_create_due(t[i], name(w, "run %d", i), from_now(0));
         if (i == 0)
             c_cell_put(t[i], str("count"), bytes(&zero, sizeof zero), never());
     }
@@ -204,7 +204,7 @@ static void woken(struct world *w)
     pid_t pid;
 
     skip_unless_there(do_wait(w, 0, &ticket, 1), "wait");
-    fflush(NULL);
+    (void)fflush(NULL);
     pid = fork();
     expect(pid >= 0);
     if (pid == 0) {
@@ -213,14 +213,14 @@ static void woken(struct world *w)
         open_own(w, &mine, 0);
         wait_for_work(&mine, b, 0);
         close_own(&mine);
-        fflush(stdout);
+        (void)fflush(stdout);
         _exit(0);
     }
     while (!atomic_load(&b->waiting))
         pause_us(MS(1));
     pause_us(MS(50)); /* so that it is inside; the ticket covers it if not */
     began = real_us();
-    run_due(w, str("work"), in(0));
+    run_due(w, str("work"), from_now(0));
     expect_eq(waitpid(pid, &status, 0), pid);
     expect_eq(status, 0);
     note("woken after %lld us", (long long)(atomic_load(&b->woken_at) - began));
@@ -244,8 +244,8 @@ static void not_dropped(struct world *w)
     int status;
     pid_t pid;
 
-    run_due(w, str("a"), in(0));
-    fflush(NULL);
+    run_due(w, str("a"), from_now(0));
+    (void)fflush(NULL);
     pid = fork();
     expect(pid >= 0);
     if (pid == 0) {

@@ -18,7 +18,7 @@ static struct run furnished(struct world *w, struct kedge_bytes id, struct kedge
     c_snapshot(t, id, 3, str("state"));
     c_slots(t, id, 0, 3);
     c_slot_put(t, &r, 0, 1, str("result"));
-    c_rest(t, id, KEDGE_COMPLETED, in(us));
+    c_rest(t, id, KEDGE_COMPLETED, from_now(us));
     expect_tx(t, KEDGE_OK);
     return r;
 }
@@ -95,7 +95,7 @@ static void only_expired(struct world *w)
     for (int i = 0; i < 5; i++)
         furnished(w, name(w, "later %d", i), lease, SEC(6));
     run_held(w, str("held"), lease);
-    run_due(w, str("due"), in(0));
+    run_due(w, str("due"), from_now(0));
     run_parked(w, str("parked"), KEDGE_WAKES_ON_INTERRUPT, never());
     run_rest(w, str("stuck"), KEDGE_STUCK, never());
     run_rest(w, str("aborted"), KEDGE_ABORTED, never());
@@ -133,7 +133,7 @@ static void bounded(struct world *w)
         struct tx *t = tx_new(w);
 
         furnished(w, name(w, "run %d", i), lease, SEC(1));
-        c_cell_put(t, name(w, "cell %d", i), str("x"), in(SEC(1)));
+        c_cell_put(t, name(w, "cell %d", i), str("x"), from_now(SEC(1)));
         expect_tx(t, KEDGE_OK);
     }
     clock_advance(SEC(1));
@@ -169,7 +169,7 @@ static void recreated_between(struct world *w)
         data[i] = str("old");
     g_held(t, &r);
     c_append_n(t, r.id, 1, data, N);
-    c_rest(t, r.id, KEDGE_COMPLETED, in(SEC(1)));
+    c_rest(t, r.id, KEDGE_COMPLETED, from_now(SEC(1)));
     expect_tx(t, KEDGE_OK);
     clock_advance(SEC(1));
     expect_ok(do_purge(w, 10, &p));
@@ -238,8 +238,8 @@ static void cells(struct world *w)
     uint64_t version;
 
     for (int i = 0; i < 10; i++)
-        c_cell_put(t, name(w, "brief %d", i), str("x"), in(SEC(1)));
-    c_cell_put(t, str("lasting"), str("x"), in(SEC(9)));
+        c_cell_put(t, name(w, "brief %d", i), str("x"), from_now(SEC(1)));
+    c_cell_put(t, str("lasting"), str("x"), from_now(SEC(9)));
     c_cell_put(t, str("ever"), str("x"), never());
     expect_tx(t, KEDGE_OK);
     version = t->results[11];
@@ -286,11 +286,11 @@ static void race_purge(struct world *w)
         struct tx *t = tx_new(w);
         struct kedge_cell cell;
 
-        c_cell_put(t, str("cell"), str("x"), in(SEC(1)));
+        c_cell_put(t, str("cell"), str("x"), from_now(SEC(1)));
         expect_tx(t, KEDGE_OK);
         clock_advance(SEC(1)); /* it has expired; the purger may see that */
         t = tx_new(w);
-        c_cell_put(t, str("cell"), str("y"), in(SEC(1)));
+        c_cell_put(t, str("cell"), str("y"), from_now(SEC(1)));
         expect_tx(t, KEDGE_OK);
         expect_ok(do_cell(w, str("cell"), &cell));
         expect_eq(cell.version, t->results[0]);

@@ -2,7 +2,6 @@
 #include "cases.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "tests/support/fault_backend.h"
 
@@ -47,7 +46,7 @@ static void never_sent(struct world *w)
     struct tx *t = tx_new(w);
 
     with_faults(w);
-    c_create_due(t, str("a"), in(0));
+    c_create_due(t, str("a"), from_now(0));
     fault_plan(FAULT_commit, 1, FAULT_BEFORE);
     refuse_tx(t, KEDGE_ERR_UNAVAILABLE, -1);
     expect_tx(t, KEDGE_OK);
@@ -64,7 +63,7 @@ static void creations(struct world *w)
     with_faults(w);
     a = tx_new(w);
     g_absent(a, str("due"));
-    c_create_due(a, str("due"), in(SEC(60)));
+    c_create_due(a, str("due"), from_now(SEC(60)));
     lost_and_resent(w, a, "create due");
     expect_eq(a->results[0], head(w, str("due")).incarnation);
     b = tx_new(w);
@@ -84,7 +83,7 @@ static void creations(struct world *w)
     /* the creation is remembered when the run has gone on, and when it is over */
     r.fence = b->results[0];
     step(w, &r, "one");
-    release_due(w, &r, in(0));
+    release_due(w, &r, from_now(0));
     r = claim_one(w, r.id, lease);
     step(w, &r, "two");
     refuse_tx(b, KEDGE_OK, -1);
@@ -148,7 +147,7 @@ static void held_changes(struct world *w)
     r = run_take(w, r.id, lease);
     t = tx_new(w);
     g_held(t, &r);
-    c_due(t, r.id, in(SEC(3600)));
+    c_due(t, r.id, from_now(SEC(3600)));
     lost_and_resent(w, t, "release");
     r = run_take(w, r.id, lease);
     t = tx_new(w);
@@ -163,7 +162,7 @@ static void held_changes(struct world *w)
 static void takes(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, 100 * TTL), other = lease_make(w, 100 * TTL);
-    struct run r = run_due(w, str("a"), in(0)), theirs;
+    struct run r = run_due(w, str("a"), from_now(0)), theirs;
     struct tx *t = tx_new(w), *again;
     uint64_t first;
 
@@ -200,7 +199,7 @@ static void shared_things(struct world *w)
     with_faults(w);
     t = tx_new(w);
     g_cell(t, str("cell"), 0);
-    c_cell_put(t, str("cell"), str("one"), in(SEC(3600)));
+    c_cell_put(t, str("cell"), str("one"), from_now(SEC(3600)));
     lost_and_resent(w, t, "cell put");
     version = cell_version(w, str("cell"));
     expect_eq(t->results[0], version);
@@ -242,7 +241,7 @@ static void after_another_holder(struct world *w)
     g_held(t, &r);
     c_append(t, r.id, 1, str("one"));
     c_cell_put(t, str("cell"), str("value"), never());
-    c_due(t, r.id, in(0));
+    c_due(t, r.id, from_now(0));
     fault_plan(FAULT_commit, 1, FAULT_AFTER);
     expect_tx(t, KEDGE_ERR_UNKNOWN);
     theirs = claim_one(w, r.id, other);
@@ -275,7 +274,7 @@ static void after_another_holder_plain(struct world *w)
     with_faults(w);
     g_held(t, &r);
     c_set(t, r.id, KEDGE_SET_RECOVERIES)->set.recoveries = 2;
-    c_due(t, r.id, in(0));
+    c_due(t, r.id, from_now(0));
     fault_plan(FAULT_commit, 1, FAULT_AFTER);
     expect_tx(t, KEDGE_ERR_UNKNOWN);
     theirs = claim_one(w, r.id, other);
@@ -295,7 +294,7 @@ static void after_many_holders(struct world *w)
     g_held(t, &r);
     c_append(t, r.id, 1, str("one"));
     c_cell_put(t, str("cell"), str("first"), never());
-    c_due(t, r.id, in(0));
+    c_due(t, r.id, from_now(0));
     fault_plan(FAULT_commit, 1, FAULT_AFTER);
     expect_tx(t, KEDGE_ERR_UNKNOWN);
     g_held(different, &r);
@@ -305,7 +304,7 @@ static void after_many_holders(struct world *w)
 
         step(w, &next, "another");
         cell_put(w, str("cell"), "another");
-        release_due(w, &next, in(0));
+        release_due(w, &next, from_now(0));
     }
     refuse_tx(t, KEDGE_OK, -1); /* its record is there for ever */
     expect_eq(t->results[0], 1);
@@ -355,7 +354,7 @@ static void whole_batch(struct world *w)
         t[i] = tx_new(w);
     g_held(t[0], &r);
     c_append(t[0], r.id, 1, str("one"));
-    c_create_due(t[1], str("new"), in(0));
+    c_create_due(t[1], str("new"), from_now(0));
     c_cell_put(t[2], str("cell"), str("value"), never());
     g_held_by(t[3], str("nobody"), lease, 1);
     c_wake(t[3], r.id);
@@ -388,9 +387,9 @@ static void twice_in_a_batch(struct world *w)
 {
     struct tx *a = tx_new(w), *b = tx_new(w), *both[2] = { a, b };
 
-    c_create_due(a, str("a"), in(0));
+    c_create_due(a, str("a"), from_now(0));
     c_cell_put(a, str("cell"), str("value"), never());
-    c_create_due(b, str("a"), in(0));
+    c_create_due(b, str("a"), from_now(0));
     c_cell_put(b, str("cell"), str("value"), never());
     b->c.request = a->c.request;
     tx_send_batch(w, both, 2);
@@ -404,19 +403,19 @@ static void twice_in_a_batch(struct world *w)
 static void claims(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, 100 * TTL);
-    struct kedge_claim in_ = claim_of(w, lease, 3);
+    struct kedge_claim in = claim_of(w, lease, 3);
     struct kedge_run_page page;
     struct run taken[3];
 
     run_held(w, str("held before"), lease); /* what this claim did not take is not in its answer */
     for (int i = 0; i < 5; i++) {
         clock_advance(1);
-        run_due(w, name(w, "run %d", i), in(0));
+        run_due(w, name(w, "run %d", i), from_now(0));
     }
     with_faults(w);
     fault_plan(FAULT_claim, 1, FAULT_AFTER);
-    expect_rc(do_claim(w, &in_, &page), KEDGE_ERR_UNKNOWN);
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    expect_rc(do_claim(w, &in, &page), KEDGE_ERR_UNKNOWN);
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect_eq(page.n, 3);
     for (size_t i = 0; i < 3; i++) {
         struct kedge_run h = head(w, page.runs[i].id);
@@ -426,54 +425,54 @@ static void claims(struct world *w)
         taken[i] = (struct run){ .id = h.id, .lease = lease, .fence = h.fence };
     }
     /* what it still holds: one was let go since, and even claimed again by another request */
-    release_due(w, &taken[1], in(0));
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    release_due(w, &taken[1], from_now(0));
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect_eq(page.n, 2);
     for (size_t i = 0; i < 2; i++)
         expect(!same_bytes(page.runs[i].id, taken[1].id));
     /* another request takes the rest */
-    in_ = claim_of(w, lease, 10);
-    expect_ok(do_claim(w, &in_, &page));
+    in = claim_of(w, lease, 10);
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 3);
-    in_ = claim_of(w, lease, 10);
+    in = claim_of(w, lease, 10);
     fault_plan(FAULT_claim, 1, FAULT_BEFORE);
-    refuse(do_claim(w, &in_, &page), KEDGE_ERR_UNAVAILABLE);
+    refuse(do_claim(w, &in, &page), KEDGE_ERR_UNAVAILABLE);
 }
 
 static void leases_and_locks(struct world *w)
 {
-    struct kedge_lease_new in_ = { .id = random_id(w), .request = random_id(w), .ttl_us = TTL };
+    struct kedge_lease_new in = { .id = random_id(w), .request = random_id(w), .ttl_us = TTL };
     struct kedge_id128 request = random_id(w);
     struct kedge_lease_state st;
     struct kedge_lock_state ks, again;
 
     with_faults(w);
     fault_plan(FAULT_lease_grant, 1, FAULT_AFTER);
-    expect_rc(do_grant(w, &in_, &st), KEDGE_ERR_UNKNOWN);
-    expect_eq(lease_state_of(w, in_.id), KEDGE_LEASE_LIVE);
-    expect_ok(do_grant(w, &in_, &st));
+    expect_rc(do_grant(w, &in, &st), KEDGE_ERR_UNKNOWN);
+    expect_eq(lease_state_of(w, in.id), KEDGE_LEASE_LIVE);
+    expect_ok(do_grant(w, &in, &st));
     expect_eq(st.remaining_us, TTL);
 
     fault_plan(FAULT_lock_acquire, 1, FAULT_AFTER);
-    expect_rc(do_lock_acquire(w, str("lock"), in_.id, request, &ks), KEDGE_ERR_UNKNOWN);
+    expect_rc(do_lock_acquire(w, str("lock"), in.id, request, &ks), KEDGE_ERR_UNKNOWN);
     expect_ok(do_lock_query(w, str("lock"), &ks));
-    refuse(do_lock_acquire(w, str("lock"), in_.id, request, &again), KEDGE_OK);
+    refuse(do_lock_acquire(w, str("lock"), in.id, request, &again), KEDGE_OK);
     expect_eq(again.fence, ks.fence);
-    refuse(do_lock_acquire(w, str("lock"), in_.id, random_id(w), &again), KEDGE_HELD);
+    refuse(do_lock_acquire(w, str("lock"), in.id, random_id(w), &again), KEDGE_HELD);
 
     fault_plan(FAULT_lease_extend, 1, FAULT_AFTER);
     clock_advance(SEC(1));
-    expect_rc(do_extend(w, in_.id, &st), KEDGE_ERR_UNKNOWN);
-    expect_ok(do_extend(w, in_.id, &st));
+    expect_rc(do_extend(w, in.id, &st), KEDGE_ERR_UNKNOWN);
+    expect_ok(do_extend(w, in.id, &st));
     expect_eq(st.deadline, lease_now() + TTL);
 
     fault_plan(FAULT_lock_release, 1, FAULT_AFTER);
-    expect_rc(do_lock_release(w, str("lock"), in_.id, ks.fence), KEDGE_ERR_UNKNOWN);
-    expect_rc(do_lock_release(w, str("lock"), in_.id, ks.fence), KEDGE_NOT_FOUND);
+    expect_rc(do_lock_release(w, str("lock"), in.id, ks.fence), KEDGE_ERR_UNKNOWN);
+    expect_rc(do_lock_release(w, str("lock"), in.id, ks.fence), KEDGE_NOT_FOUND);
     fault_plan(FAULT_lease_revoke, 1, FAULT_AFTER);
-    expect_rc(do_revoke(w, in_.id), KEDGE_ERR_UNKNOWN);
-    expect_ok(do_revoke(w, in_.id));
-    refuse(do_lock_acquire(w, str("lock"), in_.id, request, &again), KEDGE_LOST);
+    expect_rc(do_revoke(w, in.id), KEDGE_ERR_UNKNOWN);
+    expect_ok(do_revoke(w, in.id));
+    refuse(do_lock_acquire(w, str("lock"), in.id, request, &again), KEDGE_LOST);
 }
 
 /* Across closing and opening the store. */
@@ -481,25 +480,25 @@ static void after_reopening(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, 100 * TTL);
     struct run r = run_held(w, str("a"), lease);
-    struct kedge_claim in_ = claim_of(w, lease, 2);
+    struct kedge_claim in = claim_of(w, lease, 2);
     struct kedge_run_page page;
     struct tx *create = tx_new(w), *append = tx_new(w), *release = tx_new(w), *cell = tx_new(w);
     uint64_t created, version;
 
-    run_due(w, str("due"), in(0));
-    c_create_due(create, str("b"), in(SEC(60)));
+    run_due(w, str("due"), from_now(0));
+    c_create_due(create, str("b"), from_now(SEC(60)));
     expect_tx(create, KEDGE_OK);
     created = create->results[0];
     g_held(append, &r);
     c_append(append, r.id, 1, str("one"));
     expect_tx(append, KEDGE_OK);
     g_held(release, &r);
-    c_due(release, r.id, in(SEC(60)));
+    c_due(release, r.id, from_now(SEC(60)));
     expect_tx(release, KEDGE_OK);
     c_cell_put(cell, str("cell"), str("value"), never());
     expect_tx(cell, KEDGE_OK);
     version = cell->results[0];
-    expect_ok(do_claim(w, &in_, &page));
+    expect_ok(do_claim(w, &in, &page));
     expect_eq(page.n, 1);
     world_reopen(w);
     refuse_tx(create, KEDGE_OK, -1);
@@ -509,7 +508,7 @@ static void after_reopening(struct world *w)
     refuse_tx(release, KEDGE_OK, -1);
     refuse_tx(cell, KEDGE_OK, -1);
     expect_eq(cell->results[0], version);
-    refuse(do_claim(w, &in_, &page), KEDGE_OK);
+    refuse(do_claim(w, &in, &page), KEDGE_OK);
     expect_eq(page.n, 1);
     expect_bytes(page.runs[0].id, str("due"));
 }

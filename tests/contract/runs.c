@@ -1,8 +1,6 @@
 /* runs.c - cases: head, snapshot, journal; runs that need a sweeper */
 #include "cases.h"
 
-#include <stdlib.h>
-
 static void retrieved(struct world *w)
 {
     struct kedge_id128 lease = lease_make(w, TTL);
@@ -110,7 +108,7 @@ static void records_stay(struct world *w)
         c_snapshot(t, r.id, at_, str("state"));
         expect_tx(t, KEDGE_OK);
     }
-    release_rest(w, &r, KEDGE_COMPLETED, in(SEC(10)));
+    release_rest(w, &r, KEDGE_COMPLETED, from_now(SEC(10)));
     clock_advance(SEC(10) - 1);
     (void)purge_all(w);
     expect_ok(do_records(w, r.id, r.incarnation, 5, 1, 1000, &page));
@@ -167,10 +165,10 @@ static void nothing_to_sweep(struct world *w)
     struct kedge_run_page page;
 
     run_held(w, str("held"), lease);
-    run_due(w, str("due"), in(0));
-    run_due(w, str("later"), in(SEC(5)));
-    run_parked(w, str("parked"), KEDGE_WAKES_ON_TIME, in(SEC(5)));
-    run_rest(w, str("rest"), KEDGE_COMPLETED, in(SEC(5000)));
+    run_due(w, str("due"), from_now(0));
+    run_due(w, str("later"), from_now(SEC(5)));
+    run_parked(w, str("parked"), KEDGE_WAKES_ON_TIME, from_now(SEC(5)));
+    run_rest(w, str("rest"), KEDGE_COMPLETED, from_now(SEC(5000)));
     run_rest(w, str("stuck"), KEDGE_STUCK, never());
     clock_advance(SEC(60));
     expect_ok(do_expired(w, none(), 10, &page));
@@ -199,7 +197,7 @@ static void reasons(struct world *w)
     overdue = run_held(w, str("overdue"), healthy);
     t = tx_new(w);
     g_held(t, &overdue);
-    c_set(t, overdue.id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = in(TTL);
+    c_set(t, overdue.id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = from_now(TTL);
     expect_tx(t, KEDGE_OK);
     clock_advance(TTL - 1);
     expect(!is_expired_listed(w, str("lapsed"), NULL));
@@ -223,7 +221,7 @@ static void reasons(struct world *w)
     step(w, &r, "goes on");
     (void)run_take(w, str("dead"), healthy);
     expect(!is_expired_listed(w, str("dead"), NULL));
-    release_due(w, &overdue, in(0));
+    release_due(w, &overdue, from_now(0));
     expect(!is_expired_listed(w, str("overdue"), NULL));
 }
 
@@ -277,7 +275,7 @@ static void overdue_order(struct world *w)
     for (int i = 0; i < N; i++) {
         struct tx *t = tx_new(w);
 
-        c_create_held(t, name(w, "run %d", i), lease)->hold_until = in(SEC(1 + 5 * i % N));
+        c_create_held(t, name(w, "run %d", i), lease)->hold_until = from_now(SEC(1 + 5 * i % N));
         expect_tx(t, KEDGE_OK);
     }
     clock_advance(SEC(4) + 1);
@@ -313,7 +311,7 @@ static void swept(struct world *w)
             g_unheld(t, page.runs[i].id, KEDGE_STATUSES_UNFINISHED, page.runs[i].revision);
             c_set(t, page.runs[i].id, KEDGE_SET_RECOVERIES)->set.recoveries =
                 page.runs[i].recoveries + 1;
-            c_due(t, page.runs[i].id, in(0));
+            c_due(t, page.runs[i].id, from_now(0));
             expect_tx(t, KEDGE_OK);
             expect_eq(head(w, page.runs[i].id).recoveries, 1);
         }
@@ -335,9 +333,9 @@ static void swept_twice(struct world *w)
     expect_ok(do_expired(w, none(), 7, &page));
     expect_eq(page.n, 1);
     g_unheld(first, r.id, KEDGE_STATUSES_UNFINISHED, page.runs[0].revision);
-    c_due(first, r.id, in(0));
+    c_due(first, r.id, from_now(0));
     g_unheld(second, r.id, KEDGE_STATUSES_UNFINISHED, page.runs[0].revision);
-    c_due(second, r.id, in(0));
+    c_due(second, r.id, from_now(0));
     expect_tx(first, KEDGE_OK);
     refuse_tx(second, KEDGE_STALE, 0);
     again = claim_one(w, r.id, other);

@@ -134,7 +134,7 @@ static void children(struct world *w)
     c_append(t, p.id, 1, str("dispatched"));
     for (uint32_t i = 0; i < N; i++)
         c_create_child(t, name(w, "child %u", i), &p, 0, i);
-    c_park(t, p.id, KEDGE_WAKES_ON_SLOTS | KEDGE_WAKES_ON_TIME, in(SEC(3600)));
+    c_park(t, p.id, KEDGE_WAKES_ON_SLOTS | KEDGE_WAKES_ON_TIME, from_now(SEC(3600)));
     expect_tx(t, KEDGE_OK);
     h = head(w, str("child 4"));
     expect_bytes(h.parent, p.id);
@@ -143,22 +143,22 @@ static void children(struct world *w)
     expect_eq(h.parent_set, 0);
     expect_eq(h.parent_slot, 4);
     for (uint32_t i = 0; i < N; i++) {
-        struct kedge_claim in_ = claim_of(w, lease, 1);
+        struct kedge_claim in = claim_of(w, lease, 1);
         struct kedge_run_page page;
         struct run c;
 
         expect_eq(head(w, p.id).place, KEDGE_PLACE_PARKED);
-        expect_ok(do_claim(w, &in_, &page));
+        expect_ok(do_claim(w, &in, &page));
         expect_eq(page.n, 1);
         c = (struct run){ .id = page.runs[0].id, .lease = lease, .fence = page.runs[0].fence };
         t = tx_new(w);
         g_held(t, &c);
-        c_rest(t, c.id, i % 2 == 0 ? KEDGE_COMPLETED : KEDGE_FAILED, in(SEC(60)));
+        c_rest(t, c.id, i % 2 == 0 ? KEDGE_COMPLETED : KEDGE_FAILED, from_now(SEC(60)));
         refuse_tx(t, KEDGE_ERR_INVALID, -1); /* its slot is not filled */
         t = tx_new(w);
         g_held(t, &c);
         c_slot_put(t, &p, page.runs[0].parent_set, page.runs[0].parent_slot, str("result"));
-        c_rest(t, c.id, i % 2 == 0 ? KEDGE_COMPLETED : KEDGE_FAILED, in(SEC(60)));
+        c_rest(t, c.id, i % 2 == 0 ? KEDGE_COMPLETED : KEDGE_FAILED, from_now(SEC(60)));
         expect_tx(t, KEDGE_OK);
     }
     expect_eq(head(w, p.id).place, KEDGE_PLACE_DUE);
@@ -200,15 +200,16 @@ static void created_again(struct world *w)
     c_create_child(t, str("child 1"), &p, 0, 1)->parent_incarnation = p.incarnation + 1;
     refuse_tx(t, KEDGE_EXISTS, 0);
     t = tx_new(w);
-    c_create_due(t, str("child 1"), in(0));
+    c_create_due(t, str("child 1"), from_now(0));
     refuse_tx(t, KEDGE_EXISTS, 0);
     t = tx_new(w);
     g_absent(t, str("child 1"));
     c_create_child(t, str("child 1"), &p, 0, 1);
     refuse_tx(t, KEDGE_EXISTS, 0);
-    run_due(w, str("orphan"), in(0)); /* without a parent it is no excuse to have none again */
+    run_due(w, str("orphan"),
+            from_now(0)); /* without a parent it is no excuse to have none again */
     t = tx_new(w);
-    c_create_due(t, str("orphan"), in(0));
+    c_create_due(t, str("orphan"), from_now(0));
     refuse_tx(t, KEDGE_EXISTS, 0);
 }
 
@@ -237,7 +238,7 @@ static void passed_over(struct world *w)
         else if (what == 1)
             c_snapshot(t, str("child"), 1, str("not mine"));
         else if (what == 2)
-            c_due(t, str("child"), in(0));
+            c_due(t, str("child"), from_now(0));
         else
             c_append(t, str("child"), 1, str("its arguments")); /* as it was sent first */
         before = dump(w);

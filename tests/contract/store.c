@@ -137,7 +137,7 @@ static void namespaces(struct world *w)
         expect_eq(is_there(&inside[i], str("run")), 0);
         lease[i] = lease_make(&inside[i], TTL);
         run_held(&inside[i], str("run"), lease[i]);
-        run_due(&inside[i], str("due"), in(0));
+        run_due(&inside[i], str("due"), from_now(0));
         lock_take(&inside[i], str("lock"), lease[i]);
         expect_eq(cell_version(&inside[i], str("cell")), 0);
         tx_init(&inside[i], &t);
@@ -207,7 +207,7 @@ static void dropped(struct world *w)
     size_t files;
     char *before;
 
-    run_due(w, str("stays"), in(0));
+    run_due(w, str("stays"), from_now(0));
     before = dump(w);
     expect_ok(do_info(w, &info));
     files = count_files(info.place);
@@ -260,9 +260,9 @@ static void reopened(struct world *w)
     c_slot_put(t, &a, 1, 2, str("third"));
     c_request(t, a.id, KEDGE_REQUEST_PAUSE);
     expect_tx(t, KEDGE_OK);
-    run_due(w, str("due"), in(SEC(5)));
-    p = run_parked(w, str("parked"), KEDGE_WAKES_ON_TIME, in(SEC(50)));
-    run_rest(w, str("rest"), KEDGE_COMPLETED, in(SEC(500)));
+    run_due(w, str("due"), from_now(SEC(5)));
+    p = run_parked(w, str("parked"), KEDGE_WAKES_ON_TIME, from_now(SEC(50)));
+    run_rest(w, str("rest"), KEDGE_COMPLETED, from_now(SEC(500)));
     cell_put(w, str("cell"), "value");
     lock_take(w, str("lock"), lease);
     lease_dead(w);
@@ -377,13 +377,13 @@ static void forked(struct world *w)
     int status;
     pid_t pid;
 
-    fflush(NULL);
+    (void)fflush(NULL);
     pid = fork();
     expect(pid >= 0);
     if (pid == 0) {
         int bad = use_after_fork(w, lease);
 
-        fflush(stdout);
+        (void)fflush(stdout);
         w->ops->session_close(w->session);
         w->ops->store_close(w->store);
         _exit(bad == 0 ? 0 : 1);
@@ -407,7 +407,7 @@ static void bad_timeouts(struct world *w)
 
         w->err.msg[0] = '\0';
         tx_init(w, &t);
-        c_create_due(&t, str("a"), in(0));
+        c_create_due(&t, str("a"), from_now(0));
         expect_rc(w->ops->now(w->session, &now, bad[i], &w->err), KEDGE_ERR_INVALID);
         expect_rc(w->ops->lease_extend(w->session, &lease, &ls, bad[i], &w->err),
                   KEDGE_ERR_INVALID);
@@ -443,7 +443,7 @@ static void owned(struct world *w)
     cell_put(&other, str("c"), "other value");
     tx_init(&other, &t);
     g_held(&t, &r);
-    c_rest(&t, r.id, KEDGE_COMPLETED, in(0));
+    c_rest(&t, r.id, KEDGE_COMPLETED, from_now(0));
     c_cell_delete(&t, str("c"));
     expect_tx(&t, KEDGE_OK);
     clock_advance(SEC(1));

@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
 #define N_THREADS 16
 
@@ -92,9 +91,9 @@ static int try_lock(struct crowd *crowd, struct world *w, struct kedge_id128 lea
 static int try_claim(struct crowd *crowd, struct world *w, struct kedge_id128 lease,
                      uint64_t *fence)
 {
-    struct kedge_claim in_ = claim_of(w, lease, 1);
+    struct kedge_claim in = claim_of(w, lease, 1);
     struct kedge_run_page page;
-    int rc = do_claim(w, &in_, &page);
+    int rc = do_claim(w, &in, &page);
 
     (void)crowd;
     if (rc != KEDGE_OK)
@@ -161,7 +160,7 @@ static void next_name(struct crowd *crowd)
 static void next_due(struct crowd *crowd)
 {
     next_name(crowd);
-    crowd->run = run_due(crowd->w, crowd->run.id, in(0));
+    crowd->run = run_due(crowd->w, crowd->run.id, from_now(0));
     crowd->revision = head(crowd->w, crowd->run.id).revision;
 }
 
@@ -309,11 +308,11 @@ static void *worker(void *arg)
     world_thread_enter(crowd->w, w, m->number + 1);
     lease = lease_make(w, SEC(3000));
     for (;;) {
-        struct kedge_claim in_ = claim_of(w, lease, 1 + random_below(w, 9));
+        struct kedge_claim in = claim_of(w, lease, 1 + random_below(w, 9));
         struct kedge_run_page page;
         struct tx *t[16];
 
-        expect_ok(do_claim(w, &in_, &page));
+        expect_ok(do_claim(w, &in, &page));
         if (page.n == 0)
             break;
         for (size_t i = 0; i < page.n; i++) {
@@ -342,7 +341,7 @@ static void queue(struct world *w)
 
         for (int k = 0; k < 50; k++) {
             t[k] = tx_new(w);
-            c_create_due(t[k], name(w, "run %d", i + k), in(0));
+            c_create_due(t[k], name(w, "run %d", i + k), from_now(0));
         }
         tx_send_batch(w, t, 50);
     }

@@ -20,7 +20,8 @@ struct tx *tx_new(struct world *w)
 {
     struct tx *t = malloc(sizeof *t);
 
-    expect(t != NULL);
+    if (t == NULL)
+        abort();
     tx_init(w, t);
     t->next = w->txs;
     w->txs = t;
@@ -182,7 +183,7 @@ struct kedge_run_new *c_create_held(struct tx *t, struct kedge_bytes id, struct 
 struct kedge_run_new *c_create_child(struct tx *t, struct kedge_bytes id, const struct run *p,
                                      uint32_t set, uint32_t slot)
 {
-    struct kedge_run_new *n = c_create_due(t, id, in(0));
+    struct kedge_run_new *n = c_create_due(t, id, from_now(0));
 
     n->parent = p->id;
     n->root = p->id;
@@ -410,10 +411,9 @@ int tx_send(struct world *w, struct tx *t)
 
 void tx_send_batch(struct world *w, struct tx *const *txs, size_t n)
 {
-    struct kedge_commit *commits = calloc(n, sizeof *commits);
-    struct kedge_answer *answers = calloc(n, sizeof *answers);
+    struct kedge_commit *commits = zeroed(w, n, sizeof *commits);
+    struct kedge_answer *answers = zeroed(w, n, sizeof *answers);
 
-    expect(commits != NULL && answers != NULL);
     for (size_t i = 0; i < n; i++) {
         commits[i] = *tx_ready(txs[i]);
         answers[i].outcome = 99;
@@ -424,8 +424,6 @@ void tx_send_batch(struct world *w, struct tx *const *txs, size_t n)
         expect(answers[i].outcome != 99);
         check_answer(txs[i]);
     }
-    free(commits);
-    free(answers);
 }
 
 void check_outcome(const char *file, int line, const struct tx *t, int want)

@@ -51,12 +51,12 @@ static void moved_by_work(struct world *w)
         seen = ticket;                                                                             \
     } while (0)
 
-    run_due(w, str("a"), in(0));
+    run_due(w, str("a"), from_now(0));
     MOVED("create");
     r = claim_one(w, str("a"), lease);
     expect_rc(do_wait(w, seen, &ticket, 0), KEDGE_QUIET); /* a claim is no work for others */
     step(w, &r, "one");
-    release_due(w, &r, in(0));
+    release_due(w, &r, from_now(0));
     MOVED("release");
     r = claim_one(w, str("a"), lease);
     release_parked(w, &r, KEDGE_WAKES_ON_INTERRUPT, never());
@@ -89,12 +89,12 @@ static void loses_nothing(struct world *w)
 
     for (int i = 0; i < 5; i++) {
         uint64_t seen = ticket_now(w), ticket;
-        struct kedge_claim in_ = claim_of(w, lease, 1);
+        struct kedge_claim in = claim_of(w, lease, 1);
         struct kedge_run_page page;
 
-        expect_ok(do_claim(w, &in_, &page));
+        expect_ok(do_claim(w, &in, &page));
         expect_eq(page.n, 0);
-        run_due(w, name(w, "run %d", i), in(0)); /* comes between the claim and the wait */
+        run_due(w, name(w, "run %d", i), from_now(0)); /* comes between the claim and the wait */
         expect_rc(do_wait(w, seen, &ticket, SEC(20)), KEDGE_OK);
         claim_one(w, name(w, "run %d", i), lease);
     }
@@ -143,7 +143,7 @@ static void wakes_all(struct world *w)
         if (how == 0)
             expect_ok(do_notify(w));
         else
-            run_due(w, str("a"), in(0));
+            run_due(w, str("a"), from_now(0));
         for (int i = 0; i < N; i++)
             expect_eq(pthread_join(threads[i], NULL), 0);
         expect(real_us() - began < SEC(5));

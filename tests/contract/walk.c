@@ -214,7 +214,7 @@ static void step_create(struct model *m, struct model_run *r, struct kedge_bytes
     if (hold)
         c_create_held(&t, id, m->lease[lease].id);
     else
-        c_create_due(&t, id, in(due));
+        c_create_due(&t, id, from_now(due));
     if (there(r))
         want = KEDGE_EXISTS;
     else if (hold && dead(m, lease))
@@ -300,14 +300,14 @@ static void step_release(struct model *m, struct model_run *r, struct kedge_byte
     tx_init(w, &t);
     g_held_by(&t, id, m->lease[lease].id, fence);
     if (how < 4) {
-        c_due(&t, id, in(after));
+        c_due(&t, id, from_now(after));
     } else if (how < 8) {
         wakes_on =
             how < 6 ? KEDGE_WAKES_ON_INTERRUPT : KEDGE_WAKES_ON_TIME | KEDGE_WAKES_ON_INTERRUPT;
-        c_park(&t, id, wakes_on, how < 6 ? never() : in(after));
+        c_park(&t, id, wakes_on, how < 6 ? never() : from_now(after));
     } else {
         status = rests[random_below(w, ARRAY_LEN(rests))];
-        c_rest(&t, id, status, status == KEDGE_STUCK ? never() : in(after + SEC(1)));
+        c_rest(&t, id, status, status == KEDGE_STUCK ? never() : from_now(after + SEC(1)));
     }
     expect_tx(&t, want);
     if (want != KEDGE_OK)
@@ -433,7 +433,7 @@ static void step_set(struct model *m, struct model_run *r, struct kedge_bytes id
     g_held_by(&t, id, m->lease[lease].id, fence);
     c = c_set(&t, id, KEDGE_SET_STATUS | KEDGE_SET_HOLD_UNTIL | KEDGE_SET_CLEAR_REQUESTS);
     c->set.status = status;
-    c->set.hold_until = in(SEC(8) + 1); /* never met exactly: time moves in seconds */
+    c->set.hold_until = from_now(SEC(8) + 1); /* never met exactly: time moves in seconds */
     c->set.clear_requests = KEDGE_REQUEST_PAUSE;
     expect_tx(&t, want);
     if (want != KEDGE_OK)
@@ -472,19 +472,19 @@ static void step_claim(struct model *m)
 {
     struct world *w = m->w;
     uint32_t lease = m->slot[random_below(w, SLOTS)];
-    struct kedge_claim in_ = claim_of(w, m->lease[lease].id, 1 + random_below(w, 4));
+    struct kedge_claim in = claim_of(w, m->lease[lease].id, 1 + random_below(w, 4));
     struct kedge_run_page page;
     size_t n = 0;
     int64_t last = 0;
 
     if (dead(m, lease)) {
-        refuse(do_claim(w, &in_, &page), KEDGE_LOST);
+        refuse(do_claim(w, &in, &page), KEDGE_LOST);
         return;
     }
     for (int i = 0; i < RUNS; i++)
         n += claimable(&m->run[i]);
-    expect_ok(do_claim(w, &in_, &page));
-    expect_eq(page.n, n < in_.limit ? n : in_.limit);
+    expect_ok(do_claim(w, &in, &page));
+    expect_eq(page.n, n < in.limit ? n : in.limit);
     for (size_t k = 0; k < page.n; k++)
         for (int i = 0; i < RUNS; i++) {
             struct model_run *r = &m->run[i];
@@ -566,7 +566,7 @@ static void step_cell(struct model *m)
     if (gone)
         c_cell_delete(&t, m->cell_id[c]);
     else
-        c_cell_put(&t, m->cell_id[c], str("value"), expires == 0 ? never() : in(expires));
+        c_cell_put(&t, m->cell_id[c], str("value"), expires == 0 ? never() : from_now(expires));
     expect_tx(&t, want);
     if (want != KEDGE_OK)
         return;

@@ -38,7 +38,7 @@ _Noreturn void fail_case(const char *file, int line, const char *fmt, ...)
     vprintf(fmt, ap);
     va_end(ap);
     putchar('\n');
-    fflush(stdout);
+    (void)fflush(stdout);
     _exit(1);
 }
 
@@ -50,7 +50,7 @@ _Noreturn void skip_case(const char *fmt, ...)
     vprintf(fmt, ap);
     va_end(ap);
     putchar('\n');
-    fflush(stdout);
+    (void)fflush(stdout);
     _exit(77);
 }
 
@@ -294,7 +294,7 @@ bool same_id(const struct kedge_id128 *a, const struct kedge_id128 *b)
 
 bool is_zero_id(const struct kedge_id128 *a)
 {
-    static const struct kedge_id128 zero;
+    static const struct kedge_id128 zero = { { 0 } };
 
     return same_id(a, &zero);
 }
@@ -308,6 +308,11 @@ static void *keep_alloc(struct world *w, size_t size)
         fail_case(__FILE__, __LINE__, "the test is out of memory");
     atomic_store(&alloc_left, left);
     return p;
+}
+
+void *zeroed(struct world *w, size_t n, size_t size)
+{
+    return memset(keep_alloc(w, n * size), 0, n * size);
 }
 
 struct kedge_bytes name(struct world *w, const char *fmt, ...)

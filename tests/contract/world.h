@@ -122,7 +122,7 @@ static inline struct kedge_when at(int64_t us)
 {
     return (struct kedge_when){ us, KEDGE_AT, 0 };
 }
-static inline struct kedge_when in(int64_t us)
+static inline struct kedge_when from_now(int64_t us)
 {
     return (struct kedge_when){ us, KEDGE_IN, 0 };
 }
@@ -141,6 +141,8 @@ static inline struct kedge_bytes none(void)
 {
     return (struct kedge_bytes){ NULL, 0 };
 }
+/* N zeroed things of SIZE bytes, kept until world_forget. */
+void *zeroed(struct world *w, size_t n, size_t size);
 /* Text made now, kept until world_forget. */
 struct kedge_bytes name(struct world *w, const char *fmt, ...) WORLD_PRINTF(2, 3);
 /* SIZE bytes that depend on SALT, kept until world_forget. */

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -259,6 +260,51 @@ const char *crash_end_name(enum crash_end end)
     return names[end];
 }
 
+/* A child that hangs is sent SIGABRT: where is it?  (`addr2line' understands the answer.) */
+static void show_stack(int sig)
+{
+    void *frames[50];
+    int n = backtrace(frames, 50);
+
+    backtrace_symbols_fd(frames, n, STDERR_FILENO);
+    (void)signal(sig, SIG_DFL);
+    (void)raise(sig);
+}
+
+/* What each thread of a process is doing, on standard error. */
+static void show_threads(pid_t pid)
+{
+    static const char *const files[] = { "stat", "wchan", "syscall" };
+    char name[300];
+    DIR *d;
+    struct dirent *e;
+
+    (void)snprintf(name, sizeof name, "/proc/%d/task", (int)pid);
+    d = opendir(name);
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        if (e->d_name[0] == '.')
+            continue;
+        (void)fprintf(stderr, "# thread %s:", e->d_name);
+        for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+            char text[200] = "";
+            FILE *f;
+
+            (void)snprintf(name, sizeof name, "/proc/%d/task/%.40s/%s", (int)pid, e->d_name,
+                           files[i]);
+            f = fopen(name, "re");
+            if (f == NULL)
+                continue;
+            if (fgets(text, sizeof text, f) != NULL)
+                text[strcspn(text, "\n")] = '\0';
+            (void)fclose(f);
+            (void)fprintf(stderr, " %s: %s;", files[i], text);
+        }
+        (void)fprintf(stderr, "\n");
+    }
+    if (d != NULL)
+        (void)closedir(d);
+}
+
 pid_t crash_start(void (*fn)(void *ctx), void *ctx)
 {
     pid_t pid;
@@ -271,6 +317,7 @@ pid_t crash_start(void (*fn)(void *ctx), void *ctx)
     if (pid < 0)
         tap_bail("fork: errno %d", errno);
     if (pid == 0) {
+        (void)signal(SIGABRT, show_stack);
         fn(ctx);
         /* No exit handlers: they are the parent's, and a sanitizer's leak check would see the
            parent's memory. */
@@ -295,6 +342,7 @@ enum crash_end crash_wait(pid_t pid, int seconds)
 
         if (left <= 0) {
             hung = true;
+            show_threads(pid);
             (void)kill(pid, SIGCONT);
             (void)kill(pid, SIGABRT);
             crash_sleep_us(100000);
@@ -353,6 +401,18 @@ void crash_skip(const char *fmt, ...)
     va_end(ap);
     _exit(EXIT_SKIPPED);
 }
+
+#if CRASH_TSAN
+/*
+ * A write lock whose holder was killed is taken over by pthread_mutex_timedlock() with EOWNERDEAD,
+ * which the sanitizer of gcc 12 does not count as locking.
+ */
+const char *__tsan_default_suppressions(void); /* NOLINT(bugprone-reserved-identifier) */
+__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void)
+{
+    return "mutex:lm_write_unlock\n";
+}
+#endif
 
 /* ----------------------------------------------------------- a host for tests */
 

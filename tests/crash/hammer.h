@@ -56,7 +56,8 @@ struct hammer {
     _Atomic uint64_t calls;
     _Atomic uint64_t outcomes[24]; /* index: status + 13 */
     _Atomic uint64_t named;        /* "is being written by process N" */
-    char other[KEDGE_ERRMSG_MAX];  /* the last other ERR_UNAVAILABLE or ERR_UNKNOWN */
+    _Atomic uint32_t others;       /* other ERR_UNAVAILABLE or ERR_UNKNOWN; the first one's text: */
+    char other[KEDGE_ERRMSG_MAX];
     uint64_t seed;
     int64_t timeout_us;
     int64_t ttl_us;

@@ -107,7 +107,8 @@ static void after(struct worker *w, struct hammer_line *line, int outcome,
         atomic_fetch_add(&w->h->outcomes[outcome + 13], 1);
     if (outcome == KEDGE_ERR_UNAVAILABLE && strstr(err->msg, "by process ") != NULL)
         atomic_fetch_add(&w->h->named, 1);
-    else if (outcome == KEDGE_ERR_UNAVAILABLE || outcome == KEDGE_ERR_UNKNOWN)
+    else if ((outcome == KEDGE_ERR_UNAVAILABLE || outcome == KEDGE_ERR_UNKNOWN) &&
+             atomic_fetch_add(&w->h->others, 1) == 0)
         (void)snprintf(w->h->other, sizeof w->h->other, "%s: %.480s", kedge_status_name(outcome),
                        err->msg);
     if (outcome == KEDGE_ERR_CORRUPT || outcome == KEDGE_ERR_INVALID ||
