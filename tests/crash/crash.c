@@ -331,6 +331,7 @@ enum crash_end crash_wait(pid_t pid, int seconds)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     int64_t end = crash_now_us() + seconds * CRASH_SEC;
+    bool late = false;
     bool hung = false;
     int status;
     pid_t got;
@@ -340,6 +341,12 @@ enum crash_end crash_wait(pid_t pid, int seconds)
         int64_t left = end - crash_now_us();
         struct timeval tv = { left / CRASH_SEC, left % CRASH_SEC };
 
+        if (left <= 0 && !late) { /* slow, or hung?  Look, and look again. */
+            late = true;
+            show_threads(pid);
+            end += 2 * seconds * CRASH_SEC;
+            continue;
+        }
         if (left <= 0) {
             hung = true;
             show_threads(pid);
@@ -358,7 +365,7 @@ enum crash_end crash_wait(pid_t pid, int seconds)
     if (got != pid)
         tap_bail("waitpid: errno %d", errno);
     if (hung) {
-        (void)snprintf(why, WHY_MAX, "did not come to an end within %d s", seconds);
+        (void)snprintf(why, WHY_MAX, "did not come to an end within %d s", 3 * seconds);
         return CRASH_HUNG;
     }
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)

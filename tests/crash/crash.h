@@ -35,7 +35,7 @@
 
 #define CRASH_SEC      INT64_C(1000000)
 #define CRASH_TIMEOUT  (20 * CRASH_SEC) /* for a store call that nothing should hold up */
-#define CRASH_WATCHDOG 60               /* seconds for a child; past it, it hangs */
+#define CRASH_WATCHDOG 60 /* seconds for a child; late past them, hung past three times */
 
 /* ---------------------------------------------------------------------- TAP */
 
@@ -92,7 +92,8 @@ enum crash_end {
 enum crash_end crash_run(void (*fn)(void *ctx), void *ctx);
 /* Start it only; FN's return ends the child with "passed". */
 pid_t crash_start(void (*fn)(void *ctx), void *ctx);
-/* Wait for one; kills it after SECONDS. */
+/* Wait for one.  After SECONDS its threads are shown on standard error; after three times that it
+   is killed: it hangs. */
 enum crash_end crash_wait(pid_t pid, int seconds);
 /* What the last failing child had to say, a word for each way to end. */
 const char *crash_why(void);
