@@ -2,10 +2,14 @@
 # statically (they reach internal symbols); the shared library around it.
 noinst_LTLIBRARIES += libkedge-core.la
 libkedge_core_la_SOURCES = \
+	%D%/buf.c %D%/buf.h \
 	%D%/describe.c %D%/describe.h \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
 	%D%/kassert.h \
+	%D%/progress.h \
+	%D%/reactor.h \
+	%D%/record.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/status.c \
 	%D%/store.c

@@ -20,17 +20,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <kedge/base.h>
 #include <kedge/error.h>
 #include <kedge/version.h>
 
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-#if defined(__GNUC__)
-#    define KEDGE_API __attribute__((visibility("default")))
-#else
-#    define KEDGE_API
 #endif
 
 /* For those who drive a backend themselves, like its tests; <kedge/backend.h> explains them. */

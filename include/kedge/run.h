@@ -1,0 +1,182 @@
+/*
+ * run.h - start runs, wait for them, read them
+ *
+ * These functions need an open store and nothing else: no worker, no reactor.  Any thread.  Each
+ * waits for others at most TIMEOUT_US (> 0) and then answers ERR_UNAVAILABLE, or ERR_UNKNOWN when a
+ * write was under way.  What is handed out is the caller's until the function named beside it.
+ */
+#ifndef KEDGE_RUN_H
+#define KEDGE_RUN_H
+
+#include <kedge/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kedge_store;
+
+/* ------------------------------------------------------------------- start */
+
+/* Room for an id that kedge makes: text of 36 characters, ordered by time, and a NUL. */
+#define KEDGE_RUN_ID_SIZE 40
+
+/* Make an id: 36 characters, unique without anybody's help.  ERR_UNAVAILABLE: no randomness. */
+KEDGE_API int kedge_run_id_make(char id[KEDGE_RUN_ID_SIZE], struct kedge_error *err);
+
+/* A run to be started.  Begin with KEDGE_START_INIT; what stays zero has the meaning given. */
+struct kedge_start {
+    size_t struct_size;
+    const char *reactor;
+    uint32_t version; /* of the reactor; the run keeps it for life */
+    uint32_t flags;   /* 0 */
+    /* 1 .. 1024 bytes.  Starting it again is EXISTS, so a caller's own id makes a start safe to
+       repeat. */
+    struct kedge_bytes id;
+    struct kedge_bytes input;   /* JSON; no bytes: null */
+    struct kedge_bytes context; /* opaque, handed to every step: trace parent, tenant, ... */
+    struct kedge_bytes queue;   /* no bytes: "default" */
+    int64_t delay_us;           /* start that much later, by the store's clock; 0: now */
+    int64_t at_us;              /* start then (UTC, us since 1970), instead; 0: see delay_us */
+};
+#define KEDGE_START_INIT                                                                           \
+    {                                                                                              \
+        sizeof(struct kedge_start), NULL, 0, 0, { NULL, 0 }, { NULL, 0 }, { NULL, 0 },             \
+            { NULL, 0 }, 0, 0                                                                      \
+    }
+
+/*
+ * Start one run.  OK: it is durable, and due; workers have been told.  EXISTS: there is a run with
+ * this id, of whatever input; nothing was changed.  ERR_INVALID, ERR_TOO_BIG, ERR_FULL,
+ * ERR_UNAVAILABLE: nothing was changed.  ERR_UNKNOWN: it may have been started; do it again with
+ * the same id.
+ */
+KEDGE_API int kedge_start(struct kedge_store *store, const struct kedge_start *start,
+                          int64_t timeout_us, struct kedge_error *err);
+
+/*
+ * Start N runs, each for itself, sharing one durable flush per batch of the store
+ * (limit.batch_items).  STARTS[i] begins START_SIZE bytes after its predecessor.  OUTCOMES[i] is
+ * what kedge_start() would answer for it.  OK: every outcome is OK or EXISTS.  Otherwise the first
+ * other outcome, with its message; the others are still carried out.
+ */
+KEDGE_API int kedge_start_many(struct kedge_store *store, const struct kedge_start *starts,
+                               size_t n, size_t start_size, int *outcomes, int64_t timeout_us,
+                               struct kedge_error *err);
+
+/* -------------------------------------------------------------------- read */
+
+struct kedge_run_info {
+    size_t struct_size;
+    struct kedge_bytes id;
+    struct kedge_bytes reactor;
+    struct kedge_bytes queue;
+    struct kedge_bytes context;
+    uint32_t version;
+    uint32_t status;     /* enum kedge_run_status */
+    uint32_t place;      /* enum kedge_run_place */
+    uint32_t recoveries; /* take-overs after a death since the last record */
+    uint32_t requests;   /* pending ones */
+    uint32_t flags;      /* 0 */
+    uint64_t incarnation;
+    uint64_t fence;
+    uint64_t records;   /* in its journal */
+    int64_t created;    /* UTC, us */
+    int64_t finished;   /* 0: not at rest */
+    int64_t due;        /* 0: none */
+    int64_t expires;    /* 0: never */
+    uint8_t holder[16]; /* id of the lease that holds it; zeros: nobody */
+    /* Of a run at rest, with KEDGE_RUN_WANT_RESULT; else empty. */
+    struct kedge_bytes result;     /* JSON; completed runs only */
+    struct kedge_bytes error;      /* failed, cancelled, stuck: why; halted: the reason */
+    struct kedge_bytes error_step; /* whose error or reason it is; empty: none */
+};
+
+#define KEDGE_RUN_WANT_RESULT UINT32_C(1)
+
+/* One run.  OK, NOT_FOUND.  Free *INFO with kedge_run_info_free(). */
+KEDGE_API int kedge_run_get(struct kedge_store *store, struct kedge_bytes id, uint32_t want,
+                            struct kedge_run_info **info, int64_t timeout_us,
+                            struct kedge_error *err);
+
+/*
+ * Wait until the run is at rest; OK: *INFO (may be NULL) with its result.  QUIET: TIMEOUT_US
+ * passed before.  NOT_FOUND: no such run (or it expired).  Takes no part in the work: some worker
+ * has to run.  A worker in this process wakes the waiter at once; for others' work it looks again
+ * after 1 ms, 2 ms, ... up to every 50 ms.
+ */
+KEDGE_API int kedge_run_wait(struct kedge_store *store, struct kedge_bytes id,
+                             struct kedge_run_info **info, int64_t timeout_us,
+                             struct kedge_error *err);
+
+KEDGE_API void kedge_run_info_free(struct kedge_run_info *info); /* NULL is fine */
+
+struct kedge_run_filter {
+    size_t struct_size;
+    uint32_t statuses;          /* KEDGE_STATUS_BIT()s; 0: all */
+    uint32_t newest_first;      /* else oldest first, by time of creation */
+    struct kedge_bytes reactor; /* no bytes: all */
+    uint64_t limit;             /* 0: all */
+};
+#define KEDGE_RUN_FILTER_INIT                                                                      \
+    {                                                                                              \
+        sizeof(struct kedge_run_filter), 0, 1, { NULL, 0 }, 0                                      \
+    }
+
+/* Called for one run after the other; INFO (without result) is valid during the call.  Answers 0
+   to go on; anything else ends the walk and becomes its result. */
+typedef int kedge_run_fn(void *ctx, const struct kedge_run_info *info);
+
+/* Walk the runs; a run that fits all the while is seen exactly once.  FILTER may be NULL. */
+KEDGE_API int kedge_run_list(struct kedge_store *store, const struct kedge_run_filter *filter,
+                             kedge_run_fn *each, void *ctx, int64_t timeout_us,
+                             struct kedge_error *err);
+
+enum kedge_step_state {
+    KEDGE_STEP_WAITING = 1, /* for those it comes after */
+    KEDGE_STEP_READY = 2,   /* may be running: starts are not recorded */
+    KEDGE_STEP_DELAYED = 3, /* backing off, or snoozing, until `next' */
+    KEDGE_STEP_DONE = 4,    /* has its value */
+    KEDGE_STEP_SKIPPED = 5,
+    KEDGE_STEP_FAILED = 6, /* for good */
+    KEDGE_STEP_HALTED = 7, /* ended the run here */
+    KEDGE_STEP_COMPENSATED = 8,
+    KEDGE_STEP_UNDONE = 9,
+    KEDGE_STEP_UNDO_FAILED = 10,
+    KEDGE_STEP_DROPPED = 11 /* never started, and never will: the run took another way */
+};
+
+/* A step of a run, as the store knows it. */
+struct kedge_step_info {
+    size_t struct_size;
+    const char *name;      /* "step N" when the definition is not in the store */
+    uint32_t index;        /* place in the reactor's table */
+    uint32_t state;        /* enum kedge_step_state */
+    uint32_t failures;     /* attempts that failed so far */
+    uint32_t flags;        /* KEDGE_STEP_IN_DOUBT */
+    const uint32_t *after; /* indices of the steps it comes after */
+    size_t n_after;
+    uint64_t record;          /* of its value; 0: none */
+    int64_t time;             /* of its last record, UTC; 0: none */
+    int64_t next;             /* DELAYED: when it goes on, UTC */
+    struct kedge_bytes value; /* DONE */
+    struct kedge_bytes error; /* of the last attempt that failed; HALTED, SKIPPED: the reason */
+};
+typedef int kedge_step_info_fn(void *ctx, const struct kedge_step_info *step);
+
+/* The steps of a run in the order of the reactor's table; read from the journal as a whole.  Rules
+   of EACH as for kedge_run_list(). */
+KEDGE_API int kedge_run_steps(struct kedge_store *store, struct kedge_bytes id,
+                              kedge_step_info_fn *each, void *ctx, int64_t timeout_us,
+                              struct kedge_error *err);
+
+/* The words for them: "running", "due", "done", ...; "?" for others.  Static. */
+KEDGE_API const char *kedge_run_status_text(uint32_t status);
+KEDGE_API const char *kedge_run_place_text(uint32_t place);
+KEDGE_API const char *kedge_step_state_text(uint32_t state);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

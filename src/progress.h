@@ -1,0 +1,102 @@
+/*
+ * progress.h - how far a run is: the fold of its journal over its definition
+ *
+ * Pure: no store, no clock, no thread.  The same kedge_progress_apply() is fed by replay and by the
+ * live run, so that a recovered run stands where the lost one stood.
+ *
+ *      FORWARD --step failed for good, crash loop--> STOPPING --none running--> BACK --> ENDED
+ *         |  \--step halted--> HALTING --none running--> ENDED (halted)          ^
+ *         |                       \--step failed--> STOPPING (failure beats halt)
+ *         \--all done or skipped--> ENDED (completed)
+ *
+ * Invariants
+ *   1. An action is handed out only when every step it needs is applied as DONE or SKIPPED, and
+ *      only in FORWARD (run) or BACK (compensate, undo).
+ *   2. In BACK actions are handed out one at a time: failed steps and steps in doubt that have a
+ *      compensate, in the table's order; then done steps that have an undo, newest first.
+ *   3. The run's error is that of the first failed step in the table's order.
+ *   4. ENDED is absorbing.
+ */
+#ifndef KEDGE_SRC_PROGRESS_H
+#define KEDGE_SRC_PROGRESS_H
+
+#include "reactor.h"
+#include "record.h"
+
+enum kedge_phase {
+    KEDGE_PHASE_FORWARD = 1,
+    KEDGE_PHASE_HALTING = 2,
+    KEDGE_PHASE_STOPPING = 3,
+    KEDGE_PHASE_BACK = 4,
+    KEDGE_PHASE_ENDED = 5
+};
+
+struct kedge_action {
+    uint32_t step;
+    uint32_t action;  /* KEDGE_ACTION_... */
+    uint32_t attempt; /* failures so far + 1 */
+    uint32_t in_doubt;
+};
+
+struct kedge_progress;
+
+struct kedge_progress *kedge_progress_new(const struct kedge_host *host,
+                                          const struct kedge_reactor *reactor);
+void kedge_progress_free(struct kedge_progress *p); /* NULL is fine */
+
+/* First a snapshot (if there is one), then the records after it, in order. TIME is the store's.
+   ERR_CORRUPT: it contradicts the definition or what came before; P is of no use then. ERR_NOMEM.
+ */
+int kedge_progress_load(struct kedge_progress *p, struct kedge_bytes snapshot,
+                        struct kedge_error *err);
+int kedge_progress_apply(struct kedge_progress *p, uint64_t number, int64_t time,
+                         const struct kedge_rec *rec, size_t encoded_len, struct kedge_error *err);
+
+/*
+ * All that is ready now may have been started by a holder that died: mark it in doubt.  Answers 1
+ * and a DOUBT record to append with the next commit (rec->steps lives as long as P, until the next
+ * call of this), 0 when nothing needs saying.  Does not apply it.
+ */
+int kedge_progress_doubt(struct kedge_progress *p, int64_t now, struct kedge_rec *rec);
+/* The same for what is running now: for a worker that leaves it behind. */
+int kedge_progress_abandon(struct kedge_progress *p, struct kedge_rec *rec);
+
+/* Hand out the next action that may start at NOW; it is then running, until a record of it is
+   applied or it is given back.  Answers 1 and *ACTION, or 0.  Constant time. */
+int kedge_progress_take(struct kedge_progress *p, int64_t now, struct kedge_action *action);
+void kedge_progress_give_back(struct kedge_progress *p, uint32_t step);
+
+uint32_t kedge_progress_running(const struct kedge_progress *p);
+int kedge_progress_ready(const struct kedge_progress *p, int64_t now); /* would take answer 1? */
+/* The earliest time at which a delayed action may start; INT64_MAX: none. */
+int64_t kedge_progress_next_time(const struct kedge_progress *p);
+enum kedge_phase kedge_progress_phase(const struct kedge_progress *p);
+
+/* Nothing is running, ready or delayed any more and the run is not ENDED: answers 1 and the END
+   record that says how it ends (rec->status: COMPLETED, FAILED, HALTED or STUCK). */
+int kedge_progress_end(struct kedge_progress *p, struct kedge_rec *rec);
+
+/* Record number of a DONE step's value, 0 if it has none. */
+uint64_t kedge_progress_value_record(const struct kedge_progress *p, uint32_t step);
+/* enum kedge_step_state (run.h), failures, time of its last record, when a delayed one goes on */
+uint32_t kedge_progress_state(const struct kedge_progress *p, uint32_t step);
+uint32_t kedge_progress_failures(const struct kedge_progress *p, uint32_t step);
+int64_t kedge_progress_until(const struct kedge_progress *p, uint32_t step);
+int kedge_progress_in_doubt(const struct kedge_progress *p, uint32_t step);
+
+/* Values of DONE steps in memory, while somebody may still need them.  set holds BUF, in which
+   VALUE lies; get answers NULL when it is not in memory (read it from the journal then). */
+void kedge_progress_value_set(struct kedge_progress *p, uint32_t step, struct kedge_buf *buf,
+                              struct kedge_bytes value);
+const struct kedge_bytes *kedge_progress_value(const struct kedge_progress *p, uint32_t step);
+
+/*
+ * Is it time for a snapshot: has the tail since the last one at least 16 KiB and 8 times the bytes
+ * a snapshot would have?  And the snapshot of what is applied: size, and bytes.
+ */
+int kedge_progress_wants_snapshot(const struct kedge_progress *p);
+size_t kedge_progress_snapshot_size(const struct kedge_progress *p);
+size_t kedge_progress_snapshot(const struct kedge_progress *p, unsigned char *to); /* its length */
+uint64_t kedge_progress_position(const struct kedge_progress *p);
+
+#endif

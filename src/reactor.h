@@ -1,0 +1,79 @@
+/*
+ * reactor.h - a checked definition: steps by index, the graph both ways, and its stored form
+ *
+ * Immutable once made, and counted: each worker and each run in flight may hold it.
+ * Steps are known by their index in the table; names are for people and for the store.
+ */
+#ifndef KEDGE_SRC_REACTOR_H
+#define KEDGE_SRC_REACTOR_H
+
+#include <kedge/backend.h>
+#include <kedge/reactor.h>
+
+struct kedge_reactor_step {
+    const char *name;
+    kedge_step_fn *run;
+    kedge_step_fn *compensate;
+    kedge_step_fn *undo;
+    void *user;
+    struct kedge_retry retry; /* with defaults filled in: attempts >= 1, cap_us > 0 */
+    int64_t timeout_us;
+    uint32_t flags;
+    uint32_t n_after;
+    uint32_t n_before;
+    uint32_t reserved;
+    const uint32_t *after;  /* indices of the steps it comes after, each once, in the order given */
+    const uint32_t *before; /* indices of the steps that come after it, rising */
+};
+
+struct kedge_reactor {
+    _Atomic uint32_t refs;
+    uint32_t version;
+    const char *name;
+    uint32_t n_steps;
+    uint32_t result; /* index of the step whose value is the run's */
+    const struct kedge_reactor_step *steps;
+    struct kedge_id128 digest; /* of everything in the stored form */
+    /* whatever else the implementation needs follows in the same or other allocations */
+    void *memory;
+};
+
+struct kedge_reactor *kedge_reactor_hold(struct kedge_reactor *reactor);
+
+/* Index of the step of that name, or UINT32_MAX.  Constant time on average. */
+uint32_t kedge_reactor_find(const struct kedge_reactor *reactor, struct kedge_bytes name);
+
+/* How long to wait after FAILURES (>= 1) failed attempts; RANDOM is 0 .. UINT32_MAX. */
+int64_t kedge_retry_delay(const struct kedge_retry *retry, uint32_t failures, uint32_t random);
+
+/*
+ * The stored form: what matters to a run in the store and to a person who reads it (names,
+ * graph, flags, which functions there are, result), not retry policies or timeouts.  In cells
+ * named by kedge_reactor_cell(): part 0 says how many parts there are.
+ */
+/* Size of the stored form; writes it to TO, which has that room. */
+size_t kedge_reactor_store_size(const struct kedge_reactor *reactor);
+void kedge_reactor_store(const struct kedge_reactor *reactor, unsigned char *to);
+
+/* The definition as the store has it: no functions.  Free it with kedge_reactor_free().
+   ERR_CORRUPT. */
+int kedge_reactor_load(struct kedge_bytes stored, struct kedge_reactor **reactor,
+                       struct kedge_error *err);
+
+/* Do they have the same steps?  0, or 1 and the first difference in a sentence. */
+int kedge_reactor_differ(const struct kedge_reactor *ours, const struct kedge_reactor *stored,
+                         char *why, size_t size);
+
+/* Record REACTOR in the store, or compare it with what is there: ERR_INVALID names the difference.
+   SESSION is used for it alone meanwhile. */
+int kedge_reactor_register(const struct kedge_backend_ops *ops, void *session,
+                           const struct kedge_host *host, const struct kedge_reactor *reactor,
+                           int64_t timeout_us, struct kedge_error *err);
+
+/* The definition of NAME, VERSION as the store has it.  NOT_FOUND. */
+int kedge_reactor_fetch(const struct kedge_backend_ops *ops, void *session,
+                        const struct kedge_host *host, struct kedge_bytes name, uint32_t version,
+                        struct kedge_reactor **reactor, int64_t timeout_us,
+                        struct kedge_error *err);
+
+#endif

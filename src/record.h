@@ -1,0 +1,64 @@
+/*
+ * record.h - one record of a run's journal, as bytes and as a struct
+ *
+ * Layout: version (1 byte), kind (1 byte), fields, checksum (4 bytes, low half of XXH3 over all
+ * before it).  A field is a tag (1 byte), a length (varint) and that many bytes; numbers are
+ * varints.  Tags with the high bit set may be passed over by a reader that does not know them;
+ * others, kinds and a version it does not know make the record one of a newer kedge:
+ * ERR_SCHEMA_NEW.  What does not fit the checksum or the grammar is ERR_CORRUPT.
+ * The value comes last, so that it can be borrowed from the encoded record as it stands.
+ */
+#ifndef KEDGE_SRC_RECORD_H
+#define KEDGE_SRC_RECORD_H
+
+#include "buf.h"
+#include <kedge/backend.h>
+
+enum kedge_record_kind {
+    KEDGE_RECORD_BEGIN = 1,        /* value: the run's input */
+    KEDGE_RECORD_DONE = 2,         /* step, attempt; value: its result */
+    KEDGE_RECORD_SKIPPED = 3,      /* step; text: reason */
+    KEDGE_RECORD_DELAYED = 4,      /* step, failures, delay_us from the record's time; text: error.
+                                      failures is 0 higher after a snooze */
+    KEDGE_RECORD_FAILED = 5,       /* step, failures; text: error.  For good. */
+    KEDGE_RECORD_HALTED = 6,       /* step; text: reason */
+    KEDGE_RECORD_DOUBT = 7,        /* steps: may have run without a record */
+    KEDGE_RECORD_CRASH_LOOP = 8,   /* number: recoveries; ends the forward run */
+    KEDGE_RECORD_COMPENSATED = 9,  /* step */
+    KEDGE_RECORD_UNDONE = 10,      /* step */
+    KEDGE_RECORD_UNDO_FAILED = 11, /* step; text */
+    KEDGE_RECORD_END = 12          /* status, number: record of the result (0: none), step, text */
+};
+
+#define KEDGE_NO_STEP UINT32_MAX
+
+struct kedge_rec {
+    uint32_t kind;
+    uint32_t step;     /* KEDGE_NO_STEP when it has none */
+    uint32_t action;   /* of DELAYED: KEDGE_ACTION_...; 0 means run */
+    uint32_t failures; /* failed attempts so far of that action */
+    uint32_t status;
+    uint32_t flags;
+    uint64_t number;
+    int64_t delay_us;
+    struct kedge_bytes text;
+    struct kedge_bytes steps; /* DOUBT: varints */
+    struct kedge_bytes value; /* borrowed */
+    int has_value;
+};
+
+/* Longest text that is kept; longer ones are cut at a character. */
+#define KEDGE_RECORD_TEXT_MAX 1024
+
+/* Encode; the result is held once.  NULL: no memory. */
+struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struct kedge_rec *rec);
+
+/* Decode; REC borrows from BYTES.  OK, ERR_CORRUPT, ERR_SCHEMA_NEW. */
+int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct kedge_error *err);
+
+/* Varints, for DOUBT and the snapshot.  write: room for 10 bytes, answers the new end.  read:
+   answers 0 at the end or for nonsense. */
+unsigned char *kedge_varint_write(unsigned char *to, uint64_t value);
+int kedge_varint_read(struct kedge_bytes *from, uint64_t *value);
+
+#endif
