@@ -11,6 +11,7 @@ libkedge_core_la_SOURCES = \
 	%D%/reactor.h \
 	%D%/record.h \
 	%D%/registry.c %D%/registry.h \
+	%D%/session.c %D%/session.h \
 	%D%/status.c \
 	%D%/store.c
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \

@@ -7,10 +7,11 @@
 #include <kedge/backend.h>
 #include <kedge/store.h>
 
+#include "../backends/kit/url.h"
 #include "describe.h"
 #include "kassert.h"
 #include "registry.h"
-#include "../backends/kit/url.h"
+#include "session.h"
 
 #define STORE_MAGIC   UINT32_C(0x6b656467)
 #define DEFAULT_SPACE "default"
@@ -20,6 +21,7 @@ struct kedge_store {
     const struct kedge_registered *backend;
     const struct kedge_host *host;
     void *handle;
+    struct kedge_sessions *sessions;
     char *ns;
     char url[KEDGE_URL_MASKED_MAX];
 };
@@ -146,6 +148,7 @@ static int choose_backend(const struct kedge_registered **backend, const char **
 static void store_free(struct kedge_store *s)
 {
     s->magic = 0;
+    kedge_sessions_free(s->sessions, s->backend != NULL ? &s->backend->backend.ops : NULL);
     free(s->ns);
     free(s);
 }
@@ -175,7 +178,8 @@ int kedge_store_open(const char *url, const struct kedge_store_options *options,
     s->magic = STORE_MAGIC;
     s->host = opt.host != NULL ? opt.host : kedge_host_default();
     s->ns = strdup(opt.ns != NULL ? opt.ns : DEFAULT_SPACE);
-    if (s->ns == NULL) {
+    s->sessions = kedge_sessions_new();
+    if (s->ns == NULL || s->sessions == NULL) {
         rc = kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
         goto fail;
     }
@@ -214,6 +218,8 @@ void kedge_store_close(struct kedge_store *store)
     if (store == NULL)
         return;
     KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    kedge_sessions_free(store->sessions, &store->backend->backend.ops);
+    store->sessions = NULL;
     store->backend->backend.ops.store_close(store->handle);
     store_free(store);
 }
@@ -242,6 +248,12 @@ void *kedge_store_handle(struct kedge_store *store)
     return store->handle;
 }
 
+struct kedge_sessions *kedge_store_sessions(struct kedge_store *store)
+{
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    return store->sessions;
+}
+
 const struct kedge_host *kedge_store_host(const struct kedge_store *store)
 {
     KEDGE_ASSERT(store->magic == STORE_MAGIC);
@@ -263,11 +275,11 @@ int kedge_store_info(struct kedge_store *store, int64_t timeout_us, kedge_fact_f
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "timeout_us is not positive");
     KEDGE_ASSERT(store->magic == STORE_MAGIC);
     ops = &store->backend->backend.ops;
-    rc = ops->session_open(store->handle, &session, err);
+    rc = kedge_session_get_timed(store, &session, timeout_us, err);
     if (rc != KEDGE_OK)
         return rc;
     rc = ops->info(session, &info, timeout_us, err);
-    ops->session_close(session);
+    kedge_session_put(store, session);
     if (rc != KEDGE_OK)
         return rc;
     each(ctx, "url", store->url);
