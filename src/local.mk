@@ -9,12 +9,12 @@ libkedge_core_la_SOURCES = \
 	%D%/kassert.h \
 	%D%/progress.h \
 	%D%/reactor.h \
-	%D%/record.h \
+	%D%/record.c %D%/record.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/session.c %D%/session.h \
 	%D%/status.c \
 	%D%/store.c
-libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
+libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
 	-DKEDGE_CONFIGURED_ABI=$(KEDGE_BACKEND_ABI)
 libkedge_core_la_LIBADD = $(KEDGE_STATIC_BACKENDS) $(PTHREAD_LIBS) $(DL_LIBS)
 

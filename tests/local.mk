@@ -78,6 +78,11 @@ test_store_SOURCES = %D%/unit/test_store.c
 test_store_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_store_LDADD = $(KEDGE_CHECK_LINK)
 
+KEDGE_CHECK_TESTS += test_record
+test_record_SOURCES = %D%/unit/test_record.c
+test_record_CPPFLAGS = $(KEDGE_CHECK_CPP) $(XXHASH_CFLAGS)
+test_record_LDADD = $(KEDGE_CHECK_LINK)
+
 # ------------------------------------------------------ the rules of the contract
 KEDGE_CHECK_TESTS += test_rules test_mem
 test_rules_SOURCES = %D%/unit/test_rules.c
