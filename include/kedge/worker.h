@@ -58,8 +58,8 @@ struct kedge_event {
     const char *text; /* error, reason, label */
 };
 
-/* May be called by any of the worker's threads, one at a time.  Must not block, and not call the
-   worker except kedge_worker_stop() and kedge_settle(). */
+/* May be called by any of the worker's threads, one at a time.  Must not block, and call nothing of
+   the worker's but kedge_worker_stop(). */
 typedef void kedge_event_fn(void *ctx, const struct kedge_event *event);
 
 /* ------------------------------------------------------------------ worker */

@@ -1,0 +1,276 @@
+/*
+ * drive.c - the driver's seat: batches to the store, claims from it
+ *
+ * One thread at a time.  It takes what has gathered, without waiting for more, and goes on until
+ * nothing is left that only a driver can do.
+ */
+#include <config.h>
+
+#include <string.h>
+#include <syslog.h>
+
+#include "worker.h"
+
+#define RETRY_FIRST_US INT64_C(1000)
+#define RETRY_MOST_US  INT64_C(500000)
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ----------------------------------------------------------------- timers */
+
+/* Runs whose time has come.  Rare: the list is walked only when the earliest is due. */
+static void wake_runs(struct kedge_worker *w, int64_t now)
+{
+    if (now < w->next_timer)
+        return;
+    w->next_timer = INT64_MAX;
+    for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
+        if (run->wake_at > now) {
+            w->next_timer = min64(w->next_timer, run->wake_at);
+            continue;
+        }
+        run->wake_at = INT64_MAX;
+        if (run->item.n_records > 0 && !run->sending) {
+            run->flushed = 0; /* held back long enough */
+            kedge_inflight_dirty(w, run);
+        } else {
+            kedge_inflight_go_on(w, run);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- batches */
+
+static struct kedge_inflight *pop_dirty(struct kedge_worker *w)
+{
+    struct kedge_inflight *run = w->dirty;
+
+    w->dirty = run->dirty_next;
+    if (w->dirty == NULL)
+        w->dirty_end = &w->dirty;
+    w->n_dirty--;
+    run->dirty = false;
+    return run;
+}
+
+/* Fill the batch from the runs that need a commit. */
+static size_t gather(struct kedge_worker *w)
+{
+    size_t n = 0;
+    size_t bytes = 0;
+    uint32_t look = w->n_dirty;
+
+    while (look-- > 0 && n < w->limits.batch_items) {
+        struct kedge_inflight *run = pop_dirty(w);
+
+        if (run->gone) {
+            kedge_inflight_unref(w, run);
+            continue;
+        }
+        run->sending = true; /* what seals it may find it dirty again */
+        if (!kedge_inflight_seal(w, run)) {
+            bool gone = run->gone;
+
+            run->sending = false;
+            if (!gone && run->waiting != NULL)
+                kedge_inflight_dirty(w, run);
+            continue;
+        }
+        if (n > 0 && bytes + run->item.bytes + 1024 * n > w->limits.batch_bytes) {
+            run->sending = false;
+            kedge_inflight_dirty(w, run);
+            break;
+        }
+        bytes += run->item.bytes;
+        w->commits[n] = (struct kedge_commit){
+            .request = run->item.request,
+            .guards = &run->item.guard,
+            .n_guards = 1,
+            .changes = run->item.changes,
+            .n_changes = run->item.n_changes,
+            .results = run->item.results,
+        };
+        w->batch[n++] = run;
+    }
+    return n;
+}
+
+static void store_away(struct kedge_worker *w, int outcome, const char *why)
+{
+    w->retry_wait = w->retry_wait == 0 ? RETRY_FIRST_US : min64(2 * w->retry_wait, RETRY_MOST_US);
+    w->retry_at = kedge_worker_now(w) + w->retry_wait;
+    if (!w->told_unavailable)
+        kedge_worker_log(w, LOG_WARNING, "the store does not take commits now (%s): %s",
+                         kedge_status_text(outcome), why);
+    w->told_unavailable = true;
+}
+
+static bool is_away(int outcome)
+{
+    return outcome == KEDGE_ERR_UNKNOWN || outcome == KEDGE_ERR_UNAVAILABLE ||
+           outcome == KEDGE_ERR_NOMEM || outcome == KEDGE_ERR_FULL;
+}
+
+static void flush(struct kedge_worker *w)
+{
+    size_t n = gather(w);
+    struct kedge_error err = { 0, 0, "" };
+    bool away = false;
+    int rc;
+
+    if (n == 0)
+        return;
+    w->stats.commits += n;
+    w->stats.flushes++;
+    (void)pthread_mutex_unlock(&w->lock);
+    memset(w->answers, 0, n * sizeof *w->answers);
+    rc = w->ops->commit(w->driver_session, w->commits, n, w->answers, w->options.timeout_us, &err);
+    (void)pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; i < n; i++) {
+        struct kedge_inflight *run = w->batch[i];
+        int outcome = rc == KEDGE_OK ? w->answers[i].outcome : rc;
+
+        if (is_away(outcome) && !away) {
+            store_away(w, outcome, w->answers[i].why[0] != '\0' ? w->answers[i].why : err.msg);
+            away = true;
+        }
+        kedge_inflight_answered(w, run, outcome, &w->answers[i]);
+    }
+    if (!away) {
+        w->retry_wait = 0;
+        w->retry_at = 0;
+        w->told_unavailable = false;
+    }
+}
+
+/* ----------------------------------------------------------------- claims */
+
+static bool claim_wanted(const struct kedge_worker *w, int64_t now)
+{
+    return (w->claim_hint || now >= w->claim_at) && !atomic_load(&w->stopping) &&
+           w->n_runs < w->options.in_flight && now >= w->retry_at && w->n_serves > 0;
+}
+
+static void claim(struct kedge_worker *w)
+{
+    struct kedge_claim in = { .lease = w->lease, .serves = w->serves, .n_serves = w->n_serves };
+    struct kedge_run_page page = { 0 };
+    struct kedge_error err = { 0, 0, "" };
+    uint32_t room = w->options.in_flight - w->n_runs;
+    int rc;
+
+    in.limit = room < w->options.claim_slice ? room : w->options.claim_slice;
+    if (in.limit > w->limits.batch_items)
+        in.limit = w->limits.batch_items;
+    kedge_worker_random(w, &in.request);
+    w->claim_hint = false;
+    w->claim_at = INT64_MAX;
+    w->stats.claims++;
+    (void)pthread_mutex_unlock(&w->lock);
+    do
+        rc = w->ops->claim(w->driver_session, &in, &page, w->options.timeout_us, &err);
+    while (rc == KEDGE_ERR_UNKNOWN && !atomic_load(&w->stopping)); /* the same request again */
+    (void)pthread_mutex_lock(&w->lock);
+    if (rc == KEDGE_OK) {
+        if (page.n == in.limit)
+            w->claim_hint = true;
+        if (page.next_due != 0) {
+            int64_t wait = page.next_due - kedge_worker_wall(w);
+
+            if (wait <= 0)
+                w->claim_hint = true;
+            else
+                w->claim_at = min64(w->claim_at, kedge_worker_now(w) + wait);
+        }
+        kedge_inflight_take(w, &page);
+        kedge_mem_free(w->host, page.mem);
+        return;
+    }
+    w->claim_hint = true;
+    if (rc == KEDGE_LOST)
+        w->lease_dead = true;
+    else
+        store_away(w, rc, err.msg);
+}
+
+/* ------------------------------------------------------------------ lease */
+
+/* Declared dead: say so once, and go on under a new lease. */
+static void renew(struct kedge_worker *w)
+{
+    struct kedge_error err = { 0, 0, "" };
+    int rc;
+
+    kedge_worker_log(w, LOG_WARNING,
+                     "this worker was unheard of for too long and was declared "
+                     "dead; it goes on under a new lease");
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = kedge_keeper_grant(w, w->driver_session, &err);
+    (void)pthread_mutex_lock(&w->lock);
+    if (rc != KEDGE_OK) {
+        store_away(w, rc, err.msg);
+        return;
+    }
+    w->lease_dead = false;
+    kedge_worker_emit(w, &(struct kedge_event){ .struct_size = sizeof(struct kedge_event),
+                                                .kind = KEDGE_EVENT_LEASE_LOST });
+}
+
+/* The keeper does this in time, unless time is moved by hand. */
+static void extend_if_late(struct kedge_worker *w, int64_t now)
+{
+    if (now - w->extended < w->options.lease_ttl_us / 2)
+        return;
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)kedge_keeper_extend(w, w->driver_session);
+    (void)pthread_mutex_lock(&w->lock);
+}
+
+/* ------------------------------------------------------------------ the seat */
+
+bool kedge_drive_wanted(struct kedge_worker *w)
+{
+    int64_t now = kedge_worker_now(w);
+
+    if (w->driving)
+        return false;
+    if (now >= w->next_timer)
+        return true;
+    return now >= w->retry_at && (w->n_dirty > 0 || w->lease_dead || claim_wanted(w, now));
+}
+
+void kedge_drive(struct kedge_worker *w, bool is_loop)
+{
+    w->driving = true;
+    for (;;) {
+        int64_t now = kedge_worker_now(w);
+
+        extend_if_late(w, now);
+        wake_runs(w, now);
+        if (now < w->retry_at)
+            break;
+        if (w->lease_dead) {
+            renew(w);
+            continue;
+        }
+        if (w->n_dirty == 0 && !claim_wanted(w, now))
+            break;
+        flush(w);
+        if (!w->lease_dead && claim_wanted(w, kedge_worker_now(w)))
+            claim(w);
+        if (w->pool_queue != NULL) {
+            kedge_worker_wake_pool(w);
+            if (!is_loop)
+                break;
+        }
+        if (w->loop_queue != NULL && is_loop)
+            break;
+    }
+    w->driving = false;
+    if (!is_loop &&
+        (w->loop_queue != NULL || (w->n_runs == 0 && (w->draining || atomic_load(&w->stopping)))))
+        kedge_worker_tell_loop(w);
+}

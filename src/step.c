@@ -1,0 +1,590 @@
+/*
+ * step.c - one execution of a step's function: the view it has, the outcome it gives
+ *
+ * A handle is settled once: the first to move `settled' from OPEN wins.  Handles are kept and used
+ * again, never freed before the worker is; a token names handle and generation, so that a late
+ * second settle is told from a first.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <kedge/value.h>
+
+#include "kassert.h"
+#include "worker.h"
+
+#define SAID 1 /* what the outcome functions answer */
+
+/* ------------------------------------------------------------------ handles */
+
+static const struct kedge_reactor_step *def_of(const struct kedge_step *step)
+{
+    return &step->run->reactor->steps[step->index];
+}
+
+static struct kedge_step *handle_new(struct kedge_worker *w)
+{
+    const struct kedge_host *host = w->host;
+    struct kedge_step *step = w->free_steps;
+    uint32_t max;
+
+    if (step != NULL) {
+        w->free_steps = step->free_next;
+        return step;
+    }
+    if ((w->n_slots & (w->n_slots - 1)) == 0) { /* full at the powers of two */
+        struct kedge_step **slots;
+
+        max = w->n_slots == 0 ? 1 : 2 * w->n_slots;
+        slots = host->alloc(host->ctx, max * sizeof(struct kedge_step *));
+        if (slots == NULL)
+            return NULL;
+        if (w->n_slots > 0)
+            memcpy(slots, w->slots, w->n_slots * sizeof(struct kedge_step *));
+        host->release(host->ctx, w->slots);
+        w->slots = slots;
+    }
+    step = host->alloc(host->ctx, sizeof *step);
+    if (step == NULL)
+        return NULL;
+    memset(step, 0, sizeof *step);
+    atomic_init(&step->stop_fd, -1);
+    step->slot = w->n_slots;
+    w->slots[w->n_slots++] = step;
+    return step;
+}
+
+/* Unique in the store by the incarnation; told apart from other stores by the names. */
+static void make_key(struct kedge_step *step)
+{
+    const struct kedge_step_view *view = &step->view;
+    XXH3_state_t state;
+    XXH128_hash_t hash;
+
+    (void)XXH3_128bits_reset(&state);
+    (void)XXH3_128bits_update(&state, view->run.data, view->run.len);
+    (void)XXH3_128bits_update(&state, view->reactor, strlen(view->reactor) + 1);
+    (void)XXH3_128bits_update(&state, view->step, strlen(view->step) + 1);
+    (void)XXH3_128bits_update(&state, &view->action, sizeof view->action);
+    hash = XXH3_128bits_digest(&state);
+    (void)snprintf(step->key, sizeof step->key, "kedge-%016llx-%016llx%016llx",
+                   (unsigned long long)step->run->incarnation, (unsigned long long)hash.high64,
+                   (unsigned long long)hash.low64);
+    step->view.key = kedge_text(step->key);
+}
+
+struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge_action *action,
+                                  struct kedge_worker *w)
+{
+    struct kedge_step *step = handle_new(w);
+    const struct kedge_reactor_step *def = &run->reactor->steps[action->step];
+
+    if (step == NULL)
+        return NULL;
+    step->worker = w;
+    step->run = run;
+    step->index = action->step;
+    step->generation++;
+    step->next = NULL;
+    step->out = NULL;
+    step->live = true;
+    step->called = false;
+    step->later = false;
+    atomic_store(&step->settled, STEP_OPEN);
+    atomic_store(&step->stop, 0);
+    step->started = kedge_worker_now(w);
+    step->view = (struct kedge_step_view){
+        .struct_size = sizeof step->view,
+        .reactor = run->reactor->name,
+        .step = def->name,
+        .version = run->reactor->version,
+        .action = action->action,
+        .attempt = action->attempt,
+        .flags = action->in_doubt ? KEDGE_STEP_IN_DOUBT : 0,
+        .fence = run->fence,
+        .run = run->id,
+        .input = run->input,
+        .context = run->context,
+    };
+    make_key(step);
+    step->run_next = run->steps;
+    run->steps = step;
+    run->refs++;
+    return step;
+}
+
+void kedge_step_free(struct kedge_worker *w, struct kedge_step *step)
+{
+    struct kedge_inflight *run = step->run;
+    int fd = atomic_exchange(&step->stop_fd, -1);
+    struct kedge_step **at = &run->steps;
+
+    if (fd >= 0)
+        (void)close(fd);
+    while (*at != step)
+        at = &(*at)->run_next;
+    *at = step->run_next;
+    for (uint32_t i = 0; i < step->n_pages; i++)
+        kedge_mem_free(w->host, step->pages[i].mem);
+    w->host->release(w->host->ctx, step->pages);
+    step->pages = NULL;
+    step->n_pages = 0;
+    step->live = false;
+    step->free_next = w->free_steps;
+    w->free_steps = step;
+    kedge_inflight_unref(w, run);
+}
+
+void kedge_step_release_all(struct kedge_worker *w)
+{
+    for (uint32_t i = 0; i < w->n_slots; i++)
+        w->host->release(w->host->ctx, w->slots[i]);
+    w->host->release(w->host->ctx, w->slots);
+}
+
+/* ------------------------------------------------------------ what it sees */
+
+const struct kedge_step_view *kedge_step_view(const struct kedge_step *step)
+{
+    return &step->view;
+}
+
+/* In compensate and undo: from the pages read before it was called. */
+static int value_of_page(const struct kedge_step *step, uint64_t number, struct kedge_bytes *value)
+{
+    for (uint32_t i = 0; i < step->n_pages; i++) {
+        const struct kedge_record_page *page = &step->pages[i];
+        struct kedge_rec rec;
+
+        if (page->n == 1 && page->records[0].number == number &&
+            kedge_record_decode(page->records[0].data, &rec, NULL) == KEDGE_OK && rec.has_value) {
+            *value = rec.value;
+            return KEDGE_OK;
+        }
+    }
+    return KEDGE_NOT_FOUND;
+}
+
+int kedge_step_result(const struct kedge_step *step, const char *name, struct kedge_bytes *value,
+                      struct kedge_error *err)
+{
+    const struct kedge_reactor *reactor = step->run->reactor;
+    const struct kedge_reactor_step *def = def_of(step);
+    uint32_t index = kedge_reactor_find(reactor, kedge_text(name));
+    bool named = index == step->index && step->view.action != KEDGE_ACTION_RUN;
+    const struct kedge_bytes *found;
+    struct kedge_worker *w = step->worker;
+    int rc = KEDGE_OK;
+
+    for (uint32_t i = 0; i < def->n_after && !named; i++)
+        named = def->after[i] == index;
+    if (!named || index == UINT32_MAX)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "step '%s' of reactor '%s' does not come after '%s'",
+                               step->view.step, step->view.reactor, name != NULL ? name : "");
+    if (step->view.action != KEDGE_ACTION_RUN)
+        return value_of_page(step, kedge_progress_value_record(step->run->progress, index), value);
+    (void)pthread_mutex_lock(&w->lock);
+    found = kedge_progress_value(step->run->progress, index);
+    if (found != NULL)
+        *value = *found;
+    else
+        rc = KEDGE_NOT_FOUND;
+    (void)pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
+int kedge_step_stopping(const struct kedge_step *step)
+{
+    return atomic_load(&step->stop) != 0;
+}
+
+int kedge_step_stop_fd(struct kedge_step *step)
+{
+    int fd = atomic_load(&step->stop_fd);
+    int none = -1;
+
+    if (fd >= 0)
+        return fd;
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return -1;
+    if (!atomic_compare_exchange_strong(&step->stop_fd, &none, fd)) {
+        (void)close(fd);
+        return none;
+    }
+    if (atomic_load(&step->stop) != 0)
+        (void)eventfd_write(fd, 1);
+    return fd;
+}
+
+void kedge_step_tell_stop(struct kedge_step *step)
+{
+    int fd;
+
+    if (atomic_exchange(&step->stop, 1) != 0)
+        return;
+    fd = atomic_load(&step->stop_fd);
+    if (fd >= 0)
+        (void)eventfd_write(fd, 1);
+}
+
+/* ------------------------------------------------------------ what it says */
+
+struct kedge_out *kedge_out_new(struct kedge_worker *w, const struct kedge_rec *rec)
+{
+    struct kedge_out *out = w->host->alloc(w->host->ctx, sizeof *out);
+
+    if (out == NULL)
+        return NULL;
+    out->next = NULL;
+    out->took_us = 0;
+    out->buf = kedge_record_encode(w->host, rec);
+    if (out->buf == NULL ||
+        kedge_record_decode((struct kedge_bytes){ out->buf->data, out->buf->len }, &out->rec,
+                            NULL) != KEDGE_OK) {
+        kedge_buf_drop(w->host, out->buf);
+        w->host->release(w->host->ctx, out);
+        return NULL;
+    }
+    return out;
+}
+
+void kedge_out_free(struct kedge_worker *w, struct kedge_out *out)
+{
+    if (out == NULL)
+        return;
+    kedge_buf_drop(w->host, out->buf);
+    w->host->release(w->host->ctx, out);
+}
+
+static uint32_t any_random(const struct kedge_step *step)
+{
+    uint64_t x = ((uint64_t)step->generation << 32 | step->slot) ^ (uint64_t)step->started;
+
+    return (uint32_t)XXH3_64bits(&x, sizeof x);
+}
+
+/* What the outcome means for the journal: retry, or for good. */
+static void fail_record(const struct kedge_step *step, const struct kedge_outcome *said,
+                        struct kedge_rec *rec)
+{
+    const struct kedge_retry *retry = &def_of(step)->retry;
+    bool run = step->view.action == KEDGE_ACTION_RUN;
+
+    rec->text = kedge_text(said->text != NULL ? said->text : "failed");
+    rec->failures = step->view.attempt;
+    if ((said->flags & KEDGE_FAIL_FINAL) == 0 && rec->failures < retry->attempts) {
+        rec->kind = KEDGE_RECORD_DELAYED;
+        rec->action = step->view.action;
+        rec->delay_us = kedge_retry_delay(retry, rec->failures, any_random(step));
+    } else {
+        rec->kind = run ? KEDGE_RECORD_FAILED : KEDGE_RECORD_UNDO_FAILED;
+    }
+}
+
+static void outcome_record(const struct kedge_step *step, const struct kedge_outcome *said,
+                           struct kedge_rec *rec)
+{
+    uint32_t action = step->view.action;
+
+    memset(rec, 0, sizeof *rec);
+    rec->step = step->index;
+    switch (said->kind) {
+    case KEDGE_OUTCOME_OK:
+    case KEDGE_OUTCOME_SKIP:
+    case KEDGE_OUTCOME_HALT:
+        if (action != KEDGE_ACTION_RUN) {
+            rec->kind =
+                action == KEDGE_ACTION_UNDO ? KEDGE_RECORD_UNDONE : KEDGE_RECORD_COMPENSATED;
+        } else if (said->kind == KEDGE_OUTCOME_OK) {
+            rec->kind = KEDGE_RECORD_DONE;
+            rec->has_value = 1;
+            rec->value = said->value.len > 0 ? said->value : kedge_text("null");
+        } else {
+            rec->kind =
+                said->kind == KEDGE_OUTCOME_SKIP ? KEDGE_RECORD_SKIPPED : KEDGE_RECORD_HALTED;
+            rec->text = kedge_text(said->text);
+        }
+        break;
+    case KEDGE_OUTCOME_SNOOZE:
+        rec->kind = KEDGE_RECORD_DELAYED;
+        rec->action = action;
+        rec->failures = step->view.attempt - 1;
+        rec->delay_us = said->delay_us > 0 ? said->delay_us : 0;
+        break;
+    default:
+        fail_record(step, said, rec);
+        break;
+    }
+}
+
+/* Why an outcome cannot be taken as it is; NULL: it can. */
+static const char *outcome_fault(const struct kedge_step *step, const struct kedge_outcome *said,
+                                 struct kedge_error *err)
+{
+    if (said->kind < KEDGE_OUTCOME_OK || said->kind > KEDGE_OUTCOME_SNOOZE)
+        return "no such kind of outcome";
+    if (said->kind == KEDGE_OUTCOME_SNOOZE && said->delay_us < 0)
+        return "a snooze into the past";
+    if (said->kind != KEDGE_OUTCOME_OK || said->value.len == 0)
+        return NULL;
+    if (said->value.len > step->worker->limits.value_max - 4096)
+        return "its value is larger than the store takes";
+    if (kedge_json_check(said->value.data, said->value.len, err) != KEDGE_OK)
+        return err->msg;
+    return NULL;
+}
+
+/* Encode the outcome.  The caller has won the right to.  NULL: no memory. */
+static struct kedge_out *encode(struct kedge_step *step, const struct kedge_outcome *said)
+{
+    struct kedge_error why;
+    struct kedge_rec rec;
+    char text[KEDGE_ERRMSG_MAX + 64];
+    const char *fault = outcome_fault(step, said, &why);
+    struct kedge_outcome instead = {
+        sizeof instead, KEDGE_OUTCOME_FAIL, KEDGE_FAIL_FINAL, { NULL, 0 }, text, 0
+    };
+
+    if (fault != NULL) {
+        (void)snprintf(text, sizeof text, "the outcome was no good: %s", fault);
+        said = &instead;
+    }
+    outcome_record(step, said, &rec);
+    return kedge_out_new(step->worker, &rec);
+}
+
+static int say(struct kedge_step *step, const struct kedge_outcome *said)
+{
+    int open = STEP_OPEN;
+
+    if (!atomic_compare_exchange_strong(&step->settled, &open, STEP_SETTLING)) {
+        kedge_worker_log(step->worker, LOG_ERR,
+                         "step '%s' of reactor '%s' gave a second outcome, which is ignored",
+                         step->view.step, step->view.reactor);
+        return SAID;
+    }
+    /* NULL, without memory: the call's end makes a failed attempt of it. */
+    step->out = encode(step, said);
+    atomic_store(&step->settled, STEP_SETTLED);
+    return SAID;
+}
+
+int kedge_ok(struct kedge_step *step, const void *value, size_t len)
+{
+    struct kedge_outcome said = { sizeof said, KEDGE_OUTCOME_OK, 0, { value, len }, NULL, 0 };
+
+    return say(step, &said);
+}
+
+int kedge_skip(struct kedge_step *step, const char *reason)
+{
+    struct kedge_outcome said = { sizeof said, KEDGE_OUTCOME_SKIP, 0, { NULL, 0 }, reason, 0 };
+
+    return say(step, &said);
+}
+
+int kedge_fail(struct kedge_step *step, uint32_t flags, const char *message)
+{
+    struct kedge_outcome said = { sizeof said, KEDGE_OUTCOME_FAIL, flags, { NULL, 0 }, message, 0 };
+
+    return say(step, &said);
+}
+
+int kedge_halt(struct kedge_step *step, const char *reason)
+{
+    struct kedge_outcome said = { sizeof said, KEDGE_OUTCOME_HALT, 0, { NULL, 0 }, reason, 0 };
+
+    return say(step, &said);
+}
+
+int kedge_snooze(struct kedge_step *step, int64_t delay_us)
+{
+    struct kedge_outcome said = {
+        sizeof said, KEDGE_OUTCOME_SNOOZE, 0, { NULL, 0 }, NULL, delay_us
+    };
+
+    return say(step, &said);
+}
+
+int kedge_later(struct kedge_step *step, uint64_t *token)
+{
+    /* Seen by others under the lock only; the token is the caller's to pass on. */
+    (void)pthread_mutex_lock(&step->worker->lock);
+    step->later = true;
+    *token = (uint64_t)step->generation << 32 | step->slot;
+    (void)pthread_mutex_unlock(&step->worker->lock);
+    return SAID;
+}
+
+/* ------------------------------------------------------------ taking it */
+
+static void emit_started(struct kedge_worker *w, const struct kedge_step *step)
+{
+    if (w->options.observe == NULL)
+        return;
+    kedge_worker_emit(w, &(struct kedge_event){
+                             .struct_size = sizeof(struct kedge_event),
+                             .kind = KEDGE_EVENT_STEP_STARTED,
+                             .action = step->view.action,
+                             .n = step->view.attempt,
+                             .fence = step->view.fence,
+                             .run = step->view.run,
+                             .reactor = step->view.reactor,
+                             .step = step->view.step,
+                         });
+}
+
+/* Settled, and its function has returned: hand the outcome to the run.  Lock held. */
+static void finish(struct kedge_worker *w, struct kedge_step *step)
+{
+    struct kedge_inflight *run = step->run;
+    struct kedge_out *out = step->out;
+
+    step->out = NULL;
+    if (run->gone) {
+        kedge_out_free(w, out);
+    } else {
+        out->took_us = kedge_worker_now(w) - step->started;
+        *run->waiting_end = out;
+        run->waiting_end = &out->next;
+        kedge_inflight_dirty(w, run);
+    }
+    kedge_step_free(w, step);
+}
+
+static void no_outcome(struct kedge_step *step)
+{
+    struct kedge_outcome said = { sizeof said,
+                                  KEDGE_OUTCOME_FAIL,
+                                  KEDGE_FAIL_FINAL,
+                                  { NULL, 0 },
+                                  "it returned without an outcome",
+                                  0 };
+
+    (void)say(step, &said);
+}
+
+static kedge_step_fn *function_of(const struct kedge_step *step)
+{
+    const struct kedge_reactor_step *def = def_of(step);
+
+    switch (step->view.action) {
+    case KEDGE_ACTION_RUN:
+        return def->run;
+    case KEDGE_ACTION_COMPENSATE:
+        return def->compensate;
+    default:
+        return def->undo;
+    }
+}
+
+/* Read what compensate and undo may ask for.  No lock held.  False: not now. */
+static bool read_values(struct kedge_worker *w, struct kedge_step *step)
+{
+    const struct kedge_reactor_step *def = def_of(step);
+    size_t size = (def->n_after + 1) * sizeof *step->pages;
+    void *session;
+    bool good = true;
+
+    step->pages = w->host->alloc(w->host->ctx, size);
+    if (step->pages == NULL)
+        return false;
+    memset(step->pages, 0, size);
+    if (w->ops->session_open(kedge_store_handle(w->store), &session, NULL) != KEDGE_OK)
+        return false;
+    for (uint32_t i = 0; i <= def->n_after && good; i++) {
+        uint32_t index = i < def->n_after ? def->after[i] : step->index;
+        uint64_t number = kedge_progress_value_record(step->run->progress, index);
+
+        if (number != 0)
+            good = w->ops->retrieve_records(session, step->run->id, step->run->incarnation, number,
+                                            1, SIZE_MAX, &step->pages[step->n_pages++],
+                                            w->options.timeout_us, NULL) == KEDGE_OK;
+    }
+    w->ops->session_close(session);
+    return good;
+}
+
+void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
+{
+    const struct kedge_reactor_step *def = def_of(step);
+    kedge_step_fn *function = function_of(step);
+
+    step->called = true;
+    step->started = kedge_worker_now(w);
+    w->calls++;
+    (void)pthread_mutex_unlock(&w->lock);
+    if (step->view.action != KEDGE_ACTION_RUN && !read_values(w, step)) {
+        (void)kedge_snooze(step, 1000000);
+    } else {
+        emit_started(w, step);
+        (void)function(step, def->user);
+    }
+    (void)pthread_mutex_lock(&w->lock);
+    w->calls--;
+    step->called = false;
+    if (atomic_load(&step->settled) == STEP_OPEN && !step->later) {
+        (void)pthread_mutex_unlock(&w->lock);
+        no_outcome(step);
+        (void)pthread_mutex_lock(&w->lock);
+    }
+    if (atomic_load(&step->settled) != STEP_SETTLED)
+        return; /* somebody else will */
+    if (step->out == NULL) {
+        kedge_worker_log(w, LOG_ERR, "out of memory: step '%s' of reactor '%s' is run again",
+                         step->view.step, step->view.reactor);
+        kedge_inflight_again(w, step->run, step->index);
+        kedge_step_free(w, step);
+        return;
+    }
+    finish(w, step);
+}
+
+int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outcome *said,
+                 struct kedge_error *err)
+{
+    uint32_t slot = (uint32_t)token;
+    struct kedge_step *step;
+    struct kedge_out *out;
+    int open = STEP_OPEN;
+
+    if (said->struct_size < sizeof *said)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "outcome.struct_size is %zu, not %zu",
+                               said->struct_size, sizeof *said);
+    (void)pthread_mutex_lock(&w->lock);
+    step = slot < w->n_slots ? w->slots[slot] : NULL;
+    if (step == NULL || !step->live || step->generation != (uint32_t)(token >> 32) ||
+        !step->later || step->run->gone ||
+        !atomic_compare_exchange_strong(&step->settled, &open, STEP_SETTLING)) {
+        (void)pthread_mutex_unlock(&w->lock);
+        return KEDGE_STALE;
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    out = encode(step, said); /* STEP_SETTLING keeps the handle ours */
+    (void)pthread_mutex_lock(&w->lock);
+    if (out == NULL) {
+        atomic_store(&step->settled, STEP_OPEN);
+        (void)pthread_mutex_unlock(&w->lock);
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    }
+    step->out = out;
+    atomic_store(&step->settled, STEP_SETTLED);
+    if (!step->called) {
+        finish(w, step);
+        if (!w->driving)
+            kedge_worker_tell_loop(w);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    return KEDGE_OK;
+}

@@ -1,0 +1,749 @@
+/*
+ * worker.c - a worker's life: opened, run or turned, stopped, closed; its threads and their sleep
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kassert.h"
+#include "worker.h"
+
+#define POOL_SLICE_US                                                                              \
+    INT64_C(150) /* how long ended steps may wait while their thread runs more                     \
+                  */
+#define LOOP_SLICE_US INT64_C(1000)
+
+/* ------------------------------------------------------------------ services */
+
+int64_t kedge_worker_now(const struct kedge_worker *w)
+{
+    return w->host->clock_us(w->host->ctx, KEDGE_CLOCK_LEASE);
+}
+
+int64_t kedge_worker_wall(const struct kedge_worker *w)
+{
+    return w->host->clock_us(w->host->ctx, KEDGE_CLOCK_WALL) + w->skew;
+}
+
+/* splitmix64 over a seed from the system: unique, not secret.  Lock held. */
+static uint64_t next_random(struct kedge_worker *w)
+{
+    uint64_t z = (w->random += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id)
+{
+    uint64_t halves[2] = { next_random(w) | 1, next_random(w) };
+
+    memcpy(id->b, halves, sizeof id->b);
+}
+
+void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    w->host->log(w->host->ctx, level, text);
+}
+
+void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event)
+{
+    if (w->options.observe == NULL)
+        return;
+    (void)pthread_mutex_lock(&w->observe_lock);
+    w->options.observe(w->options.observe_ctx, event);
+    (void)pthread_mutex_unlock(&w->observe_lock);
+}
+
+void kedge_worker_tell_loop(struct kedge_worker *w)
+{
+    if (w->loop_told || !w->loop_sleeps)
+        return; /* it looks before it sleeps */
+    w->loop_told = true;
+    w->stats.hand_offs++;
+    (void)eventfd_write(w->event_fd, 1);
+}
+
+static void *pool_main(void *worker);
+
+void kedge_worker_wake_pool(struct kedge_worker *w)
+{
+    if (w->waking || w->closing)
+        return;
+    if (w->pool_idle > 0) {
+        w->waking = true;
+        w->stats.hand_offs++;
+        (void)pthread_cond_signal(&w->pool_cond);
+    } else if (w->n_pool < w->options.pool_threads) {
+        if (pthread_create(&w->pool[w->n_pool], NULL, pool_main, w) == 0) {
+            w->n_pool++;
+            w->waking = true;
+            w->stats.hand_offs++;
+        }
+    }
+}
+
+/* ---------------------------------------------------------- running steps */
+
+static struct kedge_step *pop(struct kedge_step **queue, struct kedge_step ***end)
+{
+    struct kedge_step *step = *queue;
+
+    *queue = step->next;
+    if (*queue == NULL)
+        *end = queue;
+    return step;
+}
+
+/* A step from a queue: called, unless its run has gone or the worker ends. */
+static void run_step(struct kedge_worker *w, struct kedge_step *step)
+{
+    if (!step->run->gone && !atomic_load(&w->stopping)) {
+        kedge_step_call(w, step);
+        return;
+    }
+    if (!step->run->gone) {
+        kedge_progress_give_back(step->run->progress, step->index);
+        kedge_inflight_dirty(w, step->run);
+    }
+    kedge_step_free(w, step);
+}
+
+static void run_loop_steps(struct kedge_worker *w)
+{
+    int64_t began = kedge_worker_now(w);
+
+    while (w->loop_queue != NULL && w->n_dirty < w->limits.batch_items) {
+        run_step(w, pop(&w->loop_queue, &w->loop_end));
+        if (kedge_worker_now(w) - began >= LOOP_SLICE_US)
+            break;
+    }
+}
+
+/* ------------------------------------------------------------------- pool */
+
+static bool pool_should_drive(struct kedge_worker *w)
+{
+    if (!kedge_drive_wanted(w))
+        return false;
+    return w->pool_queue == NULL || kedge_worker_now(w) - w->dirty_since >= POOL_SLICE_US;
+}
+
+static void *pool_main(void *worker)
+{
+    struct kedge_worker *w = worker;
+
+    (void)pthread_mutex_lock(&w->lock);
+    w->waking = false;
+    w->stats.wake_ups++;
+    while (!w->closing) {
+        if (pool_should_drive(w)) {
+            kedge_drive(w, false);
+        } else if (w->pool_queue != NULL) {
+            struct kedge_step *step = pop(&w->pool_queue, &w->pool_end);
+
+            if (w->pool_queue != NULL)
+                kedge_worker_wake_pool(w);
+            run_step(w, step);
+        } else {
+            w->pool_idle++;
+            (void)pthread_cond_wait(&w->pool_cond, &w->lock);
+            w->pool_idle--;
+            w->waking = false;
+            w->stats.wake_ups++;
+        }
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------- loop */
+
+/* When has the loop something to do even if nobody tells it?  INT64_MAX: never. */
+static int64_t next_time(const struct kedge_worker *w)
+{
+    int64_t at = w->next_timer;
+
+    if (w->n_runs < w->options.in_flight && w->claim_at < at)
+        at = w->claim_at;
+    if ((w->n_dirty > 0 || w->claim_hint || w->lease_dead) && w->retry_at < at)
+        at = w->retry_at;
+    return at < w->retry_at ? w->retry_at : at;
+}
+
+static bool loop_once(struct kedge_worker *w)
+{
+    if (w->loop_queue != NULL) {
+        run_loop_steps(w);
+        if (kedge_drive_wanted(w))
+            kedge_drive(w, true);
+        return true;
+    }
+    if (kedge_drive_wanted(w)) {
+        kedge_drive(w, true);
+        return true;
+    }
+    return false;
+}
+
+/* Sleep until told, or AT.  Lock held, released meanwhile. */
+static void loop_sleep(struct kedge_worker *w, int64_t at)
+{
+    int64_t now = kedge_worker_now(w);
+    int64_t wait_us = at == INT64_MAX ? INT64_MAX : (at > now ? at - now : 0);
+    struct epoll_event event;
+    eventfd_t n;
+    int ms;
+
+    if (wait_us > INT64_C(60000000))
+        ms = 60000;
+    else
+        ms = (int)((wait_us + 999) / 1000);
+    w->loop_sleeps = true;
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)epoll_wait(w->epoll_fd, &event, 1, ms);
+    (void)pthread_mutex_lock(&w->lock);
+    w->loop_sleeps = false;
+    w->stats.wake_ups++;
+    (void)eventfd_read(w->event_fd, &n);
+    w->loop_told = false;
+}
+
+/* For those who wait on the descriptor themselves. */
+static void set_timer(struct kedge_worker *w)
+{
+    int64_t at = next_time(w);
+    int64_t now = kedge_worker_now(w);
+    struct itimerspec spec = { 0 };
+    int64_t wait_us = at > now ? at - now : 1;
+
+    if (at != INT64_MAX) {
+        spec.it_value.tv_sec = (time_t)(wait_us / 1000000);
+        spec.it_value.tv_nsec = (long)(wait_us % 1000000) * 1000;
+    }
+    (void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
+}
+
+/* Steps that were taken but not called go back; runs with nothing under way are handed on. */
+static void wind_down(struct kedge_worker *w)
+{
+    for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
+        for (struct kedge_step *step = run->steps; step != NULL; step = step->run_next)
+            kedge_step_tell_stop(step);
+        if (!run->sending && run->steps == NULL)
+            kedge_inflight_dirty(w, run);
+    }
+    while (w->pool_queue != NULL)
+        run_step(w, pop(&w->pool_queue, &w->pool_end));
+    while (w->loop_queue != NULL)
+        run_step(w, pop(&w->loop_queue, &w->loop_end));
+}
+
+static int enter(struct kedge_worker *w, struct kedge_error *err)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    if (!w->in_loop && !w->closing) {
+        w->in_loop = true;
+        w->loop_sleeps = false;
+        return KEDGE_OK;
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                           "another thread is in this worker's run, turn or drain");
+}
+
+static void leave(struct kedge_worker *w)
+{
+    w->in_loop = false;
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+int kedge_worker_run(struct kedge_worker *w, struct kedge_error *err)
+{
+    int rc = enter(w, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    while (!atomic_load(&w->stopping) || w->n_runs > 0) {
+        if (atomic_load(&w->stopping))
+            wind_down(w);
+        if (!loop_once(w))
+            loop_sleep(w, next_time(w));
+    }
+    leave(w);
+    return KEDGE_OK;
+}
+
+int kedge_worker_fd(const struct kedge_worker *w)
+{
+    return w->epoll_fd;
+}
+
+int kedge_worker_turn(struct kedge_worker *w, struct kedge_error *err)
+{
+    int rc = enter(w, err);
+    eventfd_t n;
+    uint64_t ticks;
+
+    if (rc != KEDGE_OK)
+        return rc;
+    (void)eventfd_read(w->event_fd, &n);
+    if (read(w->timer_fd, &ticks, sizeof ticks) < 0)
+        ticks = 0; /* it had not expired */
+    w->loop_told = false;
+    w->loop_sleeps = false;
+    if (atomic_load(&w->stopping))
+        wind_down(w);
+    /* One round: another one, if there is more, when the loop comes back. */
+    (void)loop_once(w);
+    if (w->loop_queue != NULL || kedge_drive_wanted(w))
+        kedge_worker_tell_loop(w);
+    set_timer(w);
+    w->loop_sleeps = true;
+    rc = atomic_load(&w->stopping) && w->n_runs == 0 ? KEDGE_QUIET : KEDGE_OK;
+    leave(w);
+    return rc;
+}
+
+static int64_t real_now(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_error *err)
+{
+    int64_t until = real_now() + timeout_us;
+    bool checked = false;
+    int rc = enter(w, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)kedge_keeper_extend(w, w->driver_session);
+    (void)kedge_keeper_look(w, w->driver_session);
+    (void)pthread_mutex_lock(&w->lock);
+    w->claim_hint = true;
+    w->draining = true;
+    for (;;) {
+        if (atomic_load(&w->stopping))
+            wind_down(w);
+        if (loop_once(w)) {
+            checked = false;
+        } else if (w->n_runs == 0 && !w->driving && (checked || atomic_load(&w->stopping))) {
+            break;
+        } else if (w->n_runs == 0 && !w->driving) {
+            checked = true; /* what ended may have made something due */
+            w->claim_hint = true;
+            continue;
+        } else {
+            int64_t most = kedge_worker_now(w) + (until - real_now());
+            int64_t at = next_time(w);
+
+            loop_sleep(w, at < most ? at : most);
+        }
+        if (real_now() >= until) {
+            rc = KEDGE_QUIET;
+            break;
+        }
+    }
+    w->draining = false;
+    leave(w);
+    return rc;
+}
+
+void kedge_worker_stop(struct kedge_worker *w)
+{
+    int saved = errno;
+
+    atomic_store(&w->stopping, true);
+    (void)eventfd_write(w->event_fd, 1);
+    errno = saved;
+}
+
+void kedge_worker_stats(const struct kedge_worker *worker, struct kedge_worker_stats *stats)
+{
+    struct kedge_worker *w = (struct kedge_worker *)(uintptr_t)worker;
+    size_t size = stats->struct_size;
+    struct kedge_worker_stats now;
+
+    (void)pthread_mutex_lock(&w->lock);
+    now = w->stats;
+    now.in_flight = w->n_runs;
+    now.pool_threads = w->n_pool;
+    (void)pthread_mutex_unlock(&w->lock);
+    now.struct_size = size < sizeof now ? size : sizeof now;
+    memcpy(stats, &now, now.struct_size);
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static void fill_defaults(struct kedge_worker_options *o)
+{
+    if (o->pool_threads == 0)
+        o->pool_threads = 16;
+    if (o->in_flight == 0)
+        o->in_flight = 1024;
+    if (o->claim_slice == 0)
+        o->claim_slice = 64;
+    if (o->crash_limit == 0)
+        o->crash_limit = 5;
+    if (o->lease_ttl_us == 0)
+        o->lease_ttl_us = INT64_C(10000000);
+    if (o->look_us == 0)
+        o->look_us = INT64_C(240000);
+    if (o->sweep_us == 0)
+        o->sweep_us = INT64_C(30000000);
+    if (o->retention_us == 0)
+        o->retention_us = INT64_C(86400000000);
+    if (o->timeout_us == 0)
+        o->timeout_us = INT64_C(10000000);
+}
+
+static int check_options(const struct kedge_worker_options *o, const struct kedge_limits *limits,
+                         struct kedge_error *err)
+{
+    if (o->struct_size != sizeof *o)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "options.struct_size is %zu, not %zu; start from "
+                               "KEDGE_WORKER_OPTIONS_INIT",
+                               o->struct_size, sizeof *o);
+    if (o->flags != 0 || o->reserved != 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "options.flags is not 0");
+    if (o->n_reactors == 0 || o->reactors == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "a worker needs a reactor to serve");
+    for (size_t i = 0; i < o->n_reactors; i++) {
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(o->reactors[i]->name, o->reactors[j]->name) == 0 &&
+                o->reactors[i]->version == o->reactors[j]->version)
+                return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                                       "reactor '%s' version %u is given twice",
+                                       o->reactors[i]->name, (unsigned)o->reactors[i]->version);
+    }
+    if (o->lease_ttl_us < limits->ttl_min_us || o->lease_ttl_us > limits->ttl_max_us)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "options.lease_ttl_us is %lld; this store takes %lld to %lld",
+                               (long long)o->lease_ttl_us, (long long)limits->ttl_min_us,
+                               (long long)limits->ttl_max_us);
+    if (o->look_us < 0 || o->sweep_us < 0 || o->timeout_us < 0 || o->retention_us < -1 ||
+        o->checkpoint_min_interval_us < 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "a time in options is negative");
+    return KEDGE_OK;
+}
+
+static void *get(struct kedge_worker *w, size_t n, size_t size)
+{
+    void *to = w->host->alloc(w->host->ctx, n * size > 0 ? n * size : 1);
+
+    if (to != NULL)
+        memset(to, 0, n * size);
+    return to;
+}
+
+/* Every reactor in every queue. */
+static int make_serves(struct kedge_worker *w, const struct kedge_worker_options *o)
+{
+    static const char *const usual[] = { "default", NULL };
+    const char *const *queues = o->queues != NULL ? o->queues : usual;
+    size_t n_queues = 0;
+    size_t bytes = 0;
+    char *to;
+
+    for (; queues[n_queues] != NULL; n_queues++)
+        bytes += strlen(queues[n_queues]);
+    w->queues = get(w, bytes + 1, 1);
+    w->serves = get(w, n_queues * o->n_reactors, sizeof *w->serves);
+    w->reactors = get(w, o->n_reactors, sizeof(struct kedge_reactor *));
+    if (w->queues == NULL || w->serves == NULL || w->reactors == NULL)
+        return KEDGE_ERR_NOMEM;
+    for (size_t i = 0; i < o->n_reactors; i++) {
+        w->reactors[i] = kedge_reactor_hold((struct kedge_reactor *)(uintptr_t)o->reactors[i]);
+        for (uint32_t j = 0; j < w->reactors[i]->n_steps; j++)
+            w->has_pool |= (w->reactors[i]->steps[j].flags & KEDGE_STEP_POOL) != 0;
+    }
+    to = w->queues;
+    for (size_t q = 0; q < n_queues; q++) {
+        size_t len = strlen(queues[q]);
+
+        memcpy(to, queues[q], len);
+        for (size_t i = 0; i < o->n_reactors; i++)
+            w->serves[w->n_serves++] = (struct kedge_serve){
+                .queue = { to, len },
+                .reactor = kedge_text(w->reactors[i]->name),
+                .version_min = w->reactors[i]->version,
+                .version_max = w->reactors[i]->version,
+            };
+        to += len;
+    }
+    w->options.reactors = NULL;
+    w->options.queues = NULL;
+    return KEDGE_OK;
+}
+
+static void make_owner(struct kedge_worker *w, const char *label)
+{
+    char host[65] = "?";
+
+    if (gethostname(host, sizeof host - 1) != 0)
+        (void)strcpy(host, "?");
+    (void)snprintf(w->owner, sizeof w->owner, "%s%s%s:%ld", label != NULL ? label : "",
+                   label != NULL ? "@" : "", host, (long)getpid());
+}
+
+static int make_descriptors(struct kedge_worker *w, struct kedge_error *err)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+
+    w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    w->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (w->event_fd < 0 || w->timer_fd < 0 || w->epoll_fd < 0 ||
+        epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->event_fd, &event) != 0 ||
+        epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->timer_fd, &event) != 0)
+        return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno,
+                               "no file descriptors for the worker: %s", strerror(errno));
+    return KEDGE_OK;
+}
+
+static int make_room(struct kedge_worker *w)
+{
+    size_t n = w->limits.batch_items;
+
+    w->commits = get(w, n, sizeof *w->commits);
+    w->answers = get(w, n, sizeof *w->answers);
+    w->batch = get(w, n, sizeof(struct kedge_inflight *));
+    w->pool = get(w, w->options.pool_threads, sizeof *w->pool);
+    return w->commits != NULL && w->answers != NULL && w->batch != NULL && w->pool != NULL
+               ? KEDGE_OK
+               : KEDGE_ERR_NOMEM;
+}
+
+static int meet_store(struct kedge_worker *w, struct kedge_error *err)
+{
+    void *handle = kedge_store_handle(w->store);
+    struct kedge_time now;
+    int rc;
+
+    rc = w->ops->session_open(handle, &w->driver_session, err);
+    if (rc == KEDGE_OK)
+        rc = w->ops->session_open(handle, &w->keeper_session, err);
+    for (size_t i = 0; i < w->options.n_reactors && rc == KEDGE_OK; i++)
+        rc = kedge_reactor_register(w->ops, w->driver_session, w->host, w->reactors[i],
+                                    w->options.timeout_us, err);
+    if (rc == KEDGE_OK)
+        rc = w->ops->now(w->driver_session, &now, w->options.timeout_us, err);
+    if (rc == KEDGE_OK && (w->ops->caps & KEDGE_CAP_SERVER_CLOCK) != 0)
+        w->skew = now.wall - w->host->clock_us(w->host->ctx, KEDGE_CLOCK_WALL);
+    if (rc == KEDGE_OK)
+        rc = kedge_keeper_grant(w, w->driver_session, err);
+    return rc;
+}
+
+static int make_locks(struct kedge_worker *w)
+{
+    pthread_condattr_t attr;
+    int rc = pthread_condattr_init(&attr);
+
+    if (rc != 0)
+        return rc;
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    rc = pthread_mutex_init(&w->lock, NULL);
+    if (rc == 0)
+        rc = pthread_mutex_init(&w->observe_lock, NULL);
+    if (rc == 0)
+        rc = pthread_cond_init(&w->pool_cond, NULL);
+    if (rc == 0)
+        rc = pthread_cond_init(&w->keeper_cond, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    return rc;
+}
+
+static struct kedge_worker *new_worker(struct kedge_store *store,
+                                       const struct kedge_worker_options *options)
+{
+    const struct kedge_host *host = kedge_store_host(store);
+    struct kedge_worker *w = host->alloc(host->ctx, sizeof *w);
+
+    if (w == NULL)
+        return NULL;
+    memset(w, 0, sizeof *w);
+    w->store = store;
+    w->host = host;
+    w->ops = kedge_store_ops(store);
+    w->limits = *w->ops->limits;
+    w->options = *options;
+    fill_defaults(&w->options);
+    w->event_fd = w->timer_fd = w->epoll_fd = -1;
+    w->dirty_end = &w->dirty;
+    w->loop_end = &w->loop_queue;
+    w->pool_end = &w->pool_queue;
+    w->next_timer = INT64_MAX;
+    w->claim_at = INT64_MAX;
+    w->claim_hint = true;
+    if (getrandom(&w->random, sizeof w->random, 0) != sizeof w->random || make_locks(w) != 0) {
+        host->release(host->ctx, w);
+        return NULL;
+    }
+    return w;
+}
+
+static void free_worker(struct kedge_worker *w)
+{
+    const struct kedge_host *host = w->host;
+
+    if (w->driver_session != NULL)
+        w->ops->session_close(w->driver_session);
+    if (w->keeper_session != NULL)
+        w->ops->session_close(w->keeper_session);
+    if (w->event_fd >= 0)
+        (void)close(w->event_fd);
+    if (w->timer_fd >= 0)
+        (void)close(w->timer_fd);
+    if (w->epoll_fd >= 0)
+        (void)close(w->epoll_fd);
+    for (size_t i = 0; w->reactors != NULL && i < w->options.n_reactors; i++)
+        kedge_reactor_free(w->reactors[i]);
+    kedge_step_release_all(w);
+    host->release(host->ctx, w->reactors);
+    host->release(host->ctx, w->serves);
+    host->release(host->ctx, w->queues);
+    host->release(host->ctx, w->commits);
+    host->release(host->ctx, w->answers);
+    host->release(host->ctx, w->batch);
+    host->release(host->ctx, w->pool);
+    (void)pthread_cond_destroy(&w->keeper_cond);
+    (void)pthread_cond_destroy(&w->pool_cond);
+    (void)pthread_mutex_destroy(&w->observe_lock);
+    (void)pthread_mutex_destroy(&w->lock);
+    host->release(host->ctx, w);
+}
+
+int kedge_worker_open(struct kedge_store *store, const struct kedge_worker_options *options,
+                      struct kedge_worker **worker, struct kedge_error *err)
+{
+    struct kedge_worker *w = new_worker(store, options);
+    int rc;
+
+    if (w == NULL)
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    rc = check_options(&w->options, &w->limits, err);
+    if (rc == KEDGE_OK && make_serves(w, options) != KEDGE_OK)
+        rc = kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    if (rc == KEDGE_OK && make_room(w) != KEDGE_OK)
+        rc = kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    make_owner(w, options->label);
+    w->options.label = NULL;
+    if (rc == KEDGE_OK)
+        rc = make_descriptors(w, err);
+    if (rc == KEDGE_OK)
+        rc = meet_store(w, err);
+    if (rc == KEDGE_OK && pthread_create(&w->keeper, NULL, kedge_keeper_main, w) != 0)
+        rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "no thread for the keeper");
+    if (rc != KEDGE_OK) {
+        free_worker(w);
+        return rc;
+    }
+    (void)eventfd_write(w->event_fd, 1); /* the first turn has something to do */
+    *worker = w;
+    return KEDGE_OK;
+}
+
+/* ---------------------------------------------------------------- closing */
+
+/* What is still under way makes its run say so; then the run goes. */
+static void abandon(struct kedge_worker *w)
+{
+    for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
+        struct kedge_rec rec;
+        struct kedge_out *out;
+
+        if (run->item.sealed || kedge_progress_running(run->progress) == 0 ||
+            !kedge_progress_abandon(run->progress, &rec))
+            continue;
+        out = kedge_out_new(w, &rec);
+        if (out == NULL)
+            continue;
+        *run->waiting_end = out;
+        run->waiting_end = &out->next;
+        kedge_inflight_dirty(w, run);
+    }
+}
+
+static void hand_back(struct kedge_worker *w)
+{
+    struct kedge_inflight *run;
+    struct kedge_inflight *next;
+
+    abandon(w);
+    if (kedge_drive_wanted(w))
+        kedge_drive(w, true);
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
+    for (run = w->runs; run != NULL; run = next) {
+        next = run->next;
+        kedge_inflight_drop(w, run);
+    }
+    while ((run = w->dirty) != NULL) {
+        w->dirty = run->dirty_next;
+        kedge_inflight_unref(w, run);
+    }
+    w->dirty_end = &w->dirty;
+    w->n_dirty = 0;
+}
+
+static void join_threads(struct kedge_worker *w)
+{
+    w->closing = true;
+    (void)pthread_cond_broadcast(&w->pool_cond);
+    (void)pthread_cond_broadcast(&w->keeper_cond);
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)w->ops->notify(w->driver_session, NULL); /* the keeper may be listening */
+    (void)pthread_join(w->keeper, NULL);
+    for (uint32_t i = 0; i < w->n_pool; i++)
+        (void)pthread_join(w->pool[i], NULL);
+    (void)pthread_mutex_lock(&w->lock);
+}
+
+void kedge_worker_close(struct kedge_worker *w, int64_t grace_us)
+{
+    int64_t until;
+
+    if (w == NULL)
+        return;
+    kedge_worker_stop(w);
+    until = real_now() + grace_us;
+    (void)pthread_mutex_lock(&w->lock);
+    KEDGE_ASSERT(!w->in_loop);
+    wind_down(w);
+    while (w->n_runs > 0 && real_now() < until) {
+        wind_down(w);
+        if (!loop_once(w))
+            loop_sleep(w, kedge_worker_now(w) + 10000);
+    }
+    while (w->driving)
+        loop_sleep(w, kedge_worker_now(w) + 1000);
+    hand_back(w);
+    join_threads(w);
+    (void)pthread_mutex_unlock(&w->lock);
+    free_worker(w);
+}
