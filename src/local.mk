@@ -13,7 +13,8 @@ libkedge_core_la_SOURCES = \
 	%D%/registry.c %D%/registry.h \
 	%D%/session.c %D%/session.h \
 	%D%/status.c \
-	%D%/store.c
+	%D%/store.c %D%/store.h \
+	%D%/testing.c
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
 	-DKEDGE_CONFIGURED_ABI=$(KEDGE_BACKEND_ABI)
 libkedge_core_la_LIBADD = $(KEDGE_STATIC_BACKENDS) $(PTHREAD_LIBS) $(DL_LIBS)

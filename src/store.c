@@ -12,6 +12,7 @@
 #include "kassert.h"
 #include "registry.h"
 #include "session.h"
+#include "store.h"
 
 #define STORE_MAGIC   UINT32_C(0x6b656467)
 #define DEFAULT_SPACE "default"
@@ -153,6 +154,41 @@ static void store_free(struct kedge_store *s)
     free(s);
 }
 
+static int store_new(const struct kedge_host *host, const char *ns, struct kedge_store **store,
+                     struct kedge_error *err)
+{
+    struct kedge_store *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    s->magic = STORE_MAGIC;
+    s->host = host;
+    s->ns = strdup(ns);
+    s->sessions = kedge_sessions_new();
+    if (s->ns == NULL || s->sessions == NULL) {
+        store_free(s);
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    }
+    *store = s;
+    return KEDGE_OK;
+}
+
+int kedge_store_wrap(const struct kedge_registered *backend, void *handle,
+                     const struct kedge_store *like, struct kedge_store **store,
+                     struct kedge_error *err)
+{
+    struct kedge_store *s;
+    int rc = store_new(like->host, like->ns, &s, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    s->backend = backend;
+    s->handle = handle;
+    memcpy(s->url, like->url, sizeof s->url);
+    *store = s;
+    return KEDGE_OK;
+}
+
 int kedge_store_open(const char *url, const struct kedge_store_options *options,
                      struct kedge_store **store, struct kedge_error *err)
 {
@@ -172,17 +208,10 @@ int kedge_store_open(const char *url, const struct kedge_store_options *options,
     if (rc != KEDGE_OK)
         return rc;
 
-    s = calloc(1, sizeof *s);
-    if (s == NULL)
-        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
-    s->magic = STORE_MAGIC;
-    s->host = opt.host != NULL ? opt.host : kedge_host_default();
-    s->ns = strdup(opt.ns != NULL ? opt.ns : DEFAULT_SPACE);
-    s->sessions = kedge_sessions_new();
-    if (s->ns == NULL || s->sessions == NULL) {
-        rc = kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
-        goto fail;
-    }
+    rc = store_new(opt.host != NULL ? opt.host : kedge_host_default(),
+                   opt.ns != NULL ? opt.ns : DEFAULT_SPACE, &s, err);
+    if (rc != KEDGE_OK)
+        return rc;
     rc = choose_backend(&s->backend, &url, &made, opt.backend, err);
     if (rc == KEDGE_OK)
         rc = kedge_url_split(url, &parts, err); /* what is wrong in general is told in one voice */
@@ -221,6 +250,7 @@ void kedge_store_close(struct kedge_store *store)
     kedge_sessions_free(store->sessions, &store->backend->backend.ops);
     store->sessions = NULL;
     store->backend->backend.ops.store_close(store->handle);
+    store->backend = NULL; /* a wrapper's table goes with its handle */
     store_free(store);
 }
 

@@ -77,6 +77,10 @@ test_registry_LDADD = $(KEDGE_CHECK_LINK)
 test_store_SOURCES = %D%/unit/test_store.c
 test_store_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_store_LDADD = $(KEDGE_CHECK_LINK)
+KEDGE_CHECK_TESTS += test_testing
+test_testing_SOURCES = %D%/unit/test_testing.c
+test_testing_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_testing_LDADD = $(KEDGE_CHECK_LINK)
 
 KEDGE_CHECK_TESTS += test_record
 test_record_SOURCES = %D%/unit/test_record.c

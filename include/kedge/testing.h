@@ -51,7 +51,7 @@ KEDGE_API int kedge_testing_advance(struct kedge_testing *testing, int64_t us,
 
 /*
  * A handle that dies at its K-th call (K >= 1, counted over all calls that may write: commits,
- * claims, grants, extensions, revocations, burials, purges).
+ * claims, grants, extensions, revocations, burials, locks, purges).  A batch of commits is one.
  */
 KEDGE_API int kedge_testing_doomed(struct kedge_testing *testing, uint64_t k, uint32_t when,
                                    struct kedge_store **store, struct kedge_error *err);
