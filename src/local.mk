@@ -8,7 +8,7 @@ libkedge_core_la_SOURCES = \
 	%D%/import.c %D%/import.h \
 	%D%/kassert.h \
 	%D%/progress.h \
-	%D%/reactor.h \
+	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
 	%D%/record.c %D%/record.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/session.c %D%/session.h \

@@ -86,6 +86,10 @@ KEDGE_CHECK_TESTS += test_record
 test_record_SOURCES = %D%/unit/test_record.c
 test_record_CPPFLAGS = $(KEDGE_CHECK_CPP) $(XXHASH_CFLAGS)
 test_record_LDADD = $(KEDGE_CHECK_LINK)
+KEDGE_CHECK_TESTS += test_reactor
+test_reactor_SOURCES = %D%/unit/test_reactor.c
+test_reactor_CPPFLAGS = $(KEDGE_CHECK_CPP) $(XXHASH_CFLAGS)
+test_reactor_LDADD = $(KEDGE_CHECK_LINK)
 
 # ------------------------------------------------------ the rules of the contract
 KEDGE_CHECK_TESTS += test_rules test_mem
