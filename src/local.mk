@@ -6,6 +6,7 @@ libkedge_core_la_SOURCES = \
 	%D%/describe.c %D%/describe.h \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
+	%D%/json.c \
 	%D%/kassert.h \
 	%D%/progress.h \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
