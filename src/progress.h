@@ -40,12 +40,14 @@ struct kedge_action {
 
 struct kedge_progress;
 
+/* REACTOR outlives it.  NULL: no memory. */
 struct kedge_progress *kedge_progress_new(const struct kedge_host *host,
                                           const struct kedge_reactor *reactor);
 void kedge_progress_free(struct kedge_progress *p); /* NULL is fine */
 
 /* First a snapshot (if there is one), then the records after it, in order. TIME is the store's.
-   ERR_CORRUPT: it contradicts the definition or what came before; P is of no use then. ERR_NOMEM.
+   ERR_CORRUPT: it contradicts the definition or what came before; P is of no use then.
+   ERR_SCHEMA_NEW (load), ERR_NOMEM.
  */
 int kedge_progress_load(struct kedge_progress *p, struct kedge_bytes snapshot,
                         struct kedge_error *err);
@@ -75,6 +77,9 @@ enum kedge_phase kedge_progress_phase(const struct kedge_progress *p);
 /* Nothing is running, ready or delayed any more and the run is not ENDED: answers 1 and the END
    record that says how it ends (rec->status: COMPLETED, FAILED, HALTED or STUCK). */
 int kedge_progress_end(struct kedge_progress *p, struct kedge_rec *rec);
+/* Number of the record that has the END record's text, if P does not have it because it was loaded
+   from a snapshot; 0: rec->text is all there is. */
+uint64_t kedge_progress_error_record(const struct kedge_progress *p);
 
 /* Record number of a DONE step's value, 0 if it has none. */
 uint64_t kedge_progress_value_record(const struct kedge_progress *p, uint32_t step);
@@ -96,7 +101,7 @@ const struct kedge_bytes *kedge_progress_value(const struct kedge_progress *p, u
  */
 int kedge_progress_wants_snapshot(const struct kedge_progress *p);
 size_t kedge_progress_snapshot_size(const struct kedge_progress *p);
-size_t kedge_progress_snapshot(const struct kedge_progress *p, unsigned char *to); /* its length */
+size_t kedge_progress_snapshot(struct kedge_progress *p, unsigned char *to); /* its length */
 uint64_t kedge_progress_position(const struct kedge_progress *p);
 
 #endif

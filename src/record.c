@@ -71,9 +71,9 @@ static size_t varint_size(uint64_t value)
     return n;
 }
 
-static uint32_t sum_of(const unsigned char *data, size_t len)
+uint32_t kedge_record_sum(struct kedge_bytes bytes)
 {
-    return (uint32_t)XXH3_64bits(data, len);
+    return (uint32_t)XXH3_64bits(bytes.data, bytes.len);
 }
 
 /* -------------------------------------------------------------------- encode */
@@ -179,7 +179,7 @@ struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struc
         to = put_field(to, TAG_TEXT, text);
     if (rec->has_value)
         to = put_field(to, TAG_VALUE, rec->value);
-    to = put_sum(to, sum_of(buf->data, buf->len - SUM));
+    to = put_sum(to, kedge_record_sum((struct kedge_bytes){ buf->data, buf->len - SUM }));
     KEDGE_ASSERT(to == buf->data + buf->len);
     return buf;
 }
@@ -316,7 +316,7 @@ int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct 
     rec->step = KEDGE_NO_STEP;
     if (bytes.len < HEAD + SUM)
         return corrupt(err, "is too short");
-    put_sum(sum, sum_of(p, bytes.len - SUM));
+    put_sum(sum, kedge_record_sum((struct kedge_bytes){ p, bytes.len - SUM }));
     if (memcmp(sum, p + bytes.len - SUM, SUM) != 0)
         return corrupt(err, "does not fit its checksum");
     if (p[0] == 0 || p[1] == 0)

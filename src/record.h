@@ -56,6 +56,9 @@ struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struc
 /* Decode; REC borrows from BYTES.  OK, ERR_CORRUPT, ERR_SCHEMA_NEW. */
 int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct kedge_error *err);
 
+/* The checksum of a record, and of a snapshot. */
+uint32_t kedge_record_sum(struct kedge_bytes bytes);
+
 /* Varints, for DOUBT and the snapshot.  write: room for 10 bytes, answers the new end.  read:
    answers 0 at the end or for nonsense. */
 unsigned char *kedge_varint_write(unsigned char *to, uint64_t value);
