@@ -66,7 +66,7 @@ static struct kedge_step *handle_new(struct kedge_worker *w)
 /* Unique in the store by the incarnation; told apart from other stores by the names. */
 static void make_key(struct kedge_step *step)
 {
-    const struct kedge_step_view *view = &step->view;
+    const struct kedge_view *view = &step->view;
     XXH3_state_t state;
     XXH128_hash_t hash;
 
@@ -102,7 +102,7 @@ struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge
     atomic_store(&step->settled, STEP_OPEN);
     atomic_store(&step->stop, 0);
     step->started = kedge_worker_now(w);
-    step->view = (struct kedge_step_view){
+    step->view = (struct kedge_view){
         .struct_size = sizeof step->view,
         .reactor = run->reactor->name,
         .step = def->name,
@@ -153,7 +153,7 @@ void kedge_step_release_all(struct kedge_worker *w)
 
 /* ------------------------------------------------------------ what it sees */
 
-const struct kedge_step_view *kedge_step_view(const struct kedge_step *step)
+const struct kedge_view *kedge_step_view(const struct kedge_step *step)
 {
     return &step->view;
 }

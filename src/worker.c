@@ -188,6 +188,14 @@ static int64_t next_time(const struct kedge_worker *w)
     return at < w->retry_at ? w->retry_at : at;
 }
 
+static int64_t next_time_before(const struct kedge_worker *w, int64_t most_us)
+{
+    int64_t at = next_time(w);
+    int64_t most = kedge_worker_now(w) + (most_us > 0 ? most_us : 0);
+
+    return at < most ? at : most;
+}
+
 static bool loop_once(struct kedge_worker *w)
 {
     if (w->loop_queue != NULL) {
@@ -333,7 +341,7 @@ static int64_t real_now(void)
 int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_error *err)
 {
     int64_t until = real_now() + timeout_us;
-    bool checked = false;
+    uint64_t checked = UINT64_MAX;
     int rc = enter(w, err);
 
     if (rc != KEDGE_OK)
@@ -347,19 +355,15 @@ int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_
     for (;;) {
         if (atomic_load(&w->stopping))
             wind_down(w);
-        if (loop_once(w)) {
-            checked = false;
-        } else if (w->n_runs == 0 && !w->driving && (checked || atomic_load(&w->stopping))) {
+        if (loop_once(w))
+            ;
+        else if (w->n_runs > 0 || w->driving)
+            loop_sleep(w, next_time_before(w, until - real_now()));
+        else if (atomic_load(&w->stopping) || checked == w->stats.runs_taken)
             break;
-        } else if (w->n_runs == 0 && !w->driving) {
-            checked = true; /* what ended may have made something due */
+        else { /* what ended may have made something due: claim once more */
+            checked = w->stats.runs_taken;
             w->claim_hint = true;
-            continue;
-        } else {
-            int64_t most = kedge_worker_now(w) + (until - real_now());
-            int64_t at = next_time(w);
-
-            loop_sleep(w, at < most ? at : most);
         }
         if (real_now() >= until) {
             rc = KEDGE_QUIET;

@@ -98,7 +98,7 @@ struct kedge_inflight {
 enum { STEP_OPEN = 0, STEP_SETTLING = 1, STEP_SETTLED = 2 };
 
 struct kedge_step {
-    struct kedge_step_view view;
+    struct kedge_view view;
     struct kedge_worker *worker;
     struct kedge_inflight *run;
     struct kedge_step *next;     /* in a queue */
@@ -142,7 +142,7 @@ struct kedge_worker {
     bool loop_sleeps; /* it waits in epoll */
     bool loop_told;   /* the event descriptor is set */
     bool waking;      /* a pool thread was signalled and has not come yet */
-    bool draining;     /* wants to know when the last run has gone */
+    bool draining;    /* wants to know when the last run has gone */
     bool closing;
     atomic_bool stopping;
     bool lease_dead;

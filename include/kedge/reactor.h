@@ -125,7 +125,7 @@ KEDGE_API uint32_t kedge_reactor_version(const struct kedge_reactor *reactor);
 #define KEDGE_STEP_IN_DOUBT UINT32_C(1)
 
 /* Valid, with all it points to, until the step has its outcome. */
-struct kedge_step_view {
+struct kedge_view {
     size_t struct_size;
     const char *reactor;
     const char *step;
@@ -150,7 +150,7 @@ struct kedge_step_view {
     struct kedge_bytes key;
 };
 
-KEDGE_API const struct kedge_step_view *kedge_step_view(const struct kedge_step *step);
+KEDGE_API const struct kedge_view *kedge_step_view(const struct kedge_step *step);
 
 /*
  * The value of step NAME, which this one comes after (in compensate and undo also: its own).
