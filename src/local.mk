@@ -2,17 +2,21 @@
 # statically (they reach internal symbols); the shared library around it.
 noinst_LTLIBRARIES += libkedge-core.la
 libkedge_core_la_SOURCES = \
+	%D%/args.c %D%/args.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/describe.c %D%/describe.h \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
 	%D%/json.c \
 	%D%/kassert.h \
-	%D%/progress.c %D%/progress.h \
+	%D%/progress.h \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
+	%D%/reader.c %D%/reader.h \
 	%D%/record.c %D%/record.h \
 	%D%/registry.c %D%/registry.h \
+	%D%/run_read.c \
 	%D%/session.c %D%/session.h \
+	%D%/start.c \
 	%D%/status.c \
 	%D%/store.c %D%/store.h \
 	%D%/testing.c

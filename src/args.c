@@ -1,0 +1,48 @@
+/* args.c - structures and timeouts that an application hands in */
+#include <config.h>
+
+#include <kedge/version.h>
+
+#include "args.h"
+
+int kedge_args_import(void *to, size_t size, const void *from, size_t given, const char *name,
+                      const char *init, struct kedge_error *err)
+{
+    /* All members there are today are of the first release. */
+    if (given < size)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "%s.struct_size is %zu; start from %s",
+                               name, given, init);
+    for (size_t i = size; i < given; i++) {
+        if (((const unsigned char *)from)[i] != 0)
+            return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                                   "%s has members set that this library, version %s, does not "
+                                   "know",
+                                   name, KEDGE_VERSION);
+    }
+    memcpy(to, from, size);
+    return KEDGE_OK;
+}
+
+int kedge_args_timeout(int64_t timeout_us, struct kedge_error *err)
+{
+    if (timeout_us <= 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "timeout_us is not positive");
+    return KEDGE_OK;
+}
+
+int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
+                  struct kedge_error *err)
+{
+    if (id.len == 0 || id.data == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the run's id is empty");
+    if (id.len > ops->limits->id_max)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "the run's id has %zu bytes, more than the %llu that '%s' allows",
+                               id.len, (unsigned long long)ops->limits->id_max, ops->name);
+    return KEDGE_OK;
+}
+
+int kedge_args_null(const char *name, struct kedge_error *err)
+{
+    return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL", name);
+}

@@ -1,0 +1,24 @@
+/* args.h - structures and timeouts that an application hands in */
+#ifndef KEDGE_SRC_ARGS_H
+#define KEDGE_SRC_ARGS_H
+
+#include <kedge/backend.h>
+
+/*
+ * Copy the SIZE bytes of FROM that this library knows to TO.  An application that was compiled
+ * against newer headers may ask for more: what it left at zero there is no request.  GIVEN is
+ * FROM's struct_size; NAME and INIT are for messages.
+ */
+int kedge_args_import(void *to, size_t size, const void *from, size_t given, const char *name,
+                      const char *init, struct kedge_error *err);
+
+int kedge_args_timeout(int64_t timeout_us, struct kedge_error *err);
+
+/* A run's id: 1 .. limits.id_max bytes. */
+int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
+                  struct kedge_error *err);
+
+/* "argument 'NAME' is NULL" */
+int kedge_args_null(const char *name, struct kedge_error *err);
+
+#endif

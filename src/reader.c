@@ -1,0 +1,79 @@
+/* reader.c - what reading calls have in common */
+#include <config.h>
+
+#include <stdio.h>
+
+#include "args.h"
+#include "reader.h"
+
+#define LEAST_TIMEOUT_US 1000
+
+int64_t kedge_reader_time(const struct kedge_reader *r)
+{
+    int64_t left = r->deadline - kedge_monotonic_us();
+
+    return left > LEAST_TIMEOUT_US ? left : LEAST_TIMEOUT_US;
+}
+
+int kedge_reader_begin(struct kedge_reader *r, struct kedge_store *store, int64_t timeout_us,
+                       struct kedge_error *err)
+{
+    int rc;
+
+    *r = (struct kedge_reader){ .store = store };
+    if (store == NULL)
+        return kedge_args_null("store", err);
+    rc = kedge_args_timeout(timeout_us, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    r->ops = kedge_store_ops(store);
+    r->host = kedge_store_host(store);
+    r->deadline = kedge_deadline(timeout_us);
+    return kedge_session_get_timed(store, &r->session, timeout_us, err);
+}
+
+void kedge_reader_end(struct kedge_reader *r)
+{
+    if (r->session != NULL)
+        kedge_session_put(r->store, r->session);
+    r->session = NULL;
+}
+
+void kedge_reader_pause(struct kedge_reader *r)
+{
+    kedge_reader_end(r);
+}
+
+int kedge_reader_resume(struct kedge_reader *r, struct kedge_error *err)
+{
+    return kedge_session_get_timed(r->store, &r->session, kedge_reader_time(r), err);
+}
+
+int kedge_reader_head(struct kedge_reader *r, struct kedge_bytes id, struct kedge_run_state *state,
+                      struct kedge_error *err)
+{
+    struct kedge_retrieve what = { .id = id };
+
+    return r->ops->retrieve(r->session, &what, state, kedge_reader_time(r), err);
+}
+
+int kedge_reader_definition(struct kedge_reader *r, const struct kedge_run *run,
+                            struct kedge_reactor **reactor, struct kedge_error *err)
+{
+    int rc = kedge_reactor_fetch(r->ops, r->session, r->host, run->reactor, run->version, reactor,
+                                 kedge_reader_time(r), err);
+
+    if (rc != KEDGE_NOT_FOUND)
+        return rc;
+    *reactor = NULL;
+    return KEDGE_OK;
+}
+
+const char *kedge_reader_step_name(const struct kedge_reactor *reactor, uint32_t step,
+                                   char buf[KEDGE_STEP_NAME_ROOM])
+{
+    if (reactor != NULL && step < reactor->n_steps)
+        return reactor->steps[step].name;
+    (void)snprintf(buf, KEDGE_STEP_NAME_ROOM, "step %lu", (unsigned long)step);
+    return buf;
+}
