@@ -9,7 +9,7 @@ libkedge_core_la_SOURCES = \
 	%D%/import.c %D%/import.h \
 	%D%/json.c \
 	%D%/kassert.h \
-	%D%/progress.h \
+	%D%/progress.c %D%/progress.h \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
 	%D%/reader.c %D%/reader.h \
 	%D%/record.c %D%/record.h \
