@@ -30,6 +30,7 @@ struct cli {
     const char *store;   /* -s, or KEDGE_STORE; NULL: neither */
     const char *backend; /* -b; NULL: the URL's scheme decides */
     const char *ns;      /* --namespace; NULL: the library's default */
+    const char *limit;   /* --limit; NULL: not said */
     const struct cli_command *command;
 };
 
@@ -47,6 +48,8 @@ struct cli_command {
 
 cli_run_fn cli_backends;
 cli_run_fn cli_help;
+cli_run_fn cli_list;
+cli_run_fn cli_show;
 cli_run_fn cli_store_info;
 cli_run_fn cli_store_init;
 cli_run_fn cli_version;
@@ -58,6 +61,10 @@ void cli_print_help(FILE *out, const struct cli_command *command);
 
 /* The command that ARGV begins with; *WORDS of it are its name.  NULL: none. */
 const struct cli_command *cli_find_command(int argc, char **argv, int *words);
+
+/* Open the store at URL, which is NULL when none was named. */
+enum cli_exit cli_open_store(const struct cli *cli, const char *url, uint32_t flags,
+                             struct kedge_store **store);
 
 /* "kedge: MESSAGE" on standard error, and the exit code for RC, which is not OK. */
 enum cli_exit cli_fail(int rc, const struct kedge_error *err);

@@ -25,17 +25,13 @@ static bool is_private(const struct cli *cli, const char *url)
            (ops->caps & KEDGE_CAP_SHARED) == 0;
 }
 
-/* The store that was named: by the command's argument, by -s, by KEDGE_STORE, in this order. */
-static enum cli_exit open_store(const struct cli *cli, uint32_t flags, int argc, char **argv,
-                                struct kedge_store **store)
+enum cli_exit cli_open_store(const struct cli *cli, const char *url, uint32_t flags,
+                             struct kedge_store **store)
 {
     struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
-    const char *url = argc > 0 ? argv[0] : cli->store;
     struct kedge_error err;
     int rc;
 
-    if (argc > 1)
-        return cli_usage(cli, "one word too many:", argv[1]);
     if (url == NULL)
         return cli_usage(cli, "no store given; name one, use -s URL, or set KEDGE_STORE", NULL);
     options.backend = cli->backend;
@@ -47,6 +43,15 @@ static enum cli_exit open_store(const struct cli *cli, uint32_t flags, int argc,
         rc = kedge_store_open(url, &options, store, &err);
     }
     return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
+}
+
+/* The store that was named: by the command's argument, by -s, by KEDGE_STORE, in this order. */
+static enum cli_exit open_store(const struct cli *cli, uint32_t flags, int argc, char **argv,
+                                struct kedge_store **store)
+{
+    if (argc > 1)
+        return cli_usage(cli, "one word too many:", argv[1]);
+    return cli_open_store(cli, argc > 0 ? argv[0] : cli->store, flags, store);
 }
 
 static void print_fact(void *ctx, const char *name, const char *value)

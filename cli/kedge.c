@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,21 +24,32 @@ const struct cli_command cli_commands[] = {
     { "store init", "[URL]", "set a store up, if that was not done before",
       "Creates the namespace at that place; one that is there is left as it is.\n",
       cli_store_init },
+    { "list", "[--limit N]", "list the runs, the newest first",
+      "A byte of an id that cannot be shown is written \\xHH, a backslash \\\\.\n", cli_list },
+    { "show", "ID", "what is known of a run, and what became of its steps",
+      "ID may be written as list shows it.  A state with a '?' is in doubt: the step may\n"
+      "have taken effect without a record.\n",
+      cli_show },
     { "help", "[COMMAND]", "explain a command", NULL, cli_help },
     { NULL, NULL, NULL, NULL, NULL },
 };
 
 static const char short_options[] = "s:b:h";
 static const struct option long_options[] = {
-    { "store", required_argument, NULL, 's' },     { "backend", required_argument, NULL, 'b' },
-    { "namespace", required_argument, NULL, 'N' }, { "help", no_argument, NULL, 'h' },
-    { "version", no_argument, NULL, 'V' },         { NULL, 0, NULL, 0 },
+    { "store", required_argument, NULL, 's' },
+    { "backend", required_argument, NULL, 'b' },
+    { "namespace", required_argument, NULL, 'N' },
+    { "help", no_argument, NULL, 'h' },
+    { "version", no_argument, NULL, 'V' },
+    { "limit", required_argument, NULL, 'L' },
+    { NULL, 0, NULL, 0 },
 };
 
 static const char options_help[] =
     "  -s, --store URL          the store to use (or set KEDGE_STORE)\n"
     "  -b, --backend NAME|PATH  the backend that must keep it; a path loads a module\n"
     "      --namespace NAME     the part of the store to work in (default: default)\n"
+    "      --limit N            of list: at most so many\n"
     "  -h, --help               explain the program or the command\n"
     "      --version            print the version\n";
 
@@ -118,6 +130,9 @@ static int take_options(struct cli *cli, bool stop, int argc, char **argv)
         case 'N':
             cli->ns = optarg;
             break;
+        case 'L':
+            cli->limit = optarg;
+            break;
         case 'h':
             want = WANT_HELP;
             break;
@@ -176,6 +191,8 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
         cli_print_help(stdout, cli->command);
         return CLI_EXIT_OK;
     }
+    if (cli->limit != NULL && cli->command->run != cli_list)
+        return cli_usage(cli, "takes no --limit", NULL);
     return cli->command->run(cli, argc, argv);
 }
 
@@ -186,6 +203,7 @@ int main(int argc, char **argv)
 
     if (argc < 1)
         return CLI_EXIT_USAGE;
+    (void)setlocale(LC_CTYPE, ""); /* which characters can be shown */
     status = run(&cli, argc, argv);
     /* A full disk behind standard output is a failure, not a silent success. */
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {

@@ -15,6 +15,7 @@ libkedge_core_la_SOURCES = \
 	%D%/record.c %D%/record.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/run_read.c \
+	%D%/run_steps.c \
 	%D%/session.c %D%/session.h \
 	%D%/start.c \
 	%D%/status.c \

@@ -61,7 +61,7 @@ ok "help lists commands and exit codes"
 kedge --help
 [ $status -eq 0 ] && grep -q '^usage: kedge' out
 ok "--help goes to standard output"
-for c in version backends 'store info' help; do
+for c in version backends 'store info' list show help; do
 	# shellcheck disable=SC2086 # two words on purpose
 	kedge $c --help
 	mv out help1
@@ -179,6 +179,60 @@ if built lmdb; then
 	ok "lmdb: by path alone"
 else
 	for t in 'a store that was not set up' 'store init' 'store info' 'by path alone'; do
+		skip "lmdb: $t" "this build has no lmdb"
+	done
+fi
+
+kedge list
+[ $status -eq 2 ] && grep -q "no store given" err
+ok "list without a store"
+kedge list -s mem: now
+[ $status -eq 2 ] && grep -q "one word too many" err
+ok "list takes no argument"
+kedge list -s mem: --limit=0
+[ $status -eq 2 ] && grep -q "'0'" err
+ok "a limit of nothing"
+kedge version --limit 3
+[ $status -eq 2 ] && grep -q "no --limit" err
+ok "--limit belongs to list"
+kedge list -s mem:
+[ $status -eq 0 ] && [ ! -s out ] && [ ! -s err ]
+ok "list of no runs"
+kedge show -s mem:
+[ $status -eq 2 ] && grep -q "no run given" err
+ok "show without a run"
+kedge show -s mem: nobody
+[ $status -eq 3 ] && [ ! -s out ] && err_is "kedge: no such record"
+ok "show of a run that is not there: exit 3"
+if built lmdb; then
+	runs=lmdb://$tmp/runs
+	"$KEDGE_BUILDDIR/make_runs" "$runs" >out 2>err
+	status=$?
+	[ $status -eq 0 ]
+	ok "runs are made"
+	kedge list -s "$runs"
+	[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 4 ] && sed -n 1p out | grep -q '^ID  *REACTOR .*CREATED' &&
+		sed -n 2p out | grep -q '^a\\x0a\\x00\\\\b  *order@1  *pending  *due ' &&
+		sed -n 4p out | grep -q '^done  *order@1  *completed  *at rest  *default  *5 '
+	ok "list: the newest first, ids escaped"
+	kedge list -s "$runs" --limit 1
+	[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 2 ]
+	ok "list --limit"
+	kedge show -s "$runs" done
+	[ $status -eq 0 ] && grep -q '^status=completed$' out && grep -q '^result="two"$' out &&
+		grep -q '^STEP  *AFTER  *STATE ' out &&
+		grep -q '^reserve  *-  *done  *1 .* 3  *no\\x1b *$' out &&
+		grep -q '^charge  *reserve  *done  *0 .* 5  *- *$' out
+	ok "show: facts and steps"
+	kedge show -s "$runs" failed
+	[ $status -eq 0 ] && grep -q '^error=broken$' out && grep -q '^error_step=step 0$' out &&
+		grep -q '^step 0  *-  *failed  *2 .* broken *$' out
+	ok "show of a run whose definition is not known"
+	kedge show -s "$runs" 'a\x0a\x00\\b'
+	[ $status -eq 0 ] && grep -q '^id=a\\x0a\\x00\\\\b$' out
+	ok "show takes an id as list shows it"
+else
+	for t in 'runs are made' 'list' 'list --limit' 'show' 'show without a definition' 'show by an escaped id'; do
 		skip "lmdb: $t" "this build has no lmdb"
 	done
 fi

@@ -104,6 +104,11 @@ test_reactor_SOURCES = %D%/unit/test_reactor.c
 test_reactor_CPPFLAGS = $(KEDGE_CHECK_CPP) $(XXHASH_CFLAGS)
 test_reactor_LDADD = $(KEDGE_CHECK_LINK)
 
+KEDGE_CHECK_TESTS += test_start
+test_start_SOURCES = %D%/unit/test_start.c %D%/support/journal.c %D%/support/journal.h
+test_start_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_start_LDADD = $(KEDGE_CHECK_LINK)
+
 # ------------------------------------------------------ the rules of the contract
 KEDGE_CHECK_TESTS += test_rules test_mem
 test_rules_SOURCES = %D%/unit/test_rules.c
@@ -117,6 +122,11 @@ test_mem_LDADD = $(KEDGE_CHECK_LINK)
 check_PROGRAMS += test_abi
 TESTS += test_abi
 test_abi_SOURCES = %D%/test_abi.c
+
+# Runs for cli.sh, from below: without a worker.
+check_PROGRAMS += make_runs
+make_runs_SOURCES = %D%/support/make_runs.c %D%/support/journal.c %D%/support/journal.h
+make_runs_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 
 dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
