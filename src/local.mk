@@ -5,10 +5,13 @@ libkedge_core_la_SOURCES = \
 	%D%/args.c %D%/args.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/describe.c %D%/describe.h \
+	%D%/drive.c \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
+	%D%/inflight.c \
 	%D%/json.c \
 	%D%/kassert.h \
+	%D%/keeper.c \
 	%D%/progress.c %D%/progress.h \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
 	%D%/reader.c %D%/reader.h \
@@ -19,8 +22,10 @@ libkedge_core_la_SOURCES = \
 	%D%/session.c %D%/session.h \
 	%D%/start.c \
 	%D%/status.c \
+	%D%/step.c \
 	%D%/store.c %D%/store.h \
-	%D%/testing.c
+	%D%/testing.c \
+	%D%/worker.c %D%/worker.h
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
 	-DKEDGE_CONFIGURED_ABI=$(KEDGE_BACKEND_ABI)
 libkedge_core_la_LIBADD = $(KEDGE_STATIC_BACKENDS) $(PTHREAD_LIBS) $(DL_LIBS)

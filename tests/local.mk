@@ -195,3 +195,14 @@ if MODULE_LMDB
 check_PROGRAMS += $(KEDGE_CRASH_TESTS)
 TESTS += $(KEDGE_CRASH_TESTS)
 endif
+
+# ------------------------------------------------------------- whole sagas
+# Over one store, by hand: ./sagas lmdb:/tmp/x
+check_PROGRAMS += sagas doomed
+sagas_SOURCES = %D%/engine/sagas.c
+sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
+doomed_SOURCES = %D%/engine/doomed.c
+doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
+TESTS += doomed
+dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh
+TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh
