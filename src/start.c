@@ -107,7 +107,7 @@ static int check_bytes(struct kedge_bytes bytes, const char *what, struct kedge_
     return KEDGE_OK;
 }
 
-static int check_start(const struct kedge_backend_ops *ops, const struct kedge_start *start,
+static int check_start(const struct kedge_backend_ops *ops, const struct kedge_run_start *start,
                        struct kedge_error *err)
 {
     int rc = check_reactor(start->reactor, start->version, err);
@@ -276,12 +276,12 @@ static void flush(struct starter *s)
 }
 
 /* What a commit weighs at most: the names come twice, and a backend may count its own overhead. */
-static uint64_t weight(const struct kedge_start *start, const struct kedge_buf *buf)
+static uint64_t weight(const struct kedge_run_start *start, const struct kedge_buf *buf)
 {
     return 512u + 4u * (uint64_t)start->id.len + start->context.len + start->queue.len + buf->len;
 }
 
-static void add(struct starter *s, size_t index, const struct kedge_start *start,
+static void add(struct starter *s, size_t index, const struct kedge_run_start *start,
                 struct kedge_buf *buf, const struct kedge_id128 *request)
 {
     struct item *item = &s->items[s->n++];
@@ -307,11 +307,11 @@ static void add(struct starter *s, size_t index, const struct kedge_start *start
 }
 
 /* Check one start, make its record and put it into the batch, which is sent when it is full. */
-static int take(struct starter *s, size_t index, const struct kedge_start *from,
+static int take(struct starter *s, size_t index, const struct kedge_run_start *from,
                 struct kedge_error *err)
 {
     struct kedge_rec rec = { .kind = KEDGE_RECORD_BEGIN, .step = KEDGE_NO_STEP, .has_value = 1 };
-    struct kedge_start start;
+    struct kedge_run_start start;
     struct kedge_id128 request;
     struct kedge_buf *buf;
     int rc;
@@ -345,7 +345,7 @@ static int fail_all(int *outcomes, size_t n, int rc)
 }
 
 /* A structure that says it is larger than its place in the array would be read beyond it. */
-static int fits(const struct kedge_start *start, size_t start_size, struct kedge_error *err)
+static int fits(const struct kedge_run_start *start, size_t start_size, struct kedge_error *err)
 {
     if (start->struct_size <= start_size)
         return KEDGE_OK;
@@ -354,14 +354,14 @@ static int fits(const struct kedge_start *start, size_t start_size, struct kedge
                            start->struct_size, start_size);
 }
 
-static int start_all(struct starter *s, const struct kedge_start *starts, size_t n,
+static int start_all(struct starter *s, const struct kedge_run_start *starts, size_t n,
                      size_t start_size, struct kedge_error *err)
 {
     struct kedge_error why;
     int rc;
 
     for (size_t i = 0; i < n; i++) {
-        const struct kedge_start *start =
+        const struct kedge_run_start *start =
             (const void *)((const unsigned char *)starts + i * start_size);
 
         rc = fits(start, start_size, &why);
@@ -396,7 +396,7 @@ static int make_room(struct starter *s, size_t n, struct kedge_error *err)
     return KEDGE_OK;
 }
 
-int kedge_start_many(struct kedge_store *store, const struct kedge_start *starts, size_t n,
+int kedge_start_many(struct kedge_store *store, const struct kedge_run_start *starts, size_t n,
                      size_t start_size, int *outcomes, int64_t timeout_us, struct kedge_error *err)
 {
     struct starter s = { .store = store, .outcomes = outcomes, .first_bad = SIZE_MAX };
@@ -410,7 +410,7 @@ int kedge_start_many(struct kedge_store *store, const struct kedge_start *starts
     rc = kedge_args_timeout(timeout_us, err);
     if (rc == KEDGE_OK && start_size < sizeof *starts)
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                             "start_size is %zu; pass sizeof(struct kedge_start)", start_size);
+                             "start_size is %zu; pass sizeof(struct kedge_run_start)", start_size);
     if (rc != KEDGE_OK || n == 0)
         return fail_all(outcomes, n, rc);
     s.deadline = kedge_deadline(timeout_us);
@@ -430,7 +430,7 @@ int kedge_start_many(struct kedge_store *store, const struct kedge_start *starts
     return rc;
 }
 
-int kedge_start(struct kedge_store *store, const struct kedge_start *start, int64_t timeout_us,
+int kedge_start(struct kedge_store *store, const struct kedge_run_start *start, int64_t timeout_us,
                 struct kedge_error *err)
 {
     int outcome = KEDGE_OK;

@@ -384,11 +384,11 @@ void kedge_worker_stop(struct kedge_worker *w)
     errno = saved;
 }
 
-void kedge_worker_stats(const struct kedge_worker *worker, struct kedge_worker_stats *stats)
+void kedge_worker_stats(const struct kedge_worker *worker, struct kedge_counts *stats)
 {
     struct kedge_worker *w = (struct kedge_worker *)(uintptr_t)worker;
     size_t size = stats->struct_size;
-    struct kedge_worker_stats now;
+    struct kedge_counts now;
 
     (void)pthread_mutex_lock(&w->lock);
     now = w->stats;

@@ -184,7 +184,7 @@ struct kedge_worker {
     pthread_mutex_t observe_lock;
 
     uint64_t random;
-    struct kedge_worker_stats stats;
+    struct kedge_counts stats;
 
     /* room for one batch */
     struct kedge_commit *commits;

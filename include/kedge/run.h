@@ -25,7 +25,7 @@ struct kedge_store;
 KEDGE_API int kedge_run_id_make(char id[KEDGE_RUN_ID_SIZE], struct kedge_error *err);
 
 /* A run to be started.  Begin with KEDGE_START_INIT; what stays zero has the meaning given. */
-struct kedge_start {
+struct kedge_run_start {
     size_t struct_size;
     const char *reactor;
     uint32_t version; /* of the reactor; the run keeps it for life */
@@ -41,7 +41,7 @@ struct kedge_start {
 };
 #define KEDGE_START_INIT                                                                           \
     {                                                                                              \
-        sizeof(struct kedge_start), NULL, 0, 0, { NULL, 0 }, { NULL, 0 }, { NULL, 0 },             \
+        sizeof(struct kedge_run_start), NULL, 0, 0, { NULL, 0 }, { NULL, 0 }, { NULL, 0 },         \
             { NULL, 0 }, 0, 0                                                                      \
     }
 
@@ -51,7 +51,7 @@ struct kedge_start {
  * ERR_UNAVAILABLE: nothing was changed.  ERR_UNKNOWN: it may have been started; do it again with
  * the same id.
  */
-KEDGE_API int kedge_start(struct kedge_store *store, const struct kedge_start *start,
+KEDGE_API int kedge_start(struct kedge_store *store, const struct kedge_run_start *start,
                           int64_t timeout_us, struct kedge_error *err);
 
 /*
@@ -60,7 +60,7 @@ KEDGE_API int kedge_start(struct kedge_store *store, const struct kedge_start *s
  * what kedge_start() would answer for it.  OK: every outcome is OK or EXISTS.  Otherwise the first
  * other outcome, with its message; the others are still carried out.
  */
-KEDGE_API int kedge_start_many(struct kedge_store *store, const struct kedge_start *starts,
+KEDGE_API int kedge_start_many(struct kedge_store *store, const struct kedge_run_start *starts,
                                size_t n, size_t start_size, int *outcomes, int64_t timeout_us,
                                struct kedge_error *err);
 

@@ -148,7 +148,7 @@ KEDGE_API void kedge_worker_stop(struct kedge_worker *worker);
 KEDGE_API void kedge_worker_close(struct kedge_worker *worker, int64_t grace_us);
 
 /* What it has done since it was opened. */
-struct kedge_worker_stats {
+struct kedge_counts {
     size_t struct_size;
     uint64_t steps; /* outcomes made durable */
     uint64_t runs_taken;
@@ -165,7 +165,7 @@ struct kedge_worker_stats {
     uint32_t pool_threads; /* now */
 };
 KEDGE_API void kedge_worker_stats(const struct kedge_worker *worker,
-                                  struct kedge_worker_stats *stats); /* struct_size is set */
+                                  struct kedge_counts *stats); /* struct_size is set */
 
 #ifdef __cplusplus
 }

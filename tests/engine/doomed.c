@@ -129,7 +129,7 @@ static int check(struct kedge_store *store, uint32_t status, uint64_t k, uint32_
 /* One death.  Answers 0 when the worker no longer dies at that call. */
 static int one(const struct kedge_reactor *reactor, uint64_t k, uint32_t when, int *good)
 {
-    struct kedge_start start = KEDGE_START_INIT;
+    struct kedge_run_start start = KEDGE_START_INIT;
     struct kedge_testing *testing;
     struct kedge_store *healthy;
     struct kedge_store *doomed;

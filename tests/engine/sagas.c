@@ -140,7 +140,7 @@ static int snooze_twice(struct kedge_step *step, void *user)
 
 /* ------------------------------------------------------------ running */
 
-static struct kedge_worker_stats stats;
+static struct kedge_counts stats;
 
 /* Drain until the run is at rest, however often it is due later. */
 static struct kedge_run_info *finish(struct kedge_worker *worker, const char *id)
@@ -159,7 +159,7 @@ static struct kedge_run_info *finish(struct kedge_worker *worker, const char *id
 static struct kedge_run_info *run_one(const struct kedge_reactor_def *def, const char *id)
 {
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
-    struct kedge_start start = KEDGE_START_INIT;
+    struct kedge_run_start start = KEDGE_START_INIT;
     const struct kedge_reactor *reactors[1];
     struct kedge_reactor *reactor;
     struct kedge_worker *worker;
@@ -321,7 +321,7 @@ static void later(void)
     };
     struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT("later", 1, steps);
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
-    struct kedge_start start = KEDGE_START_INIT;
+    struct kedge_run_start start = KEDGE_START_INIT;
     const struct kedge_reactor *reactors[1];
     struct kedge_reactor *reactor;
     struct kedge_run_info *info;
@@ -368,7 +368,7 @@ static void many(const char *name, uint32_t flags)
     struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT(name, 1, steps);
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
     struct kedge_run_filter filter = KEDGE_RUN_FILTER_INIT;
-    struct kedge_start starts[MANY_RUNS];
+    struct kedge_run_start starts[MANY_RUNS];
     const struct kedge_reactor *reactors[1];
     struct kedge_reactor *reactor;
     struct kedge_worker *worker;
@@ -393,7 +393,7 @@ static void many(const char *name, uint32_t flags)
     must(kedge_worker_open(store, &options, &worker, &err), "worker");
     for (int i = 0; i < MANY_RUNS; i++) {
         (void)snprintf(ids[i], sizeof ids[i], "%s-%d", name, i);
-        starts[i] = (struct kedge_start)KEDGE_START_INIT;
+        starts[i] = (struct kedge_run_start)KEDGE_START_INIT;
         starts[i].reactor = name;
         starts[i].version = 1;
         starts[i].id = kedge_text(ids[i]);

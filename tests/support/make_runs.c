@@ -57,7 +57,7 @@ static int define(struct kedge_store *store, struct kedge_error *err)
 static int start(struct kedge_store *store, const char *reactor, struct kedge_bytes id,
                  struct kedge_error *err)
 {
-    struct kedge_start start = KEDGE_START_INIT;
+    struct kedge_run_start start = KEDGE_START_INIT;
 
     start.reactor = reactor;
     start.version = 1;

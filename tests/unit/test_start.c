@@ -58,9 +58,9 @@ static void teardown(void)
     }
 }
 
-static struct kedge_start start_of(const char *id)
+static struct kedge_run_start start_of(const char *id)
 {
-    struct kedge_start start = KEDGE_START_INIT;
+    struct kedge_run_start start = KEDGE_START_INIT;
 
     start.reactor = "order";
     start.version = 1;
@@ -70,7 +70,7 @@ static struct kedge_start start_of(const char *id)
 
 static void start_ok(const char *id)
 {
-    struct kedge_start start = start_of(id);
+    struct kedge_run_start start = start_of(id);
 
     ck_assert_msg(kedge_start(store, &start, TIMEOUT_US, &err) == KEDGE_OK, "%s", err.msg);
 }
@@ -113,7 +113,7 @@ END_TEST
 
 START_TEST(a_start_is_there)
 {
-    struct kedge_start start = start_of("r1");
+    struct kedge_run_start start = start_of("r1");
     struct kedge_run_info *info;
 
     start.context = kedge_text("trace");
@@ -139,7 +139,7 @@ END_TEST
 
 START_TEST(a_second_start_exists)
 {
-    struct kedge_start start = start_of("r1");
+    struct kedge_run_start start = start_of("r1");
 
     start_ok("r1");
     start.version = 2;
@@ -149,7 +149,7 @@ END_TEST
 
 START_TEST(times_are_kept)
 {
-    struct kedge_start start = start_of("later");
+    struct kedge_run_start start = start_of("later");
     struct kedge_run_info *info;
 
     start.delay_us = 3600000000;
@@ -166,7 +166,7 @@ START_TEST(times_are_kept)
 }
 END_TEST
 
-static void refused(struct kedge_start start, int64_t timeout_us, int status, const char *words)
+static void refused(struct kedge_run_start start, int64_t timeout_us, int status, const char *words)
 {
     memset(&err, 0, sizeof err);
     ck_assert_int_eq(kedge_start(store, &start, timeout_us, &err), status);
@@ -177,7 +177,7 @@ static void refused(struct kedge_start start, int64_t timeout_us, int status, co
 START_TEST(nonsense_is_refused)
 {
     static char long_text[1026];
-    struct kedge_start s = start_of("r");
+    struct kedge_run_start s = start_of("r");
 
     memset(long_text, 'x', sizeof long_text - 1);
 #define REFUSED(member, value, words)                                                              \
@@ -210,7 +210,7 @@ END_TEST
 
 START_TEST(a_bad_one_does_not_disturb_the_others)
 {
-    struct kedge_start starts[4];
+    struct kedge_run_start starts[4];
     int outcomes[4];
 
     start_ok("old");
@@ -246,7 +246,7 @@ START_TEST(many_are_started)
     static char ids[N][16];
     static char input[400000];
     static int outcomes[N];
-    struct kedge_start *starts = calloc(N, sizeof *starts);
+    struct kedge_run_start *starts = calloc(N, sizeof *starts);
     size_t n = 0;
 
     memset(input, '7', sizeof input);
@@ -518,7 +518,7 @@ START_TEST(lists_are_filtered)
 {
     struct kedge_run_filter filter = KEDGE_RUN_FILTER_INIT;
     struct order order = { .n = 0 };
-    struct kedge_start other = start_of("c");
+    struct kedge_run_start other = start_of("c");
 
     start_ok("a");
     ck_assert_int_eq(journal_write(store, "order", completed, COUNT(completed), KEDGE_COMPLETED),
