@@ -47,6 +47,7 @@ struct cli_command {
 };
 
 cli_run_fn cli_backends;
+cli_run_fn cli_demo_archive; /* reads its options itself */
 cli_run_fn cli_help;
 cli_run_fn cli_list;
 cli_run_fn cli_show;

@@ -30,6 +30,16 @@ const struct cli_command cli_commands[] = {
       "ID may be written as list shows it.  A state with a '?' is in doubt: the step may\n"
       "have taken effect without a record.\n",
       cli_show },
+    { "demo archive", "SRC DEST [OPTION...]", "archive a directory by runs that can be killed",
+      "Every regular file below SRC becomes a run of four steps: fingerprint, compress,\n"
+      "publish, index.  Kill one of the worker processes, or this one, with -9: nothing\n"
+      "is lost, and the same command goes on where it was.\n\n"
+      "  --workers N  worker processes (default: 2)\n"
+      "  --verify     archive nothing; compare what is in DEST with SRC\n\n"
+      "Without -s the store is DEST/store.  A file whose run has ended is not looked at\n"
+      "again.  DEST/log tells which step ran when, and where.  Paths are written with\n"
+      "%XX for '%', spaces and bytes that are not printable ASCII.\n",
+      cli_demo_archive },
     { "help", "[COMMAND]", "explain a command", NULL, cli_help },
     { NULL, NULL, NULL, NULL, NULL },
 };
@@ -173,6 +183,8 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
         argc -= words - 1;
         argv += words - 1;
         argv[0] = program;
+        if (cli->command->run == cli_demo_archive)
+            return cli->command->run(cli, argc, argv);
         switch (take_options(cli, false, argc, argv)) {
         case WANT_HELP:
             want = WANT_HELP;

@@ -11,7 +11,7 @@ set -u
 
 cd "$(dirname "$0")/.." || exit 1
 top=$(pwd)
-packages='gcc g++ libc6-dev make autoconf automake libtool pkg-config liblmdb-dev libxxhash-dev libsmartcols-dev check libcjson-dev'
+packages='gcc g++ libc6-dev make autoconf automake libtool pkg-config liblmdb-dev libxxhash-dev libsmartcols-dev libssl-dev libzstd-dev check libcjson-dev'
 
 verdict() { # PASSED FAILED SKIPPED
 	echo "$1 passed, $2 failed, $3 skipped"
