@@ -261,11 +261,10 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
         flush(w);
         if (!w->lease_dead && claim_wanted(w, kedge_worker_now(w)))
             claim(w);
-        if (w->pool_queue != NULL) {
+        if (w->pool_queue != NULL && !is_loop)
+            break; /* its own thread runs one, and wakes another if there are more */
+        if (w->pool_queue != NULL)
             kedge_worker_wake_pool(w);
-            if (!is_loop)
-                break;
-        }
         if (w->loop_queue != NULL && is_loop)
             break;
     }

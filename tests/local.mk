@@ -198,11 +198,13 @@ endif
 
 # ------------------------------------------------------------- whole sagas
 # Over one store, by hand: ./sagas lmdb:/tmp/x
-check_PROGRAMS += sagas doomed
+check_PROGRAMS += sagas doomed takeover
+takeover_SOURCES = %D%/engine/takeover.c
+takeover_LDADD = libkedge.la $(PTHREAD_LIBS)
 sagas_SOURCES = %D%/engine/sagas.c
 sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
 doomed_SOURCES = %D%/engine/doomed.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += doomed
-dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh
-TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh
+dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
+TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
