@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -475,6 +476,14 @@ static void no_outcome(struct kedge_step *step)
     (void)say(step, &said);
 }
 
+static int64_t monotonic_us(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 static kedge_step_fn *function_of(const struct kedge_step *step)
 {
     const struct kedge_reactor_step *def = def_of(step);
@@ -523,6 +532,8 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
 
     step->called = true;
     step->started = kedge_worker_now(w);
+    if (def->timeout_us > 0)
+        step->view.deadline_us = monotonic_us() + def->timeout_us;
     w->calls++;
     (void)pthread_mutex_unlock(&w->lock);
     if (step->view.action != KEDGE_ACTION_RUN && !read_values(w, step)) {

@@ -76,7 +76,7 @@ struct kedge_step_def {
     void *user;                /* for its functions; NULL: the reactor's */
     const char *const *after;  /* names of steps it needs, closed by NULL; NULL: none */
     struct kedge_retry retry;  /* of run; compensate and undo are retried by it as well */
-    int64_t timeout_us;        /* of one attempt; 0: none */
+    int64_t timeout_us;        /* what one attempt is given, see deadline_us; 0: no bound */
     const void *more;          /* by kind */
 };
 
@@ -138,9 +138,10 @@ struct kedge_view {
      * nothing below the highest seen) is safe from a worker that was paused and comes back.
      */
     uint64_t fence;
-    int64_t deadline_us;      /* CLOCK_MONOTONIC time when the timeout ends this attempt; 0: none */
-    struct kedge_bytes run;   /* the run's id */
-    struct kedge_bytes input; /* JSON, as it was given at the start */
+    int64_t deadline_us;    /* CLOCK_MONOTONIC, when its timeout is over; 0: none.  For the step to
+                          heed; this release does not end the attempt by itself. */
+    struct kedge_bytes run; /* the run's id */
+    struct kedge_bytes input;   /* JSON, as it was given at the start */
     struct kedge_bytes context; /* the opaque bytes given at the start */
     /*
      * The same text (under 64 characters, no NUL) in every attempt and after every recovery of this
@@ -161,9 +162,9 @@ KEDGE_API int kedge_step_result(const struct kedge_step *step, const char *name,
                                 struct kedge_bytes *value, struct kedge_error *err);
 
 /*
- * Has it been asked to stop: 1 or 0?  By its timeout, a cancel, a failure elsewhere in the run, or
- * the end of the worker.  A step that heeds it ends with whatever outcome is true, for instance
- * kedge_fail(step, 0, "stopped").  Any thread.
+ * Has it been asked to stop: 1 or 0?  By a failure elsewhere in the run, or the end of the worker.
+ * A step that heeds it ends with whatever outcome is true, for instance kedge_fail(step, 0,
+ * "stopped").  Any thread.
  */
 KEDGE_API int kedge_step_stopping(const struct kedge_step *step);
 
@@ -224,8 +225,8 @@ struct kedge_worker;
 
 /*
  * The outcome of a step that said kedge_later(); any thread, also from inside the step's function.
- * All of it is copied.  OK: taken.  STALE: it has been settled before, has timed out, or its
- * run has gone elsewhere.  ERR_INVALID, ERR_NOMEM: not taken, say something else.
+ * All of it is copied.  OK: taken.  STALE: it has been settled before, or its run has gone
+ * elsewhere.  ERR_INVALID, ERR_NOMEM: not taken, say something else.
  */
 KEDGE_API int kedge_settle(struct kedge_worker *worker, uint64_t token,
                            const struct kedge_outcome *outcome, struct kedge_error *err);
