@@ -131,6 +131,9 @@ make_runs_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 
+dist_check_SCRIPTS += %D%/demo.sh
+TESTS += %D%/demo.sh
+
 # ------------------------------------------------- storage contract (backends)
 # One program that speaks TAP, run over each backend; by hand:
 #	./contract --case leases mem mem:x

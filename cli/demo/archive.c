@@ -125,18 +125,29 @@ static void become_worker(const struct demo *demo, pid_t parent)
 static int start_workers(struct archive *a)
 {
     const pid_t parent = getpid();
+    sigset_t signals;
+    sigset_t before;
+    int rc = 0;
 
-    for (unsigned i = 0; i < a->demo->workers; i++) {
+    /* Blocked until the worker has its own handlers: none is lost on the way. */
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &signals, &before);
+    for (unsigned i = 0; i < a->demo->workers && rc == 0; i++) {
         pid_t pid = fork();
 
         if (pid == 0)
             become_worker(a->demo, parent);
-        if (pid < 0)
-            return -1;
-        a->pids[i] = pid;
-        a->alive++;
+        if (pid > 0) {
+            a->pids[i] = pid;
+            a->alive++;
+        } else {
+            rc = -1;
+        }
     }
-    return 0;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return rc;
 }
 
 static void show_bar(const struct archive *a, bool end)

@@ -57,6 +57,7 @@ static int work_on(struct kedge_store *store, const struct kedge_reactor *reacto
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
     struct sigaction stop = { .sa_handler = on_signal };
     struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigset_t signals;
     int rc;
 
     options.reactors = &reactor;
@@ -69,6 +70,11 @@ static int work_on(struct kedge_store *store, const struct kedge_reactor *reacto
         return rc;
     (void)sigaction(SIGTERM, &stop, NULL);
     (void)sigaction(SIGINT, &stop, NULL);
+    /* The parent has blocked them. */
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     rc = kedge_worker_run(the_worker, err);
     (void)sigaction(SIGTERM, &ignore, NULL);
     (void)sigaction(SIGINT, &ignore, NULL);

@@ -1,0 +1,40 @@
+# shellcheck shell=sh
+# install.sh - for scripts to source, in the source tree: install what is missing, build in build/
+packages='gcc g++ libc6-dev make autoconf automake libtool pkg-config liblmdb-dev libxxhash-dev libsmartcols-dev libssl-dev libzstd-dev check libcjson-dev'
+top=$(pwd)
+jobs=$(nproc 2>/dev/null || echo 2)
+
+install_missing() {
+	# Elsewhere than on Debian the reader knows better than we do what to install.
+	command -v dpkg-query >/dev/null 2>&1 || return 0
+	missing=
+	for p in $packages; do
+		state=$(dpkg-query -W -f='${db:Status-Status} ' "$p" 2>/dev/null) || state=
+		case " $state" in
+		*' installed '*) ;;
+		*) missing="$missing $p" ;;
+		esac
+	done
+	[ -n "$missing" ] || return 0
+	echo "${0##*/}: installing$missing"
+	sudo=
+	[ "$(id -u)" -eq 0 ] || sudo=sudo
+	export DEBIAN_FRONTEND=noninteractive
+	# shellcheck disable=SC2086 # words on purpose
+	$sudo apt-get -qq update && $sudo apt-get -qq install -y --no-install-recommends $missing
+}
+
+build() {
+	if [ ! -f configure ] || [ ! -f Makefile.in ] || [ ! -f config.h.in ]; then
+		autoreconf -fi || return 1
+	fi
+	mkdir -p build || return 1
+	rm -f build/test-suite.log
+	# Configured for something else, or moved since?  Then again.
+	want="$top: --enable-werror $* CC=${CC-}"
+	if [ ! -f build/config.status ] || [ "$(cat build/configured-for 2>/dev/null)" != "$want" ]; then
+		(cd build && ../configure --enable-werror "$@") || return 1
+		printf '%s\n' "$want" >build/configured-for
+	fi
+	make -C build -j "$jobs"
+}
