@@ -45,21 +45,27 @@ static int64_t now_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* One line per execution, written before its work. */
+/* One line per execution, written before its work.  Never across a page: a kill could tear it. */
 struct line {
     int64_t at;
     int32_t run;
     int32_t step;
     int32_t pid;
     int32_t doubt;
+    int64_t unused;
 };
+_Static_assert(4096 % sizeof(struct line) == 0, "a line lies in one page");
 
 static int work(struct kedge_step *step, void *user)
 {
     const struct kedge_view *view = kedge_step_view(step);
     struct timespec nap = { 0, STEP_MS * 1000000L };
-    struct line line = { now_us(), atoi((const char *)view->input.data), atoi(view->step + 1),
-                         (int32_t)getpid(), (int32_t)view->flags };
+    struct line line = { now_us(),
+                         atoi((const char *)view->input.data),
+                         atoi(view->step + 1),
+                         (int32_t)getpid(),
+                         (int32_t)view->flags,
+                         0 };
 
     (void)user;
     if (write(log_fd, &line, sizeof line) != sizeof line)
@@ -234,7 +240,7 @@ int main(int argc, char **argv)
         return 2;
     }
     url = argv[1];
-    n_steps = kills * 120 + 100 < STEPS_MOST ? kills * 120 + 100 : STEPS_MOST;
+    n_steps = kills * 150 + 100 < STEPS_MOST ? kills * 150 + 100 : STEPS_MOST;
     (void)snprintf(log_path, sizeof log_path, "%s/effects", argv[2]);
     read_fd = open(log_path, O_RDONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     took = calloc((size_t)kills, sizeof *took);
