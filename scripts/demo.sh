@@ -5,8 +5,8 @@
 #
 # KEDGE_DEMO_SRC: what to archive (default: /usr/share/doc); KEDGE_DEMO_KEEP: a directory that does
 # not exist yet, to archive into and to keep; KEDGE_DEMO_PROGRAM: the kedge to use, instead of one
-# that is built in build/ (what that needs is installed).  The exit
-# status is 0 only if the archive is complete and no step of a run ran more than twice.
+# that is built in build/ (what that needs is installed).  The exit status is
+# 0 only if the archive is complete and no step of a run ran more than twice.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -26,6 +26,7 @@ else
 	install_missing || die "cannot install what is missing"
 	log=$(mktemp) || exit 1
 	echo "building ..."
+	# shellcheck disable=SC2119 # no options for configure
 	build >"$log" 2>&1 || {
 		tail -n 40 "$log"
 		rm -f "$log"
