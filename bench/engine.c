@@ -11,6 +11,16 @@
 #define MANY    10000
 #define FEW     10
 
+static void report_counts(const struct saga *saga)
+{
+    struct kedge_counts c = saga_counts(saga);
+    double steps = c.steps > 0 ? (double)c.steps : 1;
+
+    report_note("(%s: %.1f steps a flush; %.4f hand-offs and %.4f wake-ups a step)",
+                saga->shape.pool ? "pool" : "loop", steps / (c.flushes > 0 ? (double)c.flushes : 1),
+                (double)c.hand_offs / steps, (double)c.wake_ups / steps);
+}
+
 /* Steps on the loop and steps of the pool, each against transactions of as many puts. */
 static void sagas(uint32_t in_flight, double bound)
 {
@@ -44,6 +54,8 @@ static void sagas(uint32_t in_flight, double bound)
     report_claims(sides, claims, N_OF(claims));
     report_note("(runs of %u steps; a duration is that of a turn of the worker, or a transaction)",
                 (unsigned)shape.n_steps);
+    report_counts(&loop);
+    report_counts(&pool);
     bare_end(&bare, &runs);
     saga_close(&pool);
     saga_close(&loop);

@@ -337,11 +337,13 @@ void saga_turn(struct saga *saga, int wait_ms)
 /* See that there are more runs than can be in flight.  The time it takes is the side's loss. */
 static int64_t feed(struct saga *saga, struct side *side)
 {
-    int64_t began = now_ns();
-    int64_t cpu = cpu_used_ns();
+    int64_t began;
+    int64_t cpu;
 
     if (saga->shape.feed == 0 || saga->runs - atomic_load(&saga->end) > saga->shape.in_flight)
         return 0;
+    began = now_ns();
+    cpu = cpu_used_ns();
     saga_start(saga, saga->shape.feed, 0);
     side->own_cpu_ns -= cpu_used_ns() - cpu;
     return now_ns() - began;
