@@ -6,13 +6,14 @@ libkedge_core_la_SOURCES = \
 	%D%/buf.c %D%/buf.h \
 	%D%/describe.c %D%/describe.h \
 	%D%/drive.c \
+	%D%/fold.h \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
 	%D%/inflight.c \
 	%D%/json.c \
 	%D%/kassert.h \
 	%D%/keeper.c \
-	%D%/progress.c %D%/progress.h \
+	%D%/progress.c %D%/progress.h %D%/progress_request.c %D%/progress_snapshot.c \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
 	%D%/reader.c %D%/reader.h \
 	%D%/record.c %D%/record.h \

@@ -135,7 +135,7 @@ static int add_ending(struct kedge_reader *r, const struct kedge_run *run, struc
     if (run->place != KEDGE_PLACE_REST || run->position == 0)
         return KEDGE_OK;
     rc = read_record(r, run, run->position, &e->end, &rec, err);
-    if (rc != KEDGE_OK || rec.kind != KEDGE_RECORD_END)
+    if (rc != KEDGE_OK || (rec.kind != KEDGE_RECORD_END && rec.kind != KEDGE_RECORD_ASIDE))
         return rc;
     if (run->status != KEDGE_COMPLETED)
         return add_error(r, run, &rec, e, info, err);
@@ -383,7 +383,7 @@ const char *kedge_step_state_text(uint32_t state)
         [KEDGE_STEP_SKIPPED] = "skipped", [KEDGE_STEP_FAILED] = "failed",
         [KEDGE_STEP_HALTED] = "halted",   [KEDGE_STEP_COMPENSATED] = "compensated",
         [KEDGE_STEP_UNDONE] = "undone",   [KEDGE_STEP_UNDO_FAILED] = "undo failed",
-        [KEDGE_STEP_DROPPED] = "dropped",
+        [KEDGE_STEP_DROPPED] = "dropped", [KEDGE_STEP_LEFT] = "left",
     };
 
     return state < sizeof texts / sizeof *texts && texts[state] != NULL ? texts[state] : "?";
