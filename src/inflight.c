@@ -445,9 +445,21 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
     kedge_inflight_drop(w, run);
 }
 
+void kedge_inflight_lost(struct kedge_worker *w, struct kedge_inflight *run, const char *why)
+{
+    char id[KEDGE_ID_ROOM];
+
+    kedge_worker_log(w, LOG_NOTICE, "run %s has gone elsewhere: %s",
+                     kedge_worker_id_text(run->id, id), why);
+    emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
+    kedge_inflight_drop(w, run);
+}
+
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer)
 {
+    char id[KEDGE_ID_ROOM];
+
     run->sending = false;
     switch (outcome) {
     case KEDGE_OK:
@@ -462,9 +474,7 @@ void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run,
     case KEDGE_STALE:
     case KEDGE_NOT_FOUND:
     case KEDGE_EXISTS:
-        kedge_worker_log(w, LOG_NOTICE, "a run has gone elsewhere: %s", kedge_status_text(outcome));
-        emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
-        kedge_inflight_drop(w, run);
+        kedge_inflight_lost(w, run, kedge_status_text(outcome));
         return;
     case KEDGE_ERR_UNKNOWN:
     case KEDGE_ERR_UNAVAILABLE:
@@ -474,8 +484,10 @@ void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run,
             w->stats.resent++;
         kedge_inflight_dirty(w, run);
         return;
-    default:
-        kedge_worker_log(w, LOG_CRIT, "the store refuses to go on with a run: %s", answer->why);
+    default: /* it stays held, until what is held is compared with what is here */
+        kedge_worker_log(w, LOG_CRIT, "the store refuses to go on with run %s (%s): %s",
+                         kedge_worker_id_text(run->id, id), kedge_status_name(outcome),
+                         answer->why);
         emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
         kedge_inflight_drop(w, run);
         return;
@@ -616,7 +628,10 @@ static int read_one(struct kedge_worker *w, struct kedge_inflight *run, uint64_t
 
     if (rc != KEDGE_OK)
         return rc;
-    rc = page.n == 1 ? kedge_record_decode(page.records[0].data, &rec, err) : KEDGE_ERR_CORRUPT;
+    rc = page.n == 1
+             ? kedge_record_decode(page.records[0].data, &rec, err)
+             : kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of its journal is missing",
+                               (unsigned long long)number);
     if (rc == KEDGE_OK)
         rc = keep_record(w, run, &page.records[0], &rec);
     kedge_mem_free(w->host, page.mem);
@@ -709,10 +724,28 @@ static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run)
     run->waiting_end = &out->next;
 }
 
+/*
+ * It was claimed, and is held, but nothing of it is here.  RC tells what to do: a store or a memory
+ * that failed will do better another time, so it is handed back soon; a journal that cannot be
+ * understood (ERR_CORRUPT, ERR_SCHEMA_NEW) says the same to everybody, so that is asked again
+ * only when what is held is compared with what is here, once per time to live.
+ */
+static void not_read(struct kedge_worker *w, const struct kedge_run *head, int rc,
+                     const struct kedge_error *err)
+{
+    char id[KEDGE_ID_ROOM];
+
+    kedge_worker_log(w, LOG_ERR, "run %s was taken and cannot be read (%s): %s",
+                     kedge_worker_id_text(head->id, id), kedge_status_name(rc),
+                     err->msg[0] != '\0' ? err->msg : kedge_status_text(rc));
+    if (rc != KEDGE_ERR_CORRUPT && rc != KEDGE_ERR_SCHEMA_NEW)
+        kedge_reconcile_in(w, 1000000);
+}
+
 static void take_one(struct kedge_worker *w, const struct kedge_run *head)
 {
     struct kedge_inflight *run = new_run(w, head);
-    struct kedge_error err = { 0, 0, "out of memory" };
+    struct kedge_error err = { 0, 0, "" };
     uint64_t before = w->stats.read_bytes;
     int64_t began = kedge_worker_now(w);
     int rc = KEDGE_ERR_NOMEM;
@@ -723,7 +756,7 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
         (void)pthread_mutex_lock(&w->lock);
     }
     if (rc != KEDGE_OK) {
-        kedge_worker_log(w, LOG_ERR, "a run that was taken cannot be read: %s", err.msg);
+        not_read(w, head, rc, &err);
         if (run != NULL)
             kedge_inflight_unref(w, run);
         return;
