@@ -130,20 +130,21 @@ static void flush(struct kedge_worker *w)
     rc = w->ops->commit(w->driver_session, w->commits, n, w->answers, w->options.timeout_us, &err);
     (void)pthread_mutex_lock(&w->lock);
     for (size_t i = 0; i < n; i++) {
-        struct kedge_inflight *run = w->batch[i];
-        int outcome = rc == KEDGE_OK ? w->answers[i].outcome : rc;
-
-        if (is_away(outcome) && !away) {
-            store_away(w, outcome, w->answers[i].why[0] != '\0' ? w->answers[i].why : err.msg);
+        if (rc != KEDGE_OK)
+            w->answers[i].outcome = rc;
+        if (is_away(w->answers[i].outcome) && !away) {
+            store_away(w, w->answers[i].outcome,
+                       w->answers[i].why[0] != '\0' ? w->answers[i].why : err.msg);
             away = true;
         }
-        kedge_inflight_answered(w, run, outcome, &w->answers[i]);
     }
     if (!away) {
         w->retry_wait = 0;
         w->retry_at = 0;
         w->told_unavailable = false;
     }
+    for (size_t i = 0; i < n; i++)
+        kedge_inflight_answered(w, w->batch[i], w->answers[i].outcome, &w->answers[i]);
 }
 
 /* ----------------------------------------------------------------- claims */

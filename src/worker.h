@@ -62,6 +62,7 @@ struct kedge_item {
     uint32_t rest_status;
     int64_t due_in;
     size_t bytes;
+    bool doubt;    /* its answer never came, once at least */
     bool sealed;   /* guards and changes are set: only to be sent, as it is */
     bool reform;   /* its lease died: the same records under the one we have then */
     bool adopting; /* takes the run anew, under a new lease */
@@ -230,7 +231,7 @@ void kedge_inflight_dirty(struct kedge_worker *w, struct kedge_inflight *run);
 void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run);
 /* Put what ended into its item and seal it.  Answers false if nothing needs sending now. */
 bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run);
-/* The store's answer to its item. */
+/* The store's answer to its item.  May release the lock. */
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer);
 /* A step that was handed out did not take place: it is handed out again, in a second. */

@@ -78,6 +78,8 @@ static int planned(int op, struct kedge_error *e)
     return kedge_error_set(e, atomic_load(&plans[op].rc), 0, "planned");
 }
 
+static atomic_int refuse_after; /* what the next call answers after one that failed */
+
 static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
                          struct kedge_answer *answers, int64_t timeout_us, struct kedge_error *e)
 {
@@ -90,6 +92,8 @@ static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
     ck_assert_int_eq(rc, KEDGE_OK);
     for (size_t i = 0; i < n; i++)
         answers[i] = (struct kedge_answer){ .outcome = atomic_load(&plans[COMMIT].rc) };
+    if (atomic_load(&refuse_after) != 0)
+        plan(COMMIT, 0, 1, atomic_exchange(&refuse_after, 0), 0);
     return KEDGE_OK;
 }
 
@@ -427,12 +431,61 @@ START_TEST(a_run_that_is_not_held_any_more_is_let_go)
 }
 END_TEST
 
+/* ------------------------------------------------------------- commits in doubt */
+
+/* The commit took place, nobody heard of it, and a store that forgets says no to its repetition. */
+START_TEST(a_refused_repetition_is_checked_by_reading)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+
+    for (int nth = 0; nth < 2; nth++) {
+        struct kedge_worker *worker = worker_on(faulty, reactor, 60 * SECOND);
+        char id[2] = { (char)('r' + nth), '\0' };
+
+        start(id);
+        atomic_store(&lost, 0);
+        plan(COMMIT, nth, 1, KEDGE_ERR_UNKNOWN, 1);
+        atomic_store(&refuse_after, KEDGE_STALE);
+        work_until_rest(worker, id);
+        ck_assert_int_eq(atomic_load(&plans[COMMIT].failed), 2 * (nth + 1));
+        ck_assert_int_eq(atomic_load(&ran[0]), nth + 1);
+        ck_assert_int_eq(atomic_load(&ran[1]), nth + 1);
+        kedge_worker_close(worker, 0);
+    }
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* Refused because it did not take place: the run has gone. */
+START_TEST(a_refused_repetition_may_be_right)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+
+    atomic_store(&lost, 0);
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.observe = observe;
+    must(kedge_worker_open(faulty, &options, &worker, &err));
+    start("r");
+    plan(COMMIT, 0, 1, KEDGE_ERR_UNKNOWN, 0);
+    atomic_store(&refuse_after, KEDGE_STALE);
+    for (int i = 0; i < 600 && atomic_load(&lost) == 0; i++)
+        (void)kedge_worker_drain(worker, SECOND / 10, &err);
+    ck_assert_int_eq(atomic_load(&lost), 1);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- all */
 
 int main(void)
 {
     Suite *suite = suite_create("worker");
     TCase *held = tcase_create("held");
+    TCase *doubt = tcase_create("doubt");
     SRunner *runner;
     int failed;
 
@@ -444,6 +497,11 @@ int main(void)
     tcase_add_test(held, a_grant_without_an_answer_is_sent_again);
     tcase_add_test(held, a_run_that_is_not_held_any_more_is_let_go);
     suite_add_tcase(suite, held);
+    tcase_add_checked_fixture(doubt, setup, teardown);
+    tcase_set_timeout(doubt, 120);
+    tcase_add_test(doubt, a_refused_repetition_is_checked_by_reading);
+    tcase_add_test(doubt, a_refused_repetition_may_be_right);
+    suite_add_tcase(suite, doubt);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
