@@ -130,20 +130,21 @@ static void flush(struct kedge_worker *w)
     rc = w->ops->commit(w->driver_session, w->commits, n, w->answers, w->options.timeout_us, &err);
     (void)pthread_mutex_lock(&w->lock);
     for (size_t i = 0; i < n; i++) {
-        struct kedge_inflight *run = w->batch[i];
-        int outcome = rc == KEDGE_OK ? w->answers[i].outcome : rc;
-
-        if (is_away(outcome) && !away) {
-            store_away(w, outcome, w->answers[i].why[0] != '\0' ? w->answers[i].why : err.msg);
+        if (rc != KEDGE_OK)
+            w->answers[i].outcome = rc;
+        if (is_away(w->answers[i].outcome) && !away) {
+            store_away(w, w->answers[i].outcome,
+                       w->answers[i].why[0] != '\0' ? w->answers[i].why : err.msg);
             away = true;
         }
-        kedge_inflight_answered(w, run, outcome, &w->answers[i]);
     }
     if (!away) {
         w->retry_wait = 0;
         w->retry_at = 0;
         w->told_unavailable = false;
     }
+    for (size_t i = 0; i < n; i++)
+        kedge_inflight_answered(w, w->batch[i], w->answers[i].outcome, &w->answers[i]);
 }
 
 /* ----------------------------------------------------------------- claims */
@@ -154,29 +155,39 @@ static bool claim_wanted(const struct kedge_worker *w, int64_t now)
            w->n_runs < w->options.in_flight && now >= w->retry_at && w->n_serves > 0;
 }
 
+/* The store knows the last claim of a lease only: one in doubt comes before any other. */
+static void form_claim(struct kedge_worker *w)
+{
+    uint32_t room = w->options.in_flight - w->n_runs;
+    struct kedge_claim *in = &w->claim;
+
+    if (w->claim_doubt && memcmp(&in->lease, &w->lease, sizeof w->lease) == 0)
+        return;
+    w->claim_doubt = false; /* or it went with its lease */
+    *in = (struct kedge_claim){ .lease = w->lease, .serves = w->serves, .n_serves = w->n_serves };
+    in->limit = room < w->options.claim_slice ? room : w->options.claim_slice;
+    if (in->limit > w->limits.batch_items)
+        in->limit = w->limits.batch_items;
+    kedge_worker_random(w, &in->request);
+}
+
 static void claim(struct kedge_worker *w)
 {
-    struct kedge_claim in = { .lease = w->lease, .serves = w->serves, .n_serves = w->n_serves };
     struct kedge_run_page page = { 0 };
     struct kedge_error err = { 0, 0, "" };
-    uint32_t room = w->options.in_flight - w->n_runs;
     int rc;
 
-    in.limit = room < w->options.claim_slice ? room : w->options.claim_slice;
-    if (in.limit > w->limits.batch_items)
-        in.limit = w->limits.batch_items;
-    kedge_worker_random(w, &in.request);
+    form_claim(w);
     w->claim_hint = false;
     w->claim_at = INT64_MAX;
     w->stats.claims++;
     (void)pthread_mutex_unlock(&w->lock);
-    do
-        rc = w->ops->claim(w->driver_session, &in, &page, w->options.timeout_us, &err);
-    while (rc == KEDGE_ERR_UNKNOWN && !atomic_load(&w->stopping)); /* the same request again */
+    rc = w->ops->claim(w->driver_session, &w->claim, &page, w->options.timeout_us, &err);
     (void)pthread_mutex_lock(&w->lock);
     if (rc == KEDGE_OK) {
-        if (page.n == in.limit)
+        if (page.n == w->claim.limit || w->claim_doubt) /* that one said nothing of others */
             w->claim_hint = true;
+        w->claim_doubt = false;
         if (page.next_due != 0) {
             int64_t wait = page.next_due - kedge_worker_wall(w);
 
@@ -190,6 +201,8 @@ static void claim(struct kedge_worker *w)
         return;
     }
     w->claim_hint = true;
+    if (rc == KEDGE_ERR_UNKNOWN)
+        w->claim_doubt = true;
     if (rc == KEDGE_LOST)
         w->lease_dead = true;
     else
@@ -239,7 +252,8 @@ bool kedge_drive_wanted(struct kedge_worker *w)
         return false;
     if (now >= w->next_timer)
         return true;
-    return now >= w->retry_at && (w->n_dirty > 0 || w->lease_dead || claim_wanted(w, now));
+    return now >= w->retry_at && (w->n_dirty > 0 || w->lease_dead || claim_wanted(w, now) ||
+                                  kedge_reconcile_wanted(w, now));
 }
 
 void kedge_drive(struct kedge_worker *w, bool is_loop)
@@ -256,11 +270,13 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
             renew(w);
             continue;
         }
-        if (w->n_dirty == 0 && !claim_wanted(w, now))
+        if (w->n_dirty == 0 && !claim_wanted(w, now) && !kedge_reconcile_wanted(w, now))
             break;
         flush(w);
         if (!w->lease_dead && claim_wanted(w, kedge_worker_now(w)))
             claim(w);
+        if (kedge_reconcile_wanted(w, kedge_worker_now(w)))
+            kedge_reconcile(w);
         if (w->pool_queue != NULL && !is_loop)
             break; /* its own thread runs one, and wakes another if there are more */
         if (w->pool_queue != NULL)

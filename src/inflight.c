@@ -273,6 +273,7 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
         add_release(w, run);
     kedge_worker_random(w, &item->request);
     item->sealed = true;
+    item->doubt = false;
     item->reform = false;
 }
 
@@ -329,6 +330,7 @@ static void item_reset(struct kedge_worker *w, struct kedge_item *item)
     item->n_changes = 0;
     item->bytes = 0;
     item->sealed = false;
+    item->doubt = false;
     item->reform = false;
     item->adopting = false;
 }
@@ -445,9 +447,90 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
     kedge_inflight_drop(w, run);
 }
 
+void kedge_inflight_lost(struct kedge_worker *w, struct kedge_inflight *run, const char *why)
+{
+    char id[KEDGE_ID_ROOM];
+
+    kedge_worker_log(w, LOG_NOTICE, "run %s has gone elsewhere: %s",
+                     kedge_worker_id_text(run->id, id), why);
+    emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
+    kedge_inflight_drop(w, run);
+}
+
+/*
+ * A refusal of what was sent again: had it taken place after all?  The record says so, by the id of
+ * the commit that wrote it.  OK: yes, and *HEAD is the run today, hanging on *MEM; NOT_FOUND: no.
+ * Without a record there is nothing to tell, and nothing that would be lost.  No lock held.
+ */
+static int took_place(struct kedge_worker *w, const struct kedge_inflight *run,
+                      struct kedge_run *head, struct kedge_mem **mem)
+{
+    const struct kedge_item *item = &run->item;
+    struct kedge_retrieve want = { run->id, run->incarnation, 0, 0 };
+    struct kedge_run_state state = { 0 };
+    struct kedge_record_page page = { 0 };
+    int rc;
+
+    if (item->n_records == 0)
+        return KEDGE_NOT_FOUND;
+    rc = w->ops->retrieve_records(w->driver_session, run->id, run->incarnation,
+                                  run->position - item->n_records + 1, 1, 1, &page,
+                                  w->options.timeout_us, NULL);
+    if (rc != KEDGE_OK)
+        return rc;
+    if (page.n != 1 || memcmp(&page.records[0].request, &item->request, sizeof item->request) != 0)
+        rc = KEDGE_NOT_FOUND;
+    kedge_mem_free(w->host, page.mem);
+    if (rc == KEDGE_OK)
+        rc = w->ops->retrieve(w->driver_session, &want, &state, w->options.timeout_us, NULL);
+    if (rc == KEDGE_OK) {
+        *head = state.run;
+        *mem = state.mem;
+    }
+    return rc;
+}
+
+/* A refused repetition is believed when the journal agrees. */
+static void answered_no(struct kedge_worker *w, struct kedge_inflight *run, int outcome)
+{
+    struct kedge_answer answer = { 0 };
+    struct kedge_mem *mem = NULL;
+    struct kedge_run head;
+    int rc;
+
+    run->sending = true; /* its outcomes wait */
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = took_place(w, run, &head, &mem);
+    (void)pthread_mutex_lock(&w->lock);
+    run->sending = false;
+    if (rc < 0) { /* not to be read now: sent again, refused again, and read then */
+        kedge_inflight_dirty(w, run);
+        w->retry_at = kedge_worker_now(w) + 1000000;
+        return;
+    }
+    if (rc != KEDGE_OK) {
+        kedge_inflight_lost(w, run, kedge_status_text(outcome));
+        return;
+    }
+    answer.revision = head.revision;
+    answer.status = head.status;
+    if (run->item.adopting)
+        run->item.results[0] = head.fence;
+    if (run->item.end == KEDGE_ITEM_STAY && (!same_lease(&head.holder, &w->lease) ||
+                                             (!run->item.adopting && head.fence != run->fence))) {
+        tell_steps(w, run); /* what it did is durable; the run has gone on elsewhere */
+        kedge_inflight_lost(w, run, kedge_status_text(outcome));
+    } else {
+        done(w, run, &answer);
+    }
+    kedge_mem_free(w->host, mem);
+}
+
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer)
 {
+    char id[KEDGE_ID_ROOM];
+
     run->sending = false;
     switch (outcome) {
     case KEDGE_OK:
@@ -462,9 +545,10 @@ void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run,
     case KEDGE_STALE:
     case KEDGE_NOT_FOUND:
     case KEDGE_EXISTS:
-        kedge_worker_log(w, LOG_NOTICE, "a run has gone elsewhere: %s", kedge_status_text(outcome));
-        emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
-        kedge_inflight_drop(w, run);
+        if (run->item.doubt)
+            answered_no(w, run, outcome);
+        else
+            kedge_inflight_lost(w, run, kedge_status_text(outcome));
         return;
     case KEDGE_ERR_UNKNOWN:
     case KEDGE_ERR_UNAVAILABLE:
@@ -472,10 +556,13 @@ void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run,
     case KEDGE_ERR_FULL:
         if (outcome == KEDGE_ERR_UNKNOWN)
             w->stats.resent++;
+        run->item.doubt |= outcome == KEDGE_ERR_UNKNOWN;
         kedge_inflight_dirty(w, run);
         return;
-    default:
-        kedge_worker_log(w, LOG_CRIT, "the store refuses to go on with a run: %s", answer->why);
+    default: /* it stays held, until what is held is compared with what is here */
+        kedge_worker_log(w, LOG_CRIT, "the store refuses to go on with run %s (%s): %s",
+                         kedge_worker_id_text(run->id, id), kedge_status_name(outcome),
+                         answer->why);
         emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
         kedge_inflight_drop(w, run);
         return;
@@ -616,7 +703,10 @@ static int read_one(struct kedge_worker *w, struct kedge_inflight *run, uint64_t
 
     if (rc != KEDGE_OK)
         return rc;
-    rc = page.n == 1 ? kedge_record_decode(page.records[0].data, &rec, err) : KEDGE_ERR_CORRUPT;
+    rc = page.n == 1
+             ? kedge_record_decode(page.records[0].data, &rec, err)
+             : kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of its journal is missing",
+                               (unsigned long long)number);
     if (rc == KEDGE_OK)
         rc = keep_record(w, run, &page.records[0], &rec);
     kedge_mem_free(w->host, page.mem);
@@ -709,10 +799,28 @@ static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run)
     run->waiting_end = &out->next;
 }
 
+/*
+ * It was claimed, and is held, but nothing of it is here.  RC tells what to do: a store or a memory
+ * that failed will do better another time, so it is handed back soon; a journal that cannot be
+ * understood (ERR_CORRUPT, ERR_SCHEMA_NEW) says the same to everybody, so that is asked again
+ * only when what is held is compared with what is here, once per time to live.
+ */
+static void not_read(struct kedge_worker *w, const struct kedge_run *head, int rc,
+                     const struct kedge_error *err)
+{
+    char id[KEDGE_ID_ROOM];
+
+    kedge_worker_log(w, LOG_ERR, "run %s was taken and cannot be read (%s): %s",
+                     kedge_worker_id_text(head->id, id), kedge_status_name(rc),
+                     err->msg[0] != '\0' ? err->msg : kedge_status_text(rc));
+    if (rc != KEDGE_ERR_CORRUPT && rc != KEDGE_ERR_SCHEMA_NEW)
+        kedge_reconcile_in(w, 1000000);
+}
+
 static void take_one(struct kedge_worker *w, const struct kedge_run *head)
 {
     struct kedge_inflight *run = new_run(w, head);
-    struct kedge_error err = { 0, 0, "out of memory" };
+    struct kedge_error err = { 0, 0, "" };
     uint64_t before = w->stats.read_bytes;
     int64_t began = kedge_worker_now(w);
     int rc = KEDGE_ERR_NOMEM;
@@ -723,7 +831,7 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
         (void)pthread_mutex_lock(&w->lock);
     }
     if (rc != KEDGE_OK) {
-        kedge_worker_log(w, LOG_ERR, "a run that was taken cannot be read: %s", err.msg);
+        not_read(w, head, rc, &err);
         if (run != NULL)
             kedge_inflight_unref(w, run);
         return;

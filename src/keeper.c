@@ -32,22 +32,31 @@ int kedge_keeper_grant(struct kedge_worker *w, void *session, struct kedge_error
         .ttl_us = w->options.lease_ttl_us,
     };
     struct kedge_lease_state state;
+    int64_t began;
     int rc;
 
     (void)pthread_mutex_lock(&w->lock);
-    kedge_worker_random(w, &in.id);
-    kedge_worker_random(w, &in.request);
+    if (!w->grant_doubt) {
+        kedge_worker_random(w, &w->grant_id);
+        kedge_worker_random(w, &w->grant_request);
+    }
+    in.id = w->grant_id;
+    in.request = w->grant_request;
+    began = kedge_worker_now(w);
     (void)pthread_mutex_unlock(&w->lock);
-    do
-        rc = w->ops->lease_grant(session, &in, &state, w->options.timeout_us, err);
-    while (rc == KEDGE_ERR_UNKNOWN && !atomic_load(&w->stopping));
-    if (rc != KEDGE_OK)
-        return rc;
+    rc = w->ops->lease_grant(session, &in, &state, w->options.timeout_us, err);
     (void)pthread_mutex_lock(&w->lock);
-    w->lease = in.id;
-    w->extended = kedge_worker_now(w);
+    if (rc == KEDGE_ERR_UNKNOWN)
+        w->grant_doubt = true;
+    else if (rc >= 0) /* a failure of the repetition ends no doubt */
+        w->grant_doubt = false;
+    if (rc == KEDGE_OK) {
+        w->lease = in.id;
+        w->extended = began;
+        w->reconcile_at = began + w->options.lease_ttl_us;
+    }
     (void)pthread_mutex_unlock(&w->lock);
-    return KEDGE_OK;
+    return rc;
 }
 
 int kedge_keeper_extend(struct kedge_worker *w, void *session)

@@ -16,6 +16,7 @@ libkedge_core_la_SOURCES = \
 	%D%/progress.c %D%/progress.h %D%/progress_request.c %D%/progress_snapshot.c \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
 	%D%/reader.c %D%/reader.h \
+	%D%/reconcile.c \
 	%D%/record.c %D%/record.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/run_read.c \

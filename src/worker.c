@@ -63,6 +63,17 @@ void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, 
     w->host->log(w->host->ctx, level, text);
 }
 
+const char *kedge_worker_id_text(struct kedge_bytes id, char buf[KEDGE_ID_ROOM])
+{
+    const unsigned char *from = id.data;
+    size_t n = id.len < KEDGE_ID_ROOM - 4 ? id.len : KEDGE_ID_ROOM - 4;
+
+    for (size_t i = 0; i < n; i++)
+        buf[i] = from[i] > ' ' && from[i] < 127 ? (char)from[i] : '?';
+    (void)strcpy(buf + n, id.len > n ? "..." : "");
+    return buf;
+}
+
 void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event)
 {
     if (w->options.observe == NULL)
@@ -183,6 +194,8 @@ static int64_t next_time(const struct kedge_worker *w)
 
     if (w->n_runs < w->options.in_flight && w->claim_at < at)
         at = w->claim_at;
+    if (!atomic_load(&w->stopping) && !w->lease_dead && w->reconcile_at < at)
+        at = w->reconcile_at;
     if ((w->n_dirty > 0 || w->claim_hint || w->lease_dead) && w->retry_at < at)
         at = w->retry_at;
     return at < w->retry_at ? w->retry_at : at;
@@ -541,6 +554,23 @@ static int make_room(struct kedge_worker *w)
                : KEDGE_ERR_NOMEM;
 }
 
+/* Nobody drives yet: what is in doubt is asked again here, while there is time. */
+static int first_lease(struct kedge_worker *w, struct kedge_error *err)
+{
+    int64_t until = real_now() + w->options.timeout_us;
+    int64_t pause = 1000;
+    int rc = kedge_keeper_grant(w, w->driver_session, err);
+
+    while (w->grant_doubt && rc != KEDGE_OK && real_now() < until) {
+        struct timespec ts = { 0, (long)pause * 1000 };
+
+        (void)nanosleep(&ts, NULL);
+        pause = pause < 50000 ? 2 * pause : 50000;
+        rc = kedge_keeper_grant(w, w->driver_session, err);
+    }
+    return rc;
+}
+
 static int meet_store(struct kedge_worker *w, struct kedge_error *err)
 {
     void *handle = kedge_store_handle(w->store);
@@ -558,7 +588,7 @@ static int meet_store(struct kedge_worker *w, struct kedge_error *err)
     if (rc == KEDGE_OK && (w->ops->caps & KEDGE_CAP_SERVER_CLOCK) != 0)
         w->skew = now.wall - w->host->clock_us(w->host->ctx, KEDGE_CLOCK_WALL);
     if (rc == KEDGE_OK)
-        rc = kedge_keeper_grant(w, w->driver_session, err);
+        rc = first_lease(w, err);
     return rc;
 }
 

@@ -62,6 +62,7 @@ struct kedge_item {
     uint32_t rest_status;
     int64_t due_in;
     size_t bytes;
+    bool doubt;    /* its answer never came, once at least */
     bool sealed;   /* guards and changes are set: only to be sent, as it is */
     bool reform;   /* its lease died: the same records under the one we have then */
     bool adopting; /* takes the run anew, under a new lease */
@@ -150,7 +151,15 @@ struct kedge_worker {
     int64_t claim_at; /* next due of what we serve, by the lease clock; INT64_MAX: none */
     int64_t retry_at; /* the store was unavailable: not before */
     int64_t retry_wait;
+    int64_t reconcile_at; /* when to compare what is held with what is here */
     bool told_unavailable;
+
+    /* A claim, or a grant, whose answer never came: sent again, as it is, before another. */
+    struct kedge_claim claim;
+    bool claim_doubt;
+    struct kedge_id128 grant_id;
+    struct kedge_id128 grant_request;
+    bool grant_doubt;
 
     struct kedge_id128 lease;
     int64_t extended; /* lease clock, when it was last extended */
@@ -200,6 +209,9 @@ void kedge_worker_tell_loop(struct kedge_worker *w);
 void kedge_worker_wake_pool(struct kedge_worker *w);
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The id of a run as it may be printed; answers BUF. */
+#define KEDGE_ID_ROOM 72
+const char *kedge_worker_id_text(struct kedge_bytes id, char buf[KEDGE_ID_ROOM]);
 void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event);
 
 /* -- step.c: lock held -- */
@@ -219,21 +231,30 @@ void kedge_inflight_dirty(struct kedge_worker *w, struct kedge_inflight *run);
 void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run);
 /* Put what ended into its item and seal it.  Answers false if nothing needs sending now. */
 bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run);
-/* The store's answer to its item. */
+/* The store's answer to its item.  May release the lock. */
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer);
 /* A step that was handed out did not take place: it is handed out again, in a second. */
 void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, uint32_t step);
+/* Somebody else has it. */
+void kedge_inflight_lost(struct kedge_worker *w, struct kedge_inflight *run, const char *why);
 void kedge_inflight_drop(struct kedge_worker *w, struct kedge_inflight *run);
 void kedge_inflight_unref(struct kedge_worker *w, struct kedge_inflight *run);
 /* Make runs from what a claim took.  Releases the lock while it reads. */
 void kedge_inflight_take(struct kedge_worker *w, const struct kedge_run_page *page);
+
+/* -- reconcile.c: lock held, released around store calls; by the driver alone -- */
+bool kedge_reconcile_wanted(const struct kedge_worker *w, int64_t now);
+void kedge_reconcile(struct kedge_worker *w);
+/* Something is held that nobody here knows of: look in DELAY_US at the latest. */
+void kedge_reconcile_in(struct kedge_worker *w, int64_t delay_us);
 
 /* -- drive.c: lock held, released around store calls -- */
 bool kedge_drive_wanted(struct kedge_worker *w);
 void kedge_drive(struct kedge_worker *w, bool is_loop);
 
 /* -- keeper.c: no lock held -- */
+/* ERR_UNKNOWN: the next call sends the same request again. */
 int kedge_keeper_grant(struct kedge_worker *w, void *session, struct kedge_error *err);
 int kedge_keeper_extend(struct kedge_worker *w, void *session);
 /* Look after other workers.  Answers when to look again at the latest, in us. */

@@ -109,6 +109,11 @@ test_start_SOURCES = %D%/unit/test_start.c %D%/support/journal.c %D%/support/jou
 test_start_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_start_LDADD = $(KEDGE_CHECK_LINK)
 
+KEDGE_CHECK_TESTS += test_worker
+test_worker_SOURCES = %D%/unit/test_worker.c
+test_worker_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_worker_LDADD = $(KEDGE_CHECK_LINK)
+
 # ------------------------------------------------------ the rules of the contract
 KEDGE_CHECK_TESTS += test_rules test_mem
 test_rules_SOURCES = %D%/unit/test_rules.c

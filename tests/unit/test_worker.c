@@ -1,0 +1,511 @@
+/* test_worker.c - a worker on a store that fails: answers that never come, reads that do not work
+ */
+#include <config.h>
+
+#include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <kedge/backend.h>
+#include <kedge/kedge.h>
+#include <kedge/testing.h>
+
+#include "src/store.h"
+
+#define SECOND INT64_C(1000000)
+
+static struct kedge_testing *testing;
+static struct kedge_store *store;  /* as it is */
+static struct kedge_store *faulty; /* the same, through the table below */
+static struct kedge_error err;
+
+static void must(int rc)
+{
+    ck_assert_msg(rc == KEDGE_OK, "%s: %s", kedge_status_name(rc), rc < 0 ? err.msg : "");
+}
+
+static void nap(int64_t us)
+{
+    struct timespec ts = { us / SECOND, us % SECOND * 1000 };
+
+    (void)nanosleep(&ts, NULL);
+}
+
+/* ------------------------------------------------------------- the faulty store */
+
+enum { COMMIT, CLAIM, GRANT, RETRIEVE, LIST_HELD, REVOKE, N_OPS };
+
+/* What comes next of an operation: how many calls go through, then how many fail, and how. */
+struct plan {
+    atomic_int pass;
+    atomic_int fail;
+    atomic_int rc;
+    atomic_int effect; /* carried out all the same */
+    atomic_int calls;
+    atomic_int failed;
+};
+static struct plan plans[N_OPS];
+static const struct kedge_backend_ops *real;
+static struct kedge_registered registered;
+static struct kedge_id128 last_claim;
+static atomic_int claims_repeated; /* by the id of the last claim */
+
+static void plan(int op, int pass, int fail, int rc, int effect)
+{
+    atomic_store(&plans[op].rc, rc);
+    atomic_store(&plans[op].effect, effect);
+    atomic_store(&plans[op].pass, pass);
+    atomic_store(&plans[op].fail, fail);
+}
+
+/* Does this call fail? */
+static int fails(int op)
+{
+    atomic_fetch_add(&plans[op].calls, 1);
+    if (atomic_load(&plans[op].fail) == 0 || atomic_fetch_sub(&plans[op].pass, 1) > 0)
+        return 0;
+    atomic_fetch_sub(&plans[op].fail, 1);
+    atomic_fetch_add(&plans[op].failed, 1);
+    return 1;
+}
+
+static int planned(int op, struct kedge_error *e)
+{
+    return kedge_error_set(e, atomic_load(&plans[op].rc), 0, "planned");
+}
+
+static atomic_int refuse_after; /* what the next call answers after one that failed */
+
+static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
+                         struct kedge_answer *answers, int64_t timeout_us, struct kedge_error *e)
+{
+    int rc = KEDGE_OK;
+
+    if (!fails(COMMIT))
+        return real->commit(s, commits, n, answers, timeout_us, e);
+    if (atomic_load(&plans[COMMIT].effect))
+        rc = real->commit(s, commits, n, answers, timeout_us, e);
+    ck_assert_int_eq(rc, KEDGE_OK);
+    for (size_t i = 0; i < n; i++)
+        answers[i] = (struct kedge_answer){ .outcome = atomic_load(&plans[COMMIT].rc) };
+    if (atomic_load(&refuse_after) != 0)
+        plan(COMMIT, 0, 1, atomic_exchange(&refuse_after, 0), 0);
+    return KEDGE_OK;
+}
+
+static int faulty_claim(void *s, const struct kedge_claim *in, struct kedge_run_page *out,
+                        int64_t timeout_us, struct kedge_error *e)
+{
+    if (memcmp(&in->request, &last_claim, sizeof last_claim) == 0)
+        atomic_fetch_add(&claims_repeated, 1);
+    last_claim = in->request;
+    if (!fails(CLAIM))
+        return real->claim(s, in, out, timeout_us, e);
+    if (atomic_load(&plans[CLAIM].effect)) {
+        struct kedge_run_page lost = { 0 };
+
+        if (real->claim(s, in, &lost, timeout_us, e) == KEDGE_OK)
+            kedge_mem_free(kedge_store_host(store), lost.mem);
+    }
+    return planned(CLAIM, e);
+}
+
+static int faulty_grant(void *s, const struct kedge_lease_new *in, struct kedge_lease_state *out,
+                        int64_t timeout_us, struct kedge_error *e)
+{
+    struct kedge_lease_state lost;
+
+    if (!fails(GRANT))
+        return real->lease_grant(s, in, out, timeout_us, e);
+    if (atomic_load(&plans[GRANT].effect))
+        (void)real->lease_grant(s, in, &lost, timeout_us, e);
+    return planned(GRANT, e);
+}
+
+static int faulty_retrieve(void *s, const struct kedge_retrieve *in, struct kedge_run_state *out,
+                           int64_t timeout_us, struct kedge_error *e)
+{
+    return fails(RETRIEVE) ? planned(RETRIEVE, e) : real->retrieve(s, in, out, timeout_us, e);
+}
+
+static int faulty_list_held(void *s, const struct kedge_id128 *lease, struct kedge_bytes cursor,
+                            size_t limit, struct kedge_held_page *out, int64_t timeout_us,
+                            struct kedge_error *e)
+{
+    return fails(LIST_HELD) ? planned(LIST_HELD, e)
+                            : real->list_held(s, lease, cursor, limit, out, timeout_us, e);
+}
+
+static int faulty_revoke(void *s, const struct kedge_id128 *lease, int64_t timeout_us,
+                         struct kedge_error *e)
+{
+    return fails(REVOKE) ? planned(REVOKE, e) : real->lease_revoke(s, lease, timeout_us, e);
+}
+
+static void not_closed(void *handle)
+{
+    (void)handle; /* it is the other store's */
+}
+
+static void setup_on(const char *url)
+{
+    struct kedge_backend *be = &registered.backend;
+
+    memset(&err, 0, sizeof err);
+    memset(plans, 0, sizeof plans);
+    must(kedge_testing_open(url, &testing, &err));
+    must(kedge_testing_store(testing, &store, &err));
+    real = kedge_store_ops(store);
+    be->ops = *real;
+    be->limits = *real->limits;
+    be->ops.limits = &be->limits;
+    be->ops.commit = faulty_commit;
+    be->ops.claim = faulty_claim;
+    be->ops.lease_grant = faulty_grant;
+    be->ops.retrieve = faulty_retrieve;
+    be->ops.list_held = faulty_list_held;
+    be->ops.lease_revoke = faulty_revoke;
+    be->ops.store_close = not_closed;
+    must(kedge_store_wrap(&registered, kedge_store_handle(store), store, &faulty, &err));
+}
+
+static void setup(void)
+{
+    setup_on("mem:"); /* its own clock: a failed call is tried again by it */
+}
+
+static void teardown(void)
+{
+    kedge_store_close(faulty);
+    kedge_store_close(store);
+    kedge_testing_close(testing);
+}
+
+/* --------------------------------------------------------------- sagas and workers */
+
+static atomic_int ran[8];
+static atomic_int doubts;
+
+static int run_it(struct kedge_step *step, void *user)
+{
+    (void)user;
+    atomic_fetch_add(&ran[kedge_step_view(step)->step[0] - 'a'], 1);
+    if ((kedge_step_view(step)->flags & KEDGE_STEP_IN_DOUBT) != 0)
+        atomic_fetch_add(&doubts, 1);
+    return kedge_ok(step, NULL, 0);
+}
+
+static const char *const after_a[] = { "a", NULL };
+static const struct kedge_step_def chain[] = {
+    { .name = "a", .run = run_it },
+    { .name = "b", .run = run_it, .after = after_a },
+};
+
+static struct kedge_reactor *reactor_of(const struct kedge_step_def *steps, size_t n)
+{
+    struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT("chain", 1, chain);
+    struct kedge_reactor *reactor;
+
+    for (size_t i = 0; i < 8; i++)
+        atomic_store(&ran[i], 0);
+    atomic_store(&doubts, 0);
+    def.steps = steps;
+    def.n_steps = n;
+    must(kedge_reactor_new(&def, &reactor, &err));
+    return reactor;
+}
+
+static struct kedge_worker *worker_on(struct kedge_store *on, const struct kedge_reactor *reactor,
+                                      int64_t ttl_us)
+{
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+
+    options.reactors = &reactor;
+    options.n_reactors = 1;
+    options.lease_ttl_us = ttl_us;
+    must(kedge_worker_open(on, &options, &worker, &err));
+    return worker;
+}
+
+static void start(const char *id)
+{
+    struct kedge_run_start run = KEDGE_START_INIT;
+
+    run.reactor = "chain";
+    run.version = 1;
+    run.id = kedge_text(id);
+    must(kedge_start(store, &run, SECOND, &err));
+}
+
+static struct kedge_run_info *info_of(const char *id)
+{
+    struct kedge_run_info *info;
+
+    must(kedge_run_get(store, kedge_text(id), 0, &info, SECOND, &err));
+    return info;
+}
+
+static uint32_t place_of(const char *id)
+{
+    struct kedge_run_info *info = info_of(id);
+    uint32_t place = info->place;
+
+    kedge_run_info_free(info);
+    return place;
+}
+
+/* Work until the run is at rest; a bound of 60 seconds. */
+static void work_until_rest(struct kedge_worker *worker, const char *id)
+{
+    for (int i = 0; i < 6000 && place_of(id) != KEDGE_PLACE_REST; i++) {
+        (void)kedge_worker_drain(worker, SECOND / 10, &err);
+        nap(10000);
+    }
+    ck_assert_uint_eq(place_of(id), KEDGE_PLACE_REST);
+}
+
+/* ---------------------------------------------------------- what is held, and known */
+
+START_TEST(a_run_that_could_not_be_read_is_taken_again)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker = worker_on(faulty, reactor, 60 * SECOND);
+    struct kedge_run_info *info;
+
+    start("r");
+    plan(RETRIEVE, 0, 1, KEDGE_ERR_UNAVAILABLE, 0);
+    work_until_rest(worker, "r");
+    info = info_of("r");
+    ck_assert_uint_eq(info->status, KEDGE_COMPLETED);
+    ck_assert_uint_eq(info->recoveries, 0);
+    kedge_run_info_free(info);
+    ck_assert_int_eq(atomic_load(&plans[RETRIEVE].failed), 1);
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    ck_assert_int_eq(atomic_load(&doubts), 0);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* What the same record says to everybody is not asked all the time. */
+START_TEST(an_unreadable_run_is_tried_once_per_ttl)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker = worker_on(faulty, reactor, SECOND);
+
+    start("r");
+    start("other");
+    plan(RETRIEVE, 0, 2, KEDGE_ERR_CORRUPT, 0);
+    (void)kedge_worker_drain(worker, SECOND / 5, &err);
+    ck_assert_int_eq(atomic_load(&plans[RETRIEVE].failed), 2);
+    work_until_rest(worker, "r");
+    work_until_rest(worker, "other");
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+START_TEST(a_claim_without_an_answer_is_sent_again_as_it_was)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker = worker_on(faulty, reactor, 60 * SECOND);
+    int before;
+
+    start("r");
+    atomic_store(&claims_repeated, 0);
+    before = atomic_load(&plans[CLAIM].calls);
+    plan(CLAIM, 0, 5, KEDGE_ERR_UNKNOWN, 1);
+    work_until_rest(worker, "r");
+    ck_assert_int_ge(atomic_load(&claims_repeated), 5);
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    ck_assert_int_eq(atomic_load(&ran[1]), 1);
+    /* and what fails fast is not asked as fast as it fails */
+    plan(CLAIM, 0, 1000000, KEDGE_ERR_UNKNOWN, 0);
+    before = atomic_load(&plans[CLAIM].calls);
+    (void)kedge_worker_drain(worker, SECOND / 5, &err);
+    ck_assert_int_lt(atomic_load(&plans[CLAIM].calls) - before, 100);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+START_TEST(a_grant_without_an_answer_is_sent_again)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+
+    plan(GRANT, 0, 3, KEDGE_ERR_UNKNOWN, 1);
+    worker = worker_on(faulty, reactor, 60 * SECOND);
+    ck_assert_int_eq(atomic_load(&plans[GRANT].calls), 4);
+    start("r");
+    work_until_rest(worker, "r");
+    kedge_worker_close(worker, 0);
+    /* not for ever */
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.timeout_us = SECOND / 5;
+    plan(GRANT, 0, 1000000, KEDGE_ERR_UNKNOWN, 0);
+    ck_assert_int_eq(kedge_worker_open(faulty, &options, &worker, &err), KEDGE_ERR_UNKNOWN);
+    ck_assert_int_lt(atomic_load(&plans[GRANT].calls), 100);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* A step that waits until it is told: meanwhile somebody else gets the run. */
+static atomic_int asked;
+static atomic_int let_go;
+static int wait_here(struct kedge_step *step, void *user)
+{
+    (void)user;
+    atomic_fetch_add(&asked, 1);
+    for (int i = 0; i < 6000 && !kedge_step_stopping(step) && !atomic_load(&let_go); i++)
+        nap(10000);
+    return run_it(step, NULL);
+}
+
+static atomic_int lost;
+static void observe(void *ctx, const struct kedge_event *event)
+{
+    (void)ctx;
+    if (event->kind == KEDGE_EVENT_RUN_LOST)
+        atomic_fetch_add(&lost, 1);
+}
+
+/* By an operator, or a bug: whoever it was, the worker must not go on as if it had the run. */
+static void take_away(const char *id)
+{
+    struct kedge_run_info *info = info_of(id);
+    struct kedge_guard guard = { .kind = KEDGE_GUARD_HELD, .name = kedge_text(id) };
+    struct kedge_change change = { .kind = KEDGE_RELEASE, .name = kedge_text(id) };
+    struct kedge_commit commit = {
+        .request = { { 7 } }, .guards = &guard, .n_guards = 1, .changes = &change, .n_changes = 1
+    };
+    struct kedge_answer answer;
+    void *session;
+
+    memcpy(guard.lease.b, info->holder, sizeof guard.lease.b);
+    guard.number = info->fence;
+    change.release.place = KEDGE_PLACE_DUE;
+    change.release.when = (struct kedge_when){ 3600 * SECOND, KEDGE_IN, 0 };
+    must(real->session_open(kedge_store_handle(store), &session, &err));
+    must(real->commit(session, &commit, 1, &answer, SECOND, &err));
+    must(answer.outcome);
+    real->session_close(session);
+    kedge_run_info_free(info);
+}
+
+START_TEST(a_run_that_is_not_held_any_more_is_let_go)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = wait_here, .flags = KEDGE_STEP_POOL },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+
+    atomic_store(&asked, 0);
+    atomic_store(&let_go, 0);
+    atomic_store(&lost, 0);
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.lease_ttl_us = SECOND;
+    options.observe = observe;
+    must(kedge_worker_open(faulty, &options, &worker, &err));
+    start("r");
+    for (int i = 0; i < 600 && atomic_load(&asked) == 0; i++)
+        (void)kedge_worker_drain(worker, SECOND / 10, &err);
+    take_away("r");
+    for (int i = 0; i < 600 && atomic_load(&lost) == 0; i++)
+        (void)kedge_worker_drain(worker, SECOND / 10, &err);
+    atomic_store(&let_go, 1);
+    ck_assert_int_eq(atomic_load(&lost), 1);
+    ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_DUE);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* ------------------------------------------------------------- commits in doubt */
+
+/* The commit took place, nobody heard of it, and a store that forgets says no to its repetition. */
+START_TEST(a_refused_repetition_is_checked_by_reading)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+
+    for (int nth = 0; nth < 2; nth++) {
+        struct kedge_worker *worker = worker_on(faulty, reactor, 60 * SECOND);
+        char id[2] = { (char)('r' + nth), '\0' };
+
+        start(id);
+        atomic_store(&lost, 0);
+        plan(COMMIT, nth, 1, KEDGE_ERR_UNKNOWN, 1);
+        atomic_store(&refuse_after, KEDGE_STALE);
+        work_until_rest(worker, id);
+        ck_assert_int_eq(atomic_load(&plans[COMMIT].failed), 2 * (nth + 1));
+        ck_assert_int_eq(atomic_load(&ran[0]), nth + 1);
+        ck_assert_int_eq(atomic_load(&ran[1]), nth + 1);
+        kedge_worker_close(worker, 0);
+    }
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* Refused because it did not take place: the run has gone. */
+START_TEST(a_refused_repetition_may_be_right)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+
+    atomic_store(&lost, 0);
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.observe = observe;
+    must(kedge_worker_open(faulty, &options, &worker, &err));
+    start("r");
+    plan(COMMIT, 0, 1, KEDGE_ERR_UNKNOWN, 0);
+    atomic_store(&refuse_after, KEDGE_STALE);
+    for (int i = 0; i < 600 && atomic_load(&lost) == 0; i++)
+        (void)kedge_worker_drain(worker, SECOND / 10, &err);
+    ck_assert_int_eq(atomic_load(&lost), 1);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* ---------------------------------------------------------------------- all */
+
+int main(void)
+{
+    Suite *suite = suite_create("worker");
+    TCase *held = tcase_create("held");
+    TCase *doubt = tcase_create("doubt");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(held, setup, teardown);
+    tcase_set_timeout(held, 120);
+    tcase_add_test(held, a_run_that_could_not_be_read_is_taken_again);
+    tcase_add_test(held, an_unreadable_run_is_tried_once_per_ttl);
+    tcase_add_test(held, a_claim_without_an_answer_is_sent_again_as_it_was);
+    tcase_add_test(held, a_grant_without_an_answer_is_sent_again);
+    tcase_add_test(held, a_run_that_is_not_held_any_more_is_let_go);
+    suite_add_tcase(suite, held);
+    tcase_add_checked_fixture(doubt, setup, teardown);
+    tcase_set_timeout(doubt, 120);
+    tcase_add_test(doubt, a_refused_repetition_is_checked_by_reading);
+    tcase_add_test(doubt, a_refused_repetition_may_be_right);
+    suite_add_tcase(suite, doubt);
+    runner = srunner_create(suite);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
