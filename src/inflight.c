@@ -14,6 +14,8 @@
 #include "session.h"
 #include "worker.h"
 
+#define HUNG_US INT64_C(500000) /* so long others may claim first what waits for a function here */
+
 static bool same_lease(const struct kedge_id128 *a, const struct kedge_id128 *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
@@ -37,10 +39,10 @@ void kedge_inflight_dirty(struct kedge_worker *w, struct kedge_inflight *run)
     w->n_dirty++;
 }
 
-static void wake_run_at(struct kedge_worker *w, struct kedge_inflight *run, int64_t at)
+void kedge_inflight_timer(struct kedge_worker *w, struct kedge_inflight *run, int64_t at)
 {
-    run->wake_at = at;
-    w->next_timer = min64(w->next_timer, at);
+    run->wake_at = min64(run->wake_at, at);
+    kedge_worker_timer(w, at);
 }
 
 /* ---------------------------------------------------------------- starting */
@@ -55,35 +57,86 @@ static void enqueue(struct kedge_worker *w, struct kedge_step *step)
     *end = &step->next;
 }
 
+/* Start what may start, but for what must wait until a function returns.  Answers when to let go of
+   the run if it does not; INT64_MAX: nothing waits for one. */
+static int64_t start_ready(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
+{
+    uint32_t first = KEDGE_NO_STEP; /* that was given back: round once */
+    int64_t patience = INT64_MAX;
+    struct kedge_action action;
+
+    while (!atomic_load(&w->stopping) && kedge_progress_take(run->progress, wall, &action)) {
+        const struct kedge_step *orphan = kedge_step_in_the_way(w, run, &action);
+        struct kedge_step *step = orphan == NULL ? kedge_step_new(run, &action, w) : NULL;
+
+        if (step != NULL) {
+            enqueue(w, step);
+            continue;
+        }
+        kedge_progress_give_back(run->progress, action.step);
+        if (orphan == NULL) { /* no memory */
+            kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+            break;
+        }
+        patience = min64(patience, orphan->patience);
+        if (action.step == first)
+            break;
+        if (first == KEDGE_NO_STEP)
+            first = action.step;
+    }
+    return patience;
+}
+
+/* Past its deadline: a record will say so, once. */
+static void note_overdue(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
+{
+    struct kedge_out *out;
+    struct kedge_rec rec;
+
+    if (run->overdue || !kedge_progress_overdue(run->progress, wall, &rec))
+        return;
+    out = kedge_out_new(w, &rec);
+    if (out == NULL)
+        return;
+    run->overdue = true;
+    *run->waiting_end = out;
+    run->waiting_end = &out->next;
+}
+
+static void set_timers(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
+{
+    int64_t now = kedge_worker_now(w);
+    int64_t next = kedge_progress_next_time(run->progress);
+
+    if (next != INT64_MAX)
+        kedge_inflight_timer(w, run, now + (next > wall ? next - wall : 0));
+    for (const struct kedge_step *step = run->steps; step != NULL; step = step->run_next) {
+        if (step->called && !step->orphan && step->deadline != INT64_MAX)
+            kedge_inflight_timer(w, run, step->deadline);
+    }
+}
+
 void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run)
 {
     int64_t wall = kedge_worker_wall(w);
     enum kedge_phase phase = kedge_progress_phase(run->progress);
-    struct kedge_action action;
-    int64_t next;
+    int64_t patience;
 
     if (run->gone)
         return;
     if (phase == KEDGE_PHASE_STOPPING || phase == KEDGE_PHASE_HALTING)
         for (struct kedge_step *step = run->steps; step != NULL; step = step->run_next)
             kedge_step_tell_stop(step);
-    while (!atomic_load(&w->stopping) && kedge_progress_take(run->progress, wall, &action)) {
-        struct kedge_step *step = kedge_step_new(run, &action, w);
-
-        if (step == NULL) { /* no memory: again in a second */
-            kedge_progress_give_back(run->progress, action.step);
-            wake_run_at(w, run, kedge_worker_now(w) + 1000000);
-            return;
-        }
-        enqueue(w, step);
-    }
+    note_overdue(w, run, wall);
+    patience = start_ready(w, run, wall);
     if (run->waiting != NULL || (kedge_progress_running(run->progress) == 0 && !run->sending)) {
+        run->patience = patience;
+        if (patience != INT64_MAX)
+            kedge_inflight_timer(w, run, patience);
         kedge_inflight_dirty(w, run);
         return;
     }
-    next = kedge_progress_next_time(run->progress);
-    if (next != INT64_MAX)
-        wake_run_at(w, run, kedge_worker_now(w) + (next > wall ? next - wall : 0));
+    set_timers(w, run, wall);
 }
 
 void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, uint32_t step)
@@ -91,7 +144,7 @@ void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, ui
     if (run->gone)
         return;
     kedge_progress_give_back(run->progress, step);
-    wake_run_at(w, run, kedge_worker_now(w) + 1000000);
+    kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
 }
 
 /* ------------------------------------------------------------- the commit */
@@ -159,9 +212,14 @@ static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
     }
     if (kedge_progress_running(run->progress) > 0)
         return true;
-    if (atomic_load(&w->stopping)) {
+    if (kedge_progress_paused(run->progress)) {
+        item->end = KEDGE_ITEM_PARK;
+    } else if (atomic_load(&w->stopping)) {
         item->end = KEDGE_ITEM_DUE;
         item->due_in = 0;
+    } else if (run->patience <= kedge_worker_now(w)) { /* elsewhere no function is in the way */
+        item->end = KEDGE_ITEM_DUE;
+        item->due_in = HUNG_US;
     } else if (!kedge_progress_ready(run->progress, wall)) {
         next = kedge_progress_next_time(run->progress);
         KEDGE_ASSERT(next != INT64_MAX);
@@ -176,6 +234,7 @@ static bool may_hold_back(const struct kedge_worker *w, const struct kedge_infli
     const struct kedge_item *item = &run->item;
 
     if (w->options.checkpoint_min_interval_us <= 0 || item->end != KEDGE_ITEM_STAY ||
+        item->clear != 0 ||
         kedge_worker_now(w) - run->flushed >= w->options.checkpoint_min_interval_us)
         return false;
     for (const struct kedge_out *out = item->outs; out != NULL; out = out->next) {
@@ -204,7 +263,19 @@ static void add_release(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     struct kedge_change *change = add(item, run, KEDGE_RELEASE);
+    int64_t next;
 
+    if (item->end == KEDGE_ITEM_PARK) {
+        next = kedge_progress_next_time(run->progress); /* its deadline */
+        change->release.place = KEDGE_PLACE_PARKED;
+        change->release.status = KEDGE_PAUSED;
+        change->release.wakes_on = KEDGE_WAKES_ON_INTERRUPT;
+        if (next != INT64_MAX) {
+            change->release.wakes_on |= KEDGE_WAKES_ON_TIME;
+            change->release.when = (struct kedge_when){ next, KEDGE_AT, 0 };
+        }
+        return;
+    }
     if (item->end == KEDGE_ITEM_DUE) {
         change->release.place = KEDGE_PLACE_DUE;
         change->release.when = in_us(item->due_in);
@@ -234,14 +305,54 @@ static void add_snapshot(struct kedge_worker *w, struct kedge_inflight *run)
     item->bytes += change->snapshot.data.len;
 }
 
+/* Everything about the head, but where it goes. */
+static void add_set(struct kedge_worker *w, struct kedge_inflight *run)
+{
+    struct kedge_item *item = &run->item;
+    enum kedge_phase phase = kedge_progress_phase(run->progress);
+    struct kedge_change *change;
+    uint32_t mask = 0;
+
+    if ((phase == KEDGE_PHASE_STOPPING || phase == KEDGE_PHASE_BACK) &&
+        run->status != KEDGE_ROLLING_BACK && item->end != KEDGE_ITEM_REST)
+        mask |= KEDGE_SET_STATUS;
+    if (item->clear != 0)
+        mask |= KEDGE_SET_CLEAR_REQUESTS;
+    if (item->hold && !item->adopting)
+        mask |= KEDGE_SET_HOLD_UNTIL;
+    if (mask == 0)
+        return;
+    change = add(item, run, KEDGE_SET);
+    change->set.mask = mask;
+    change->set.status = KEDGE_ROLLING_BACK;
+    change->set.clear_requests = item->clear;
+    change->set.hold_until = in_us(run->hold_us);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t bit = i == 0 ? KEDGE_REQUEST_CANCEL : KEDGE_REQUEST_PAUSE;
+
+        if ((item->clear & bit) == 0)
+            continue;
+        change = add(item, run, KEDGE_CELL_DELETE);
+        change->name = kedge_request_cell(item->cells[i], run->incarnation, bit);
+    }
+    (void)w;
+}
+
+/* Is it time to say again how long the run may be held? */
+static bool wants_hold(const struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    return run->hold_us > 0 && run->held_until - kedge_worker_now(w) < run->hold_us / 2;
+}
+
 /* Guards and changes, for the lease we have now. */
 static void form(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     struct kedge_change *change;
-    enum kedge_phase phase = kedge_progress_phase(run->progress);
 
     item->n_changes = 0;
+    item->hold = item->end == KEDGE_ITEM_STAY && run->hold_us > 0 &&
+                 (item->adopting || wants_hold(w, run));
     item->adopting = !same_lease(&run->lease, &w->lease);
     memset(&item->guard, 0, sizeof item->guard);
     item->guard.name = run->id;
@@ -251,6 +362,8 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
         item->guard.number = run->revision;
         change = add(item, run, KEDGE_TAKE);
         change->take.lease = w->lease;
+        if (run->hold_us > 0)
+            change->take.hold_until = in_us(run->hold_us);
     } else {
         item->guard.kind = KEDGE_GUARD_HELD;
         item->guard.lease = run->lease;
@@ -263,18 +376,22 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
         change->append.first = run->position - item->n_records + 1;
     }
     add_snapshot(w, run);
-    if ((phase == KEDGE_PHASE_STOPPING || phase == KEDGE_PHASE_BACK) &&
-        run->status != KEDGE_ROLLING_BACK && item->end != KEDGE_ITEM_REST) {
-        change = add(item, run, KEDGE_SET);
-        change->set.mask = KEDGE_SET_STATUS;
-        change->set.status = KEDGE_ROLLING_BACK;
-    }
+    add_set(w, run);
     if (item->end != KEDGE_ITEM_STAY)
         add_release(w, run);
     kedge_worker_random(w, &item->request);
     item->sealed = true;
     item->doubt = false;
     item->reform = false;
+}
+
+/* Did something that ended before it settle it? */
+static bool comes_too_late(const struct kedge_inflight *run, const struct kedge_rec *rec)
+{
+    if (rec->kind == KEDGE_RECORD_OVERDUE)
+        return kedge_progress_phase(run->progress) != KEDGE_PHASE_FORWARD;
+    return rec->kind == KEDGE_RECORD_REQUEST &&
+           kedge_progress_refuses(run->progress, (uint32_t)rec->number, rec->step) != NULL;
 }
 
 bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
@@ -291,6 +408,10 @@ bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
         run->waiting = out->next;
         if (run->waiting == NULL)
             run->waiting_end = &run->waiting;
+        if (comes_too_late(run, &out->rec)) {
+            kedge_out_free(w, out);
+            continue;
+        }
         if (!put(w, run, out)) {
             kedge_out_free(w, out);
             kedge_inflight_drop(w, run);
@@ -301,12 +422,14 @@ bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
         kedge_inflight_drop(w, run);
         return false;
     }
-    if (item->end == KEDGE_ITEM_STAY && item->n_records == 0)
+    item->clear |= run->clear;
+    run->clear = 0;
+    if (item->end == KEDGE_ITEM_STAY && item->n_records == 0 && item->clear == 0 &&
+        !wants_hold(w, run))
         return false;
     if (may_hold_back(w, run)) {
         kedge_inflight_go_on(w, run);
-        wake_run_at(w, run,
-                    min64(run->wake_at, run->flushed + w->options.checkpoint_min_interval_us));
+        kedge_inflight_timer(w, run, run->flushed + w->options.checkpoint_min_interval_us);
         return false;
     }
     form(w, run);
@@ -328,6 +451,7 @@ static void item_reset(struct kedge_worker *w, struct kedge_item *item)
     item->snapshot = NULL;
     item->n_records = 0;
     item->n_changes = 0;
+    item->clear = 0;
     item->bytes = 0;
     item->sealed = false;
     item->doubt = false;
@@ -427,9 +551,13 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
     }
     run->flushed = kedge_worker_now(w);
     run->wake_at = INT64_MAX;
+    run->patience = INT64_MAX;
+    if (item->hold)
+        run->held_until = run->flushed + run->hold_us;
     tell_steps(w, run);
     item_reset(w, item);
     if (end == KEDGE_ITEM_STAY) {
+        kedge_asked_note(w, run, answer->requests);
         kedge_inflight_go_on(w, run);
         return;
     }
@@ -437,6 +565,8 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
         w->stats.runs_ended++;
         emit_run(w, run, KEDGE_EVENT_RUN_ENDED, item->rest_status, 0);
         kedge_store_run_ended(w->store, run->id);
+    } else if (end == KEDGE_ITEM_PARK) {
+        emit_run(w, run, KEDGE_EVENT_RUN_LEFT, 0, -1);
     } else {
         emit_run(w, run, KEDGE_EVENT_RUN_LEFT, 0, item->due_in);
         if (item->due_in <= 0)
@@ -610,6 +740,8 @@ void kedge_inflight_drop(struct kedge_worker *w, struct kedge_inflight *run)
         kedge_step_tell_stop(step);
         if (step->later && !step->called && atomic_load(&step->settled) == STEP_OPEN)
             kedge_step_free(w, step);
+        else if (step->called && !step->orphan)
+            kedge_step_orphan(w, step, 0);
     }
     if (!run->dirty)
         kedge_inflight_unref(w, run); /* else whoever finds it in the queue does */
@@ -617,16 +749,19 @@ void kedge_inflight_drop(struct kedge_worker *w, struct kedge_inflight *run)
 
 /* ------------------------------------------------------------------ taking */
 
-static struct kedge_reactor *serves(const struct kedge_worker *w, const struct kedge_run *head)
+/* Which of the reactors is it of? */
+static size_t served(const struct kedge_worker *w, const struct kedge_run *head)
 {
-    for (size_t i = 0; i < w->options.n_reactors; i++) {
-        struct kedge_reactor *reactor = w->reactors[i];
+    size_t i = 0;
+
+    for (; i < w->options.n_reactors; i++) {
+        const struct kedge_reactor *reactor = w->reactors[i];
 
         if (reactor->version == head->version && strlen(reactor->name) == head->reactor.len &&
             memcmp(reactor->name, head->reactor.data, head->reactor.len) == 0)
-            return reactor;
+            break;
     }
-    return NULL;
+    return i;
 }
 
 static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge_run *head)
@@ -634,12 +769,12 @@ static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge
     const struct kedge_host *host = w->host;
     struct kedge_inflight *run =
         host->alloc(host->ctx, sizeof *run + head->id.len + head->context.len + 1);
-    struct kedge_reactor *reactor = serves(w, head);
+    size_t which = served(w, head);
     unsigned char *to;
 
     if (run == NULL)
         return NULL;
-    KEDGE_ASSERT(reactor != NULL);
+    KEDGE_ASSERT(which < w->options.n_reactors);
     memset(run, 0, sizeof *run);
     to = (unsigned char *)(run + 1);
     memcpy(to, head->id.data, head->id.len);
@@ -648,7 +783,8 @@ static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge
         memcpy(to + head->id.len, head->context.data, head->context.len);
     run->context = (struct kedge_bytes){ to + head->id.len, head->context.len };
     run->refs = 1;
-    run->reactor = kedge_reactor_hold(reactor);
+    run->reactor = kedge_reactor_hold(w->reactors[which]);
+    run->hold_us = w->holds[which];
     run->incarnation = head->incarnation;
     run->fence = head->fence;
     run->revision = head->revision;
@@ -656,9 +792,11 @@ static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge
     run->lease = w->lease;
     run->wake_at = INT64_MAX;
     run->flushed = kedge_worker_now(w);
+    run->patience = INT64_MAX;
+    run->held_until = run->flushed + w->claim_hold;
     run->waiting_end = &run->waiting;
     run->item.outs_end = &run->item.outs;
-    run->progress = kedge_progress_new(host, reactor);
+    run->progress = kedge_progress_new(host, run->reactor);
     if (run->progress == NULL) {
         kedge_reactor_free(run->reactor);
         host->release(host->ctx, run);
@@ -692,21 +830,29 @@ static int keep_record(struct kedge_worker *w, struct kedge_inflight *run,
     return KEDGE_OK;
 }
 
-/* One record by its number, for its value. */
+/* One record by its number.  PAGE, which REC borrows from, is the caller's in any case. */
+static int fetch(struct kedge_worker *w, const struct kedge_inflight *run, uint64_t number,
+                 struct kedge_record_page *page, struct kedge_rec *rec, struct kedge_error *err)
+{
+    int rc = w->ops->retrieve_records(w->driver_session, run->id, run->incarnation, number, 1,
+                                      SIZE_MAX, page, w->options.timeout_us, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    if (page->n == 1)
+        return kedge_record_decode(page->records[0].data, rec, err);
+    return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of its journal is missing",
+                           (unsigned long long)number);
+}
+
+/* For its value. */
 static int read_one(struct kedge_worker *w, struct kedge_inflight *run, uint64_t number,
                     struct kedge_error *err)
 {
     struct kedge_record_page page = { 0 };
     struct kedge_rec rec;
-    int rc = w->ops->retrieve_records(w->driver_session, run->id, run->incarnation, number, 1,
-                                      SIZE_MAX, &page, w->options.timeout_us, err);
+    int rc = fetch(w, run, number, &page, &rec, err);
 
-    if (rc != KEDGE_OK)
-        return rc;
-    rc = page.n == 1
-             ? kedge_record_decode(page.records[0].data, &rec, err)
-             : kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of its journal is missing",
-                               (unsigned long long)number);
     if (rc == KEDGE_OK)
         rc = keep_record(w, run, &page.records[0], &rec);
     kedge_mem_free(w->host, page.mem);
@@ -742,6 +888,24 @@ static int read_needed(struct kedge_worker *w, struct kedge_inflight *run, struc
     return KEDGE_OK;
 }
 
+/* What a snapshot leaves out: why the run goes where it goes. */
+static int read_texts(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_error *err)
+{
+    uint64_t number;
+    int rc = KEDGE_OK;
+
+    while (rc == KEDGE_OK && (number = kedge_progress_unread(run->progress)) != 0) {
+        struct kedge_record_page page = { 0 };
+        struct kedge_rec rec;
+
+        rc = fetch(w, run, number, &page, &rec, err);
+        if (rc == KEDGE_OK)
+            rc = kedge_progress_read(run->progress, &rec, err);
+        kedge_mem_free(w->host, page.mem);
+    }
+    return rc;
+}
+
 static int replay(struct kedge_worker *w, struct kedge_inflight *run,
                   const struct kedge_run_state *state, struct kedge_error *err)
 {
@@ -767,6 +931,8 @@ static int replay(struct kedge_worker *w, struct kedge_inflight *run,
         rc = read_one(w, run, 1, err);
     if (rc == KEDGE_OK)
         rc = read_needed(w, run, err);
+    if (rc == KEDGE_OK)
+        rc = read_texts(w, run, err);
     return rc;
 }
 
@@ -800,21 +966,70 @@ static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run)
 }
 
 /*
- * It was claimed, and is held, but nothing of it is here.  RC tells what to do: a store or a memory
- * that failed will do better another time, so it is handed back soon; a journal that cannot be
- * understood (ERR_CORRUPT, ERR_SCHEMA_NEW) says the same to everybody, so that is asked again
- * only when what is held is compared with what is here, once per time to live.
+ * Nobody who reads as we do can go on with it: it is at rest as stuck, with the reason in a record
+ * after all that is there, which stays as it is.  Another, newer one may read it, when asked to.
+ */
+static int set_aside(struct kedge_worker *w, const struct kedge_run *head, const char *why)
+{
+    struct kedge_rec rec = { .kind = KEDGE_RECORD_ASIDE,
+                             .step = KEDGE_NO_STEP,
+                             .text = kedge_text(why) };
+    struct kedge_guard guard = {
+        .kind = KEDGE_GUARD_HELD, .name = head->id, .lease = head->holder, .number = head->fence
+    };
+    struct kedge_change changes[2] = { { .kind = KEDGE_APPEND, .name = head->id },
+                                       { .kind = KEDGE_RELEASE, .name = head->id } };
+    struct kedge_commit commit = {
+        .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 2
+    };
+    struct kedge_buf *buf = kedge_record_encode(w->host, &rec);
+    struct kedge_answer answer = { 0 };
+    struct kedge_bytes record;
+    int rc;
+
+    if (buf == NULL)
+        return KEDGE_ERR_NOMEM;
+    record = (struct kedge_bytes){ buf->data, buf->len };
+    changes[0].append.records = &record;
+    changes[0].append.n = 1;
+    changes[0].append.first = head->position + 1;
+    changes[1].release.place = KEDGE_PLACE_REST;
+    changes[1].release.status = KEDGE_STUCK;
+    kedge_worker_random(w, &commit.request);
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
+    kedge_buf_drop(w->host, buf);
+    return rc == KEDGE_OK ? answer.outcome : rc;
+}
+
+/*
+ * It was claimed, and is held, but nothing of it is here.  A store or a memory that failed will do
+ * better another time, so it is handed back soon.  So is one that could not be set aside.
  */
 static void not_read(struct kedge_worker *w, const struct kedge_run *head, int rc,
                      const struct kedge_error *err)
 {
+    const char *why = err->msg[0] != '\0' ? err->msg : kedge_status_text(rc);
+    bool aside = rc == KEDGE_ERR_CORRUPT || rc == KEDGE_ERR_SCHEMA_NEW;
     char id[KEDGE_ID_ROOM];
 
     kedge_worker_log(w, LOG_ERR, "run %s was taken and cannot be read (%s): %s",
-                     kedge_worker_id_text(head->id, id), kedge_status_name(rc),
-                     err->msg[0] != '\0' ? err->msg : kedge_status_text(rc));
-    if (rc != KEDGE_ERR_CORRUPT && rc != KEDGE_ERR_SCHEMA_NEW)
+                     kedge_worker_id_text(head->id, id), kedge_status_name(rc), why);
+    if (!aside || set_aside(w, head, why) != KEDGE_OK) {
         kedge_reconcile_in(w, 1000000);
+        return;
+    }
+    w->stats.runs_ended++;
+    kedge_worker_emit(w, &(struct kedge_event){
+                             .struct_size = sizeof(struct kedge_event),
+                             .kind = KEDGE_EVENT_RUN_ENDED,
+                             .outcome = KEDGE_STUCK,
+                             .fence = head->fence,
+                             .run = head->id,
+                             .text = why,
+                         });
+    kedge_store_run_ended(w->store, head->id);
 }
 
 static void take_one(struct kedge_worker *w, const struct kedge_run *head)
@@ -854,8 +1069,9 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
                                  .run = run->id,
                                  .reactor = run->reactor->name,
                              });
-    if (head->recoveries > 0)
+    if (head->recoveries > 0 || kedge_progress_crashed(run->progress))
         note_doubt(w, run);
+    kedge_asked_note(w, run, head->requests);
     if (run->waiting != NULL) { /* a doubt alone needs no commit of its own */
         struct kedge_out *doubt = run->waiting;
 
