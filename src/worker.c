@@ -703,23 +703,76 @@ int kedge_worker_open(struct kedge_store *store, const struct kedge_worker_optio
 
 /* ---------------------------------------------------------------- closing */
 
-/* What is still under way makes its run say so; then the run goes. */
-static void abandon(struct kedge_worker *w)
+/* What is still under way makes its run say so; then the run goes.  False: not all can say so. */
+static bool abandon(struct kedge_worker *w)
 {
+    bool all = true;
+
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
         struct kedge_rec rec;
         struct kedge_out *out;
 
-        if (run->item.sealed || kedge_progress_running(run->progress) == 0 ||
-            !kedge_progress_abandon(run->progress, &rec))
-            continue;
-        out = kedge_out_new(w, &rec);
-        if (out == NULL)
-            continue;
-        *run->waiting_end = out;
-        run->waiting_end = &out->next;
-        kedge_inflight_dirty(w, run);
+        if (!run->item.sealed && kedge_progress_running(run->progress) > 0 &&
+            kedge_progress_abandon(run->progress, &rec)) {
+            out = kedge_out_new(w, &rec);
+            if (out == NULL) {
+                all = false;
+                continue;
+            }
+            *run->waiting_end = out;
+            run->waiting_end = &out->next;
+        }
+        run->flushed = 0; /* nothing is held back any more */
+        if (run->waiting != NULL || run->item.n_records > 0)
+            kedge_inflight_dirty(w, run);
     }
+    return all;
+}
+
+/* Is there anything here that the store should know? */
+static bool owes(const struct kedge_worker *w)
+{
+    for (const struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
+        if (run->item.sealed || run->item.n_records > 0 || run->waiting != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* What is with the store, or waits for it, is tried once more, however long that was to wait. */
+static bool say_all(struct kedge_worker *w)
+{
+    bool all;
+
+    w->retry_at = 0;
+    if (w->n_dirty > 0)
+        kedge_drive(w, true);
+    all = abandon(w);
+    if (w->n_dirty > 0 && kedge_worker_now(w) >= w->retry_at)
+        kedge_drive(w, true);
+    return all && !owes(w);
+}
+
+/*
+ * All runs are due at once when the lease is revoked.  That charges no recovery, so that nobody
+ * would take steps to be in doubt which ran here and whose outcome could not be told: then the
+ * lease is left to its end, as by a crash.
+ */
+static void end_lease(struct kedge_worker *w, bool said)
+{
+    int rc = KEDGE_ERR_UNAVAILABLE;
+
+    w->driving = true; /* for good: the session is used here */
+    (void)pthread_mutex_unlock(&w->lock);
+    if (said)
+        rc = w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
+    if (rc < 0 && (w->n_runs > 0 || w->claim_doubt))
+        kedge_worker_log(w, LOG_WARNING,
+                         "the worker's lease could not be handed back%s; its %u runs go on "
+                         "elsewhere when it is over, in %lld ms at most",
+                         said ? "" : " with all that its steps have done", (unsigned)w->n_runs,
+                         (long long)(w->options.lease_ttl_us / 1000));
 }
 
 static void hand_back(struct kedge_worker *w)
@@ -727,12 +780,7 @@ static void hand_back(struct kedge_worker *w)
     struct kedge_inflight *run;
     struct kedge_inflight *next;
 
-    abandon(w);
-    if (kedge_drive_wanted(w))
-        kedge_drive(w, true);
-    (void)pthread_mutex_unlock(&w->lock);
-    (void)w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
-    (void)pthread_mutex_lock(&w->lock);
+    end_lease(w, say_all(w));
     for (run = w->runs; run != NULL; run = next) {
         next = run->next;
         kedge_inflight_drop(w, run);

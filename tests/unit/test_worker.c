@@ -479,6 +479,50 @@ START_TEST(a_refused_repetition_may_be_right)
 }
 END_TEST
 
+/* -------------------------------------------------------------------- closing */
+
+/* The record of a step that ran can be sent again when the worker is closed. */
+START_TEST(what_is_in_doubt_is_sent_once_more_at_the_end)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker = worker_on(faulty, reactor, 60 * SECOND);
+
+    start("r");
+    plan(COMMIT, 0, 1000000, KEDGE_ERR_UNAVAILABLE, 0);
+    (void)kedge_worker_drain(worker, 2 * SECOND, &err); /* long waits by then */
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    plan(COMMIT, 0, 0, 0, 0);
+    kedge_worker_close(worker, 0);
+    ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_DUE);
+    worker = worker_on(store, reactor, 60 * SECOND);
+    work_until_rest(worker, "r");
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    ck_assert_int_eq(atomic_load(&doubts), 0);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* If it cannot, the step runs again, and must be told that it may have run. */
+START_TEST(what_could_not_be_said_leaves_a_doubt)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker = worker_on(faulty, reactor, SECOND);
+
+    start("r");
+    plan(COMMIT, 0, 1000000, KEDGE_ERR_UNAVAILABLE, 0);
+    (void)kedge_worker_drain(worker, SECOND / 5, &err);
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    kedge_worker_close(worker, 0);
+    worker = worker_on(store, reactor, SECOND);
+    work_until_rest(worker, "r");
+    ck_assert_int_eq(atomic_load(&ran[0]), 2);
+    ck_assert_int_eq(atomic_load(&doubts), 1);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- all */
 
 int main(void)
@@ -486,6 +530,7 @@ int main(void)
     Suite *suite = suite_create("worker");
     TCase *held = tcase_create("held");
     TCase *doubt = tcase_create("doubt");
+    TCase *end = tcase_create("end");
     SRunner *runner;
     int failed;
 
@@ -502,6 +547,11 @@ int main(void)
     tcase_add_test(doubt, a_refused_repetition_is_checked_by_reading);
     tcase_add_test(doubt, a_refused_repetition_may_be_right);
     suite_add_tcase(suite, doubt);
+    tcase_add_checked_fixture(end, setup, teardown);
+    tcase_set_timeout(end, 120);
+    tcase_add_test(end, what_is_in_doubt_is_sent_once_more_at_the_end);
+    tcase_add_test(end, what_could_not_be_said_leaves_a_doubt);
+    suite_add_tcase(suite, end);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
