@@ -159,6 +159,17 @@ const struct kedge_view *kedge_step_view(const struct kedge_step *step)
     return &step->view;
 }
 
+/* The driver may be applying a record of the run. */
+static uint64_t value_record(const struct kedge_step *step, uint32_t index)
+{
+    uint64_t number;
+
+    (void)pthread_mutex_lock(&step->worker->lock);
+    number = kedge_progress_value_record(step->run->progress, index);
+    (void)pthread_mutex_unlock(&step->worker->lock);
+    return number;
+}
+
 /* In compensate and undo: from the pages read before it was called. */
 static int value_of_page(const struct kedge_step *step, uint64_t number, struct kedge_bytes *value)
 {
@@ -193,7 +204,7 @@ int kedge_step_result(const struct kedge_step *step, const char *name, struct ke
                                "step '%s' of reactor '%s' does not come after '%s'",
                                step->view.step, step->view.reactor, name != NULL ? name : "");
     if (step->view.action != KEDGE_ACTION_RUN)
-        return value_of_page(step, kedge_progress_value_record(step->run->progress, index), value);
+        return value_of_page(step, value_record(step, index), value);
     (void)pthread_mutex_lock(&w->lock);
     found = kedge_progress_value(step->run->progress, index);
     if (found != NULL)
@@ -514,7 +525,7 @@ static bool read_values(struct kedge_worker *w, struct kedge_step *step)
         return false;
     for (uint32_t i = 0; i <= def->n_after && good; i++) {
         uint32_t index = i < def->n_after ? def->after[i] : step->index;
-        uint64_t number = kedge_progress_value_record(step->run->progress, index);
+        uint64_t number = value_record(step, index);
 
         if (number != 0)
             good = w->ops->retrieve_records(session, step->run->id, step->run->incarnation, number,

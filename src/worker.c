@@ -359,10 +359,14 @@ int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_
 
     if (rc != KEDGE_OK)
         return rc;
+    while (w->driving) /* the session is that of the seat */
+        loop_sleep(w, kedge_worker_now(w) + 1000);
+    w->driving = true;
     (void)pthread_mutex_unlock(&w->lock);
     (void)kedge_keeper_extend(w, w->driver_session);
     (void)kedge_keeper_look(w, w->driver_session);
     (void)pthread_mutex_lock(&w->lock);
+    w->driving = false;
     w->claim_hint = true;
     w->draining = true;
     for (;;) {

@@ -86,6 +86,7 @@ struct kedge_inflight {
     uint64_t revision;
     uint64_t position; /* of the last record that was put into an item */
     uint32_t status;
+    uint64_t read_bytes; /* when it was taken */
     struct kedge_id128 lease;
     struct kedge_step *steps;  /* in flight */
     struct kedge_out *waiting; /* outcomes for the next item */
