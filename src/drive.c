@@ -71,14 +71,13 @@ static size_t gather(struct kedge_worker *w)
             continue;
         }
         run->sending = true; /* what seals it may find it dirty again */
+        run->refs++;         /* or drop it */
         if (!kedge_inflight_seal(w, run)) {
-            bool gone = run->gone;
-
             run->sending = false;
-            if (!gone && run->waiting != NULL)
-                kedge_inflight_dirty(w, run);
+            kedge_inflight_unref(w, run);
             continue;
         }
+        kedge_inflight_unref(w, run);
         if (n > 0 && bytes + run->item.bytes + 1024 * n > w->limits.batch_bytes) {
             run->sending = false;
             kedge_inflight_dirty(w, run);

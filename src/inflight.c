@@ -96,28 +96,32 @@ void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, ui
 
 /* ------------------------------------------------------------- the commit */
 
-/* Apply one record and put it into the item.  The record is the item's now. */
-static bool put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_out *out)
+/* Apply one record and put it into the item: the record is the item's now.  ERR_NOMEM: another
+   time. */
+static int put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_out *out)
 {
     struct kedge_item *item = &run->item;
     struct kedge_error err;
+    int rc;
 
     if (item->n_records == item->max_records) {
         size_t max = item->max_records == 0 ? 4 : 2 * item->max_records;
         struct kedge_bytes *records = w->host->alloc(w->host->ctx, max * sizeof *records);
 
         if (records == NULL)
-            return false;
+            return KEDGE_ERR_NOMEM;
         if (item->n_records > 0)
             memcpy(records, item->records, item->n_records * sizeof *records);
         w->host->release(w->host->ctx, item->records);
         item->records = records;
         item->max_records = max;
     }
-    if (kedge_progress_apply(run->progress, run->position + 1, kedge_worker_wall(w), &out->rec,
-                             out->buf->len, &err) != KEDGE_OK) {
-        kedge_worker_log(w, LOG_CRIT, "a record does not fit its run: %s", err.msg);
-        return false;
+    rc = kedge_progress_apply(run->progress, run->position + 1, kedge_worker_wall(w), &out->rec,
+                              out->buf->len, &err);
+    if (rc != KEDGE_OK) {
+        if (rc != KEDGE_ERR_NOMEM)
+            kedge_worker_log(w, LOG_CRIT, "a record does not fit its run: %s", err.msg);
+        return rc;
     }
     run->position++;
     if (out->rec.kind == KEDGE_RECORD_DONE)
@@ -127,24 +131,21 @@ static bool put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge
     out->next = NULL;
     *item->outs_end = out;
     item->outs_end = &out->next;
-    return true;
+    return KEDGE_OK;
 }
 
-static bool put_new(struct kedge_worker *w, struct kedge_inflight *run, const struct kedge_rec *rec)
+static int put_new(struct kedge_worker *w, struct kedge_inflight *run, const struct kedge_rec *rec)
 {
     struct kedge_out *out = kedge_out_new(w, rec);
+    int rc = out != NULL ? put(w, run, out) : KEDGE_ERR_NOMEM;
 
-    if (out == NULL)
-        return false;
-    if (!put(w, run, out)) {
+    if (rc != KEDGE_OK)
         kedge_out_free(w, out);
-        return false;
-    }
-    return true;
+    return rc;
 }
 
 /* Where does the run go with this commit? */
-static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
+static int decide_end(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     int64_t wall = kedge_worker_wall(w);
@@ -158,7 +159,7 @@ static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
         return put_new(w, run, &rec);
     }
     if (kedge_progress_running(run->progress) > 0)
-        return true;
+        return KEDGE_OK;
     if (atomic_load(&w->stopping)) {
         item->end = KEDGE_ITEM_DUE;
         item->due_in = 0;
@@ -168,7 +169,7 @@ static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
         item->end = KEDGE_ITEM_DUE;
         item->due_in = next > wall ? next - wall : 0;
     }
-    return true;
+    return KEDGE_OK;
 }
 
 static bool may_hold_back(const struct kedge_worker *w, const struct kedge_inflight *run)
@@ -277,27 +278,42 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
     item->reform = false;
 }
 
+/* Take the outcomes that wait into the item. */
+static int put_waiting(struct kedge_worker *w, struct kedge_inflight *run)
+{
+    struct kedge_out *out;
+
+    while ((out = run->waiting) != NULL) {
+        struct kedge_out *next = out->next;
+        int rc = put(w, run, out);
+
+        if (rc != KEDGE_OK)
+            return rc;
+        run->waiting = next;
+        if (next == NULL)
+            run->waiting_end = &run->waiting;
+    }
+    return KEDGE_OK;
+}
+
 bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
-    struct kedge_out *out;
+    int rc;
 
     if (item->sealed) {
         if (item->reform)
             form(w, run);
         return true;
     }
-    while ((out = run->waiting) != NULL) {
-        run->waiting = out->next;
-        if (run->waiting == NULL)
-            run->waiting_end = &run->waiting;
-        if (!put(w, run, out)) {
-            kedge_out_free(w, out);
-            kedge_inflight_drop(w, run);
-            return false;
-        }
+    rc = put_waiting(w, run);
+    if (rc == KEDGE_OK)
+        rc = decide_end(w, run);
+    if (rc == KEDGE_ERR_NOMEM) { /* all stays as it is */
+        wake_run_at(w, run, kedge_worker_now(w) + 1000000);
+        return false;
     }
-    if (!decide_end(w, run)) {
+    if (rc != KEDGE_OK) {
         kedge_inflight_drop(w, run);
         return false;
     }

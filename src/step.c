@@ -561,8 +561,11 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
         no_outcome(step);
         (void)pthread_mutex_lock(&w->lock);
     }
-    if (atomic_load(&step->settled) != STEP_SETTLED)
-        return; /* somebody else will */
+    if (atomic_load(&step->settled) != STEP_SETTLED) {
+        if (atomic_load(&step->settled) == STEP_OPEN && step->run->gone)
+            kedge_step_free(w, step); /* the run went meanwhile: nobody may settle it any more */
+        return;                       /* else somebody will */
+    }
     if (step->out == NULL) {
         kedge_worker_log(w, LOG_ERR, "out of memory: step '%s' of reactor '%s' is run again",
                          step->view.step, step->view.reactor);
@@ -580,6 +583,7 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
     struct kedge_step *step;
     struct kedge_out *out;
     int open = STEP_OPEN;
+    bool gone;
 
     if (said->struct_size < sizeof *said)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "outcome.struct_size is %zu, not %zu",
@@ -595,7 +599,8 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
     (void)pthread_mutex_unlock(&w->lock);
     out = encode(step, said); /* STEP_SETTLING keeps the handle ours */
     (void)pthread_mutex_lock(&w->lock);
-    if (out == NULL) {
+    gone = step->run->gone;
+    if (out == NULL && !gone) {
         atomic_store(&step->settled, STEP_OPEN);
         (void)pthread_mutex_unlock(&w->lock);
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
@@ -608,5 +613,5 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
             kedge_worker_tell_loop(w);
     }
     (void)pthread_mutex_unlock(&w->lock);
-    return KEDGE_OK;
+    return gone ? KEDGE_STALE : KEDGE_OK;
 }
