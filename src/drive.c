@@ -33,6 +33,9 @@ static void wake_runs(struct kedge_worker *w, int64_t now)
             continue;
         }
         run->wake_at = INT64_MAX;
+        kedge_step_expire(w, run, now);
+        if (run->requests != 0)
+            kedge_asked_note(w, run, run->requests);
         if (run->item.n_records > 0 && !run->sending) {
             run->flushed = 0; /* held back long enough */
             kedge_inflight_dirty(w, run);
@@ -71,14 +74,13 @@ static size_t gather(struct kedge_worker *w)
             continue;
         }
         run->sending = true; /* what seals it may find it dirty again */
+        run->refs++;         /* or drop it */
         if (!kedge_inflight_seal(w, run)) {
-            bool gone = run->gone;
-
             run->sending = false;
-            if (!gone && run->waiting != NULL)
-                kedge_inflight_dirty(w, run);
+            kedge_inflight_unref(w, run);
             continue;
         }
+        kedge_inflight_unref(w, run);
         if (n > 0 && bytes + run->item.bytes + 1024 * n > w->limits.batch_bytes) {
             run->sending = false;
             kedge_inflight_dirty(w, run);
@@ -165,6 +167,8 @@ static void form_claim(struct kedge_worker *w)
         return;
     w->claim_doubt = false; /* or it went with its lease */
     *in = (struct kedge_claim){ .lease = w->lease, .serves = w->serves, .n_serves = w->n_serves };
+    if (w->claim_hold > 0)
+        in->hold_until = (struct kedge_when){ w->claim_hold, KEDGE_IN, 0 };
     in->limit = room < w->options.claim_slice ? room : w->options.claim_slice;
     if (in->limit > w->limits.batch_items)
         in->limit = w->limits.batch_items;
@@ -252,8 +256,8 @@ bool kedge_drive_wanted(struct kedge_worker *w)
         return false;
     if (now >= w->next_timer)
         return true;
-    return now >= w->retry_at && (w->n_dirty > 0 || w->lease_dead || claim_wanted(w, now) ||
-                                  kedge_reconcile_wanted(w, now));
+    return now >= w->retry_at && (w->n_dirty > 0 || w->asked != NULL || w->lease_dead ||
+                                  claim_wanted(w, now) || kedge_reconcile_wanted(w, now));
 }
 
 void kedge_drive(struct kedge_worker *w, bool is_loop)
@@ -270,6 +274,7 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
             renew(w);
             continue;
         }
+        kedge_asked_take_up(w);
         if (w->n_dirty == 0 && !claim_wanted(w, now) && !kedge_reconcile_wanted(w, now))
             break;
         flush(w);
@@ -285,7 +290,6 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
             break;
     }
     w->driving = false;
-    if (!is_loop &&
-        (w->loop_queue != NULL || (w->n_runs == 0 && (w->draining || atomic_load(&w->stopping)))))
-        kedge_worker_tell_loop(w);
+    if (!is_loop)
+        kedge_worker_driven(w);
 }

@@ -14,7 +14,9 @@
 #include "session.h"
 #include "worker.h"
 
-#define HUNG_US INT64_C(500000) /* so long others may claim first what waits for a function here */
+#define HUNG_US                                                                                    \
+    INT64_C(500000) /* so long others may claim first what waits for a function here               \
+                     */
 
 static bool same_lease(const struct kedge_id128 *a, const struct kedge_id128 *b)
 {
@@ -120,7 +122,6 @@ void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run)
 {
     int64_t wall = kedge_worker_wall(w);
     enum kedge_phase phase = kedge_progress_phase(run->progress);
-    int64_t patience;
 
     if (run->gone)
         return;
@@ -128,15 +129,15 @@ void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run)
         for (struct kedge_step *step = run->steps; step != NULL; step = step->run_next)
             kedge_step_tell_stop(step);
     note_overdue(w, run, wall);
-    patience = start_ready(w, run, wall);
-    if (run->waiting != NULL || (kedge_progress_running(run->progress) == 0 && !run->sending)) {
-        run->patience = patience;
-        if (patience != INT64_MAX)
-            kedge_inflight_timer(w, run, patience);
+    run->patience = INT64_MAX;
+    if ((run->requests | run->clear) == 0) /* else what is asked for comes first */
+        run->patience = start_ready(w, run, wall);
+    if (run->patience != INT64_MAX)
+        kedge_inflight_timer(w, run, run->patience);
+    if (run->waiting != NULL || (kedge_progress_running(run->progress) == 0 && !run->sending))
         kedge_inflight_dirty(w, run);
-        return;
-    }
-    set_timers(w, run, wall);
+    else
+        set_timers(w, run, wall);
 }
 
 void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, uint32_t step)
@@ -149,28 +150,32 @@ void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, ui
 
 /* ------------------------------------------------------------- the commit */
 
-/* Apply one record and put it into the item.  The record is the item's now. */
-static bool put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_out *out)
+/* Apply one record and put it into the item: the record is the item's now.  ERR_NOMEM: another
+   time. */
+static int put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_out *out)
 {
     struct kedge_item *item = &run->item;
     struct kedge_error err;
+    int rc;
 
     if (item->n_records == item->max_records) {
         size_t max = item->max_records == 0 ? 4 : 2 * item->max_records;
         struct kedge_bytes *records = w->host->alloc(w->host->ctx, max * sizeof *records);
 
         if (records == NULL)
-            return false;
+            return KEDGE_ERR_NOMEM;
         if (item->n_records > 0)
             memcpy(records, item->records, item->n_records * sizeof *records);
         w->host->release(w->host->ctx, item->records);
         item->records = records;
         item->max_records = max;
     }
-    if (kedge_progress_apply(run->progress, run->position + 1, kedge_worker_wall(w), &out->rec,
-                             out->buf->len, &err) != KEDGE_OK) {
-        kedge_worker_log(w, LOG_CRIT, "a record does not fit its run: %s", err.msg);
-        return false;
+    rc = kedge_progress_apply(run->progress, run->position + 1, kedge_worker_wall(w), &out->rec,
+                              out->buf->len, &err);
+    if (rc != KEDGE_OK) {
+        if (rc != KEDGE_ERR_NOMEM)
+            kedge_worker_log(w, LOG_CRIT, "a record does not fit its run: %s", err.msg);
+        return rc;
     }
     run->position++;
     if (out->rec.kind == KEDGE_RECORD_DONE)
@@ -180,24 +185,21 @@ static bool put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge
     out->next = NULL;
     *item->outs_end = out;
     item->outs_end = &out->next;
-    return true;
+    return KEDGE_OK;
 }
 
-static bool put_new(struct kedge_worker *w, struct kedge_inflight *run, const struct kedge_rec *rec)
+static int put_new(struct kedge_worker *w, struct kedge_inflight *run, const struct kedge_rec *rec)
 {
     struct kedge_out *out = kedge_out_new(w, rec);
+    int rc = out != NULL ? put(w, run, out) : KEDGE_ERR_NOMEM;
 
-    if (out == NULL)
-        return false;
-    if (!put(w, run, out)) {
+    if (rc != KEDGE_OK)
         kedge_out_free(w, out);
-        return false;
-    }
-    return true;
+    return rc;
 }
 
 /* Where does the run go with this commit? */
-static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
+static int decide_end(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     int64_t wall = kedge_worker_wall(w);
@@ -211,7 +213,7 @@ static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
         return put_new(w, run, &rec);
     }
     if (kedge_progress_running(run->progress) > 0)
-        return true;
+        return KEDGE_OK;
     if (kedge_progress_paused(run->progress)) {
         item->end = KEDGE_ITEM_PARK;
     } else if (atomic_load(&w->stopping)) {
@@ -226,7 +228,7 @@ static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
         item->end = KEDGE_ITEM_DUE;
         item->due_in = next > wall ? next - wall : 0;
     }
-    return true;
+    return KEDGE_OK;
 }
 
 static bool may_hold_back(const struct kedge_worker *w, const struct kedge_inflight *run)
@@ -351,8 +353,8 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
     struct kedge_change *change;
 
     item->n_changes = 0;
-    item->hold = item->end == KEDGE_ITEM_STAY && run->hold_us > 0 &&
-                 (item->adopting || wants_hold(w, run));
+    item->hold =
+        item->end == KEDGE_ITEM_STAY && run->hold_us > 0 && (item->adopting || wants_hold(w, run));
     item->adopting = !same_lease(&run->lease, &w->lease);
     memset(&item->guard, 0, sizeof item->guard);
     item->guard.name = run->id;
@@ -394,31 +396,45 @@ static bool comes_too_late(const struct kedge_inflight *run, const struct kedge_
            kedge_progress_refuses(run->progress, (uint32_t)rec->number, rec->step) != NULL;
 }
 
+/* Take the outcomes that wait into the item. */
+static int put_waiting(struct kedge_worker *w, struct kedge_inflight *run)
+{
+    struct kedge_out *out;
+
+    while ((out = run->waiting) != NULL) {
+        struct kedge_out *next = out->next;
+        bool late = comes_too_late(run, &out->rec);
+        int rc = late ? KEDGE_OK : put(w, run, out);
+
+        if (rc != KEDGE_OK)
+            return rc;
+        if (late)
+            kedge_out_free(w, out);
+        run->waiting = next;
+        if (next == NULL)
+            run->waiting_end = &run->waiting;
+    }
+    return KEDGE_OK;
+}
+
 bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
-    struct kedge_out *out;
+    int rc;
 
     if (item->sealed) {
         if (item->reform)
             form(w, run);
         return true;
     }
-    while ((out = run->waiting) != NULL) {
-        run->waiting = out->next;
-        if (run->waiting == NULL)
-            run->waiting_end = &run->waiting;
-        if (comes_too_late(run, &out->rec)) {
-            kedge_out_free(w, out);
-            continue;
-        }
-        if (!put(w, run, out)) {
-            kedge_out_free(w, out);
-            kedge_inflight_drop(w, run);
-            return false;
-        }
+    rc = put_waiting(w, run);
+    if (rc == KEDGE_OK)
+        rc = decide_end(w, run);
+    if (rc == KEDGE_ERR_NOMEM) { /* all stays as it is */
+        kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+        return false;
     }
-    if (!decide_end(w, run)) {
+    if (rc != KEDGE_OK) {
         kedge_inflight_drop(w, run);
         return false;
     }
@@ -819,7 +835,7 @@ static int keep_record(struct kedge_worker *w, struct kedge_inflight *run,
     if (rec->value.len > 0)
         memcpy(buf->data, rec->value.data, rec->value.len);
     value = (struct kedge_bytes){ buf->data, buf->len };
-    w->stats.read_bytes += record->data.len;
+    run->read_bytes += record->data.len;
     if (rec->kind == KEDGE_RECORD_BEGIN) {
         run->input_buf = buf;
         run->input = value;
@@ -912,7 +928,7 @@ static int replay(struct kedge_worker *w, struct kedge_inflight *run,
     int rc = KEDGE_OK;
 
     if (state->snapshot.len > 0) {
-        w->stats.read_bytes += state->snapshot.len;
+        run->read_bytes += state->snapshot.len;
         rc = kedge_progress_load(run->progress, state->snapshot, err);
     }
     for (size_t i = 0; i < state->n_tail && rc == KEDGE_OK; i++) {
@@ -1036,7 +1052,6 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
 {
     struct kedge_inflight *run = new_run(w, head);
     struct kedge_error err = { 0, 0, "" };
-    uint64_t before = w->stats.read_bytes;
     int64_t began = kedge_worker_now(w);
     int rc = KEDGE_ERR_NOMEM;
 
@@ -1058,13 +1073,14 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
     w->runs = run;
     w->n_runs++;
     w->stats.runs_taken++;
+    w->stats.read_bytes += run->read_bytes;
     if (w->options.observe != NULL)
         kedge_worker_emit(w, &(struct kedge_event){
                                  .struct_size = sizeof(struct kedge_event),
                                  .kind = KEDGE_EVENT_RUN_TAKEN,
                                  .n = head->recoveries,
                                  .fence = run->fence,
-                                 .bytes = w->stats.read_bytes - before,
+                                 .bytes = run->read_bytes,
                                  .us = kedge_worker_now(w) - began,
                                  .run = run->id,
                                  .reactor = run->reactor->name,
@@ -1072,6 +1088,8 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
     if (head->recoveries > 0 || kedge_progress_crashed(run->progress))
         note_doubt(w, run);
     kedge_asked_note(w, run, head->requests);
+    if (wants_hold(w, run)) /* the claim could not say it for all */
+        kedge_inflight_dirty(w, run);
     if (run->waiting != NULL) { /* a doubt alone needs no commit of its own */
         struct kedge_out *doubt = run->waiting;
 

@@ -53,6 +53,7 @@ int kedge_keeper_grant(struct kedge_worker *w, void *session, struct kedge_error
     if (rc == KEDGE_OK) {
         w->lease = in.id;
         w->extended = began;
+        w->attention = 0;
         w->reconcile_at = began + w->options.lease_ttl_us;
     }
     (void)pthread_mutex_unlock(&w->lock);
@@ -109,6 +110,18 @@ static void bury(struct kedge_worker *w, void *session, const struct kedge_lease
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+/* Something was asked of a run of ours: the driver finds out which. */
+static void look_at_own(struct kedge_worker *w, const struct kedge_lease *lease)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    if (memcmp(&lease->id, &w->lease, sizeof w->lease) == 0 && lease->attention != w->attention) {
+        w->attention = lease->attention;
+        kedge_reconcile_in(w, 0);
+        kedge_worker_tell_loop(w);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
 static void look_at_leases(struct kedge_worker *w, void *session, int64_t *again)
 {
     struct kedge_bytes cursor = { NULL, 0 };
@@ -124,6 +137,8 @@ static void look_at_leases(struct kedge_worker *w, void *session, int64_t *again
         old = page.mem;
         for (size_t i = 0; i < page.n; i++) {
             const struct kedge_lease *lease = &page.leases[i];
+
+            look_at_own(w, lease);
 
             if (lease->state == KEDGE_LEASE_LAPSED ||
                 (lease->state == KEDGE_LEASE_LIVE && lease->hint == KEDGE_HINT_ABSENT))

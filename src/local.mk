@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += libkedge-core.la
 libkedge_core_la_SOURCES = \
 	%D%/args.c %D%/args.h \
+	%D%/asked.c %D%/asked.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/describe.c %D%/describe.h \
 	%D%/drive.c \

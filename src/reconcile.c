@@ -3,7 +3,8 @@
  *
  * The two differ after a claim whose answer never came, a run that could not be read, a commit that
  * was refused.  What is held and unknown here is handed back: due now, and no recovery is charged.
- * What is here and not held is let go.
+ * What is here and not held is let go.  It is also how a worker hears of requests for runs whose
+ * steps take their time.
  *
  * The driver does it.  Nobody else claims or commits, so no difference is one of time, except for
  * an item in doubt, whose run may stand on either side: sending it again decides that.
@@ -23,6 +24,7 @@
 struct known {
     uint64_t fence;
     struct kedge_inflight *run;
+    uint32_t requests;
     bool held;
 };
 
@@ -64,7 +66,7 @@ static bool look_begin(struct kedge_worker *w, struct look *look)
         return false;
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
         if (memcmp(&run->lease, &look->lease, sizeof look->lease) == 0)
-            look->known[look->n++] = (struct known){ run->fence, run, false };
+            look->known[look->n++] = (struct known){ run->fence, run, 0, false };
     }
     qsort(look->known, look->n, sizeof *look->known, by_fence);
     return true;
@@ -85,14 +87,16 @@ static bool in_doubt(struct kedge_worker *w, struct kedge_bytes id)
 
 static bool is_stray(struct kedge_worker *w, struct look *look, const struct kedge_held *held)
 {
-    struct known key = { held->fence, NULL, false };
+    struct known key = { held->fence, NULL, 0, false };
     struct known *known;
 
     if (held->is_lock)
         return false;
     known = look->n > 0 ? bsearch(&key, look->known, look->n, sizeof key, by_fence) : NULL;
-    if (known != NULL)
+    if (known != NULL) {
         known->held = true;
+        known->requests = held->requests;
+    }
     return known == NULL && !in_doubt(w, held->name);
 }
 
@@ -176,7 +180,9 @@ void kedge_reconcile(struct kedge_worker *w)
     if (rc != KEDGE_OK || look.failed)
         kedge_reconcile_in(w, AGAIN_US);
     for (size_t i = 0; i < look.n && rc == KEDGE_OK; i++) {
-        if (!look.known[i].held && !look.known[i].run->item.sealed)
+        if (look.known[i].held)
+            kedge_asked_note(w, look.known[i].run, look.known[i].requests);
+        else if (!look.known[i].run->item.sealed)
             kedge_inflight_lost(w, look.known[i].run, "this worker's lease does not hold it");
     }
     if (look.released > 0) {

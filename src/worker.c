@@ -22,6 +22,7 @@
     INT64_C(150) /* how long ended steps may wait while their thread runs more                     \
                   */
 #define LOOP_SLICE_US INT64_C(1000)
+#define HOLD_MORE_US  INT64_C(10000000)
 
 /* ------------------------------------------------------------------ services */
 
@@ -90,6 +91,14 @@ void kedge_worker_tell_loop(struct kedge_worker *w)
     w->loop_told = true;
     w->stats.hand_offs++;
     (void)eventfd_write(w->event_fd, 1);
+}
+
+void kedge_worker_timer(struct kedge_worker *w, int64_t at)
+{
+    if (at < w->next_timer)
+        w->next_timer = at;
+    if (w->loop_sleeps && at < w->loop_until && !w->driving) /* a driver's end tells it otherwise */
+        kedge_worker_tell_loop(w);
 }
 
 static void *pool_main(void *worker);
@@ -190,15 +199,25 @@ static void *pool_main(void *worker)
 /* When has the loop something to do even if nobody tells it?  INT64_MAX: never. */
 static int64_t next_time(const struct kedge_worker *w)
 {
+    bool room = w->n_runs < w->options.in_flight && !atomic_load(&w->stopping);
     int64_t at = w->next_timer;
 
-    if (w->n_runs < w->options.in_flight && w->claim_at < at)
+    if (room && w->claim_at < at)
         at = w->claim_at;
     if (!atomic_load(&w->stopping) && !w->lease_dead && w->reconcile_at < at)
         at = w->reconcile_at;
-    if ((w->n_dirty > 0 || w->claim_hint || w->lease_dead) && w->retry_at < at)
-        at = w->retry_at;
+    /* Whoever drives sees to these. */
+    if (!w->driving &&
+        (w->n_dirty > 0 || w->asked != NULL || w->lease_dead || (w->claim_hint && room)))
+        at = 0;
     return at < w->retry_at ? w->retry_at : at;
+}
+
+void kedge_worker_driven(struct kedge_worker *w)
+{
+    if (w->loop_queue != NULL || (w->n_runs == 0 && (w->draining || atomic_load(&w->stopping))) ||
+        next_time(w) < w->loop_until)
+        kedge_worker_tell_loop(w);
 }
 
 static int64_t next_time_before(const struct kedge_worker *w, int64_t most_us)
@@ -237,6 +256,7 @@ static void loop_sleep(struct kedge_worker *w, int64_t at)
         ms = 60000;
     else
         ms = (int)((wait_us + 999) / 1000);
+    w->loop_until = at;
     w->loop_sleeps = true;
     (void)pthread_mutex_unlock(&w->lock);
     (void)epoll_wait(w->epoll_fd, &event, 1, ms);
@@ -255,6 +275,7 @@ static void set_timer(struct kedge_worker *w)
     struct itimerspec spec = { 0 };
     int64_t wait_us = at > now ? at - now : 1;
 
+    w->loop_until = at;
     if (at != INT64_MAX) {
         spec.it_value.tv_sec = (time_t)(wait_us / 1000000);
         spec.it_value.tv_nsec = (long)(wait_us % 1000000) * 1000;
@@ -268,7 +289,7 @@ static void wind_down(struct kedge_worker *w)
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
         for (struct kedge_step *step = run->steps; step != NULL; step = step->run_next)
             kedge_step_tell_stop(step);
-        if (!run->sending && run->steps == NULL)
+        if (!run->sending && kedge_progress_running(run->progress) == 0)
             kedge_inflight_dirty(w, run);
     }
     while (w->pool_queue != NULL)
@@ -359,10 +380,14 @@ int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_
 
     if (rc != KEDGE_OK)
         return rc;
+    while (w->driving) /* the session is that of the seat */
+        loop_sleep(w, kedge_worker_now(w) + 1000);
+    w->driving = true;
     (void)pthread_mutex_unlock(&w->lock);
     (void)kedge_keeper_extend(w, w->driver_session);
     (void)kedge_keeper_look(w, w->driver_session);
     (void)pthread_mutex_lock(&w->lock);
+    w->driving = false;
     w->claim_hint = true;
     w->draining = true;
     for (;;) {
@@ -476,6 +501,24 @@ static void *get(struct kedge_worker *w, size_t n, size_t size)
     return to;
 }
 
+/*
+ * How long a run may be held without a word from its worker before it is taken elsewhere, if all
+ * its steps say how long they take: long past the longest of them.  The worker itself ends their
+ * attempts much earlier, unless it hangs.
+ */
+static int64_t hold_of(const struct kedge_reactor *reactor)
+{
+    int64_t most = 0;
+
+    for (uint32_t i = 0; i < reactor->n_steps; i++) {
+        if (reactor->steps[i].timeout_us == 0)
+            return 0;
+        if (reactor->steps[i].timeout_us > most)
+            most = reactor->steps[i].timeout_us;
+    }
+    return most < INT64_MAX / 4 ? 2 * most + HOLD_MORE_US : 0;
+}
+
 /* Every reactor in every queue. */
 static int make_serves(struct kedge_worker *w, const struct kedge_worker_options *o)
 {
@@ -490,12 +533,17 @@ static int make_serves(struct kedge_worker *w, const struct kedge_worker_options
     w->queues = get(w, bytes + 1, 1);
     w->serves = get(w, n_queues * o->n_reactors, sizeof *w->serves);
     w->reactors = get(w, o->n_reactors, sizeof(struct kedge_reactor *));
-    if (w->queues == NULL || w->serves == NULL || w->reactors == NULL)
+    w->holds = get(w, o->n_reactors, sizeof *w->holds);
+    if (w->holds == NULL || w->queues == NULL || w->serves == NULL || w->reactors == NULL)
         return KEDGE_ERR_NOMEM;
     for (size_t i = 0; i < o->n_reactors; i++) {
         w->reactors[i] = kedge_reactor_hold((struct kedge_reactor *)(uintptr_t)o->reactors[i]);
         for (uint32_t j = 0; j < w->reactors[i]->n_steps; j++)
             w->has_pool |= (w->reactors[i]->steps[j].flags & KEDGE_STEP_POOL) != 0;
+        w->holds[i] = hold_of(w->reactors[i]);
+        w->claim_hold = i == 0 || (w->claim_hold > 0 && w->holds[i] > w->claim_hold)
+                            ? w->holds[i]
+                            : (w->holds[i] > 0 ? w->claim_hold : 0);
     }
     to = w->queues;
     for (size_t q = 0; q < n_queues; q++) {
@@ -658,6 +706,7 @@ static void free_worker(struct kedge_worker *w)
         kedge_reactor_free(w->reactors[i]);
     kedge_step_release_all(w);
     host->release(host->ctx, w->reactors);
+    host->release(host->ctx, w->holds);
     host->release(host->ctx, w->serves);
     host->release(host->ctx, w->queues);
     host->release(host->ctx, w->commits);
@@ -703,23 +752,76 @@ int kedge_worker_open(struct kedge_store *store, const struct kedge_worker_optio
 
 /* ---------------------------------------------------------------- closing */
 
-/* What is still under way makes its run say so; then the run goes. */
-static void abandon(struct kedge_worker *w)
+/* What is still under way makes its run say so; then the run goes.  False: not all can say so. */
+static bool abandon(struct kedge_worker *w)
 {
+    bool all = true;
+
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
         struct kedge_rec rec;
         struct kedge_out *out;
 
-        if (run->item.sealed || kedge_progress_running(run->progress) == 0 ||
-            !kedge_progress_abandon(run->progress, &rec))
-            continue;
-        out = kedge_out_new(w, &rec);
-        if (out == NULL)
-            continue;
-        *run->waiting_end = out;
-        run->waiting_end = &out->next;
-        kedge_inflight_dirty(w, run);
+        if (!run->item.sealed && kedge_progress_running(run->progress) > 0 &&
+            kedge_progress_abandon(run->progress, &rec)) {
+            out = kedge_out_new(w, &rec);
+            if (out == NULL) {
+                all = false;
+                continue;
+            }
+            *run->waiting_end = out;
+            run->waiting_end = &out->next;
+        }
+        run->flushed = 0; /* nothing is held back any more */
+        if (run->waiting != NULL || run->item.n_records > 0)
+            kedge_inflight_dirty(w, run);
     }
+    return all;
+}
+
+/* Is there anything here that the store should know? */
+static bool owes(const struct kedge_worker *w)
+{
+    for (const struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
+        if (run->item.sealed || run->item.n_records > 0 || run->waiting != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* What is with the store, or waits for it, is tried once more, however long that was to wait. */
+static bool say_all(struct kedge_worker *w)
+{
+    bool all;
+
+    w->retry_at = 0;
+    if (w->n_dirty > 0)
+        kedge_drive(w, true);
+    all = abandon(w);
+    if (w->n_dirty > 0 && kedge_worker_now(w) >= w->retry_at)
+        kedge_drive(w, true);
+    return all && !owes(w);
+}
+
+/*
+ * All runs are due at once when the lease is revoked.  That charges no recovery, so that nobody
+ * would take steps to be in doubt which ran here and whose outcome could not be told: then the
+ * lease is left to its end, as by a crash.
+ */
+static void end_lease(struct kedge_worker *w, bool said)
+{
+    int rc = KEDGE_ERR_UNAVAILABLE;
+
+    w->driving = true; /* for good: the session is used here */
+    (void)pthread_mutex_unlock(&w->lock);
+    if (said)
+        rc = w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
+    if (rc < 0 && (w->n_runs > 0 || w->claim_doubt))
+        kedge_worker_log(w, LOG_WARNING,
+                         "the worker's lease could not be handed back%s; its %u runs go on "
+                         "elsewhere when it is over, in %lld ms at most",
+                         said ? "" : " with all that its steps have done", (unsigned)w->n_runs,
+                         (long long)(w->options.lease_ttl_us / 1000));
 }
 
 static void hand_back(struct kedge_worker *w)
@@ -727,12 +829,7 @@ static void hand_back(struct kedge_worker *w)
     struct kedge_inflight *run;
     struct kedge_inflight *next;
 
-    abandon(w);
-    if (kedge_drive_wanted(w))
-        kedge_drive(w, true);
-    (void)pthread_mutex_unlock(&w->lock);
-    (void)w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
-    (void)pthread_mutex_lock(&w->lock);
+    end_lease(w, say_all(w));
     for (run = w->runs; run != NULL; run = next) {
         next = run->next;
         kedge_inflight_drop(w, run);
@@ -743,6 +840,10 @@ static void hand_back(struct kedge_worker *w)
     }
     w->dirty_end = &w->dirty;
     w->n_dirty = 0;
+    while ((run = w->asked) != NULL) {
+        w->asked = run->asked_next;
+        kedge_inflight_unref(w, run);
+    }
 }
 
 static void join_threads(struct kedge_worker *w)

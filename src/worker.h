@@ -103,12 +103,13 @@ struct kedge_inflight {
     uint64_t revision;
     uint64_t position; /* of the last record that was put into an item */
     uint32_t status;
+    uint64_t read_bytes; /* when it was taken */
     struct kedge_id128 lease;
     struct kedge_step *steps;  /* in flight */
     struct kedge_out *waiting; /* outcomes for the next item */
     struct kedge_out **waiting_end;
     struct kedge_item item;
-    int64_t flushed; /* when the last item became durable */
+    int64_t flushed;  /* when the last item became durable */
     int64_t patience; /* when to let go of it, as a function here is in its way */
     int64_t hold_us;  /* 0: its hold has no bound */
     int64_t held_until;
@@ -245,6 +246,8 @@ void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, 
 #define KEDGE_ID_ROOM 72
 const char *kedge_worker_id_text(struct kedge_bytes id, char buf[KEDGE_ID_ROOM]);
 void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event);
+/* A pool thread has driven, and stops: does the loop have to know? */
+void kedge_worker_driven(struct kedge_worker *w);
 /* Something is to be done at AT: wakes the loop if that is before it would look. */
 void kedge_worker_timer(struct kedge_worker *w, int64_t at);
 
@@ -256,7 +259,8 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step);
 void kedge_step_free(struct kedge_worker *w, struct kedge_step *step);
 void kedge_step_tell_stop(struct kedge_step *step);
 void kedge_step_release_all(struct kedge_worker *w);
-/* The steps of RUN whose time is over: told to stop, and a failed attempt as far as the run goes. */
+/* The steps of RUN whose time is over: told to stop, and a failed attempt as far as the run goes.
+ */
 void kedge_step_expire(struct kedge_worker *w, struct kedge_inflight *run, int64_t now);
 /* The run goes without it. */
 void kedge_step_orphan(struct kedge_worker *w, struct kedge_step *step, int64_t patience);

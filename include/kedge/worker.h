@@ -142,6 +142,7 @@ KEDGE_API void kedge_worker_stop(struct kedge_worker *worker);
 /*
  * Close it: stop, wait up to GRACE_US for steps in flight, hand all its runs back at once (a step
  * still in flight makes its run say so, and its late outcome is ignored), revoke the lease, free.
+ * If the store cannot be told all of that, the lease is left to its end, as after a crash.
  * A pool thread that is still in a step then is waited for: its code may use what is freed next.
  * Nobody may be in run, turn or drain, and no kedge_settle() be under way.  NULL is fine.
  */

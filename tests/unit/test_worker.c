@@ -479,6 +479,223 @@ START_TEST(a_refused_repetition_may_be_right)
 }
 END_TEST
 
+/* -------------------------------------------------------------------- closing */
+
+/* The record of a step that ran can be sent again when the worker is closed. */
+START_TEST(what_is_in_doubt_is_sent_once_more_at_the_end)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker = worker_on(faulty, reactor, 60 * SECOND);
+
+    start("r");
+    plan(COMMIT, 0, 1000000, KEDGE_ERR_UNAVAILABLE, 0);
+    (void)kedge_worker_drain(worker, 2 * SECOND, &err); /* long waits by then */
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    plan(COMMIT, 0, 0, 0, 0);
+    kedge_worker_close(worker, 0);
+    ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_DUE);
+    worker = worker_on(store, reactor, 60 * SECOND);
+    work_until_rest(worker, "r");
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    ck_assert_int_eq(atomic_load(&doubts), 0);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* If it cannot, the step runs again, and must be told that it may have run. */
+START_TEST(what_could_not_be_said_leaves_a_doubt)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker = worker_on(faulty, reactor, SECOND);
+
+    start("r");
+    plan(COMMIT, 0, 1000000, KEDGE_ERR_UNAVAILABLE, 0);
+    (void)kedge_worker_drain(worker, SECOND / 5, &err);
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    kedge_worker_close(worker, 0);
+    worker = worker_on(store, reactor, SECOND);
+    work_until_rest(worker, "r");
+    ck_assert_int_eq(atomic_load(&ran[0]), 2);
+    ck_assert_int_eq(atomic_load(&doubts), 1);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* --------------------------------------------------------------------- memory */
+
+/* A host that counts what is there, that runs out at times, and whose clock is moved by hand. */
+static atomic_long blocks;
+static atomic_long fail_at; /* allocations until one fails; 0: none */
+static _Atomic int64_t clock_now;
+
+static void *counted_alloc(void *ctx, size_t size)
+{
+    void *p;
+
+    (void)ctx;
+    if (atomic_load(&fail_at) > 0 && atomic_fetch_sub(&fail_at, 1) == 1)
+        return NULL;
+    p = malloc(size);
+    if (p != NULL)
+        atomic_fetch_add(&blocks, 1);
+    return p;
+}
+
+static void counted_release(void *ctx, void *p)
+{
+    (void)ctx;
+    if (p != NULL)
+        atomic_fetch_sub(&blocks, 1);
+    free(p);
+}
+
+static int64_t counted_clock(void *ctx, uint32_t which)
+{
+    (void)ctx;
+    (void)which;
+    return atomic_load(&clock_now);
+}
+
+static struct kedge_host counted_host;
+
+static void open_counted(void)
+{
+    struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
+
+    counted_host = *kedge_host_default();
+    counted_host.alloc = counted_alloc;
+    counted_host.release = counted_release;
+    counted_host.clock_us = counted_clock;
+    atomic_store(&clock_now, 1577836800 * SECOND);
+    atomic_store(&fail_at, 0);
+    options.flags = KEDGE_STORE_CREATE;
+    options.host = &counted_host;
+    must(kedge_store_open("mem:", &options, &store, &err));
+}
+
+static int fail_last(struct kedge_step *step, void *user)
+{
+    (void)user;
+    atomic_fetch_add(&ran[2], 1);
+    return kedge_fail(step, KEDGE_FAIL_FINAL, "no money");
+}
+
+static int undo_it(struct kedge_step *step, void *user)
+{
+    struct kedge_bytes value;
+
+    (void)user;
+    must(kedge_step_result(step, "b", &value, &err));
+    atomic_fetch_add(&ran[3], 1);
+    return kedge_ok(step, NULL, 0);
+}
+
+static const char *const after_b[] = { "b", NULL };
+static const struct kedge_step_def back[] = {
+    { .name = "a", .run = run_it },
+    { .name = "b", .run = run_it, .undo = undo_it, .after = after_a },
+    { .name = "c", .run = fail_last, .after = after_b },
+};
+
+static uint64_t ended(const struct kedge_worker *worker)
+{
+    struct kedge_counts stats = { .struct_size = sizeof stats };
+
+    kedge_worker_stats(worker, &stats);
+    return stats.runs_ended;
+}
+
+/* The K-th allocation fails; everything goes on in time, and nothing is lost or left. */
+START_TEST(memory_may_run_out_at_any_moment)
+{
+    struct kedge_reactor *reactor = reactor_of(back, 3);
+    long used = 1;
+
+    for (long k = 1; used > 0; k++) {
+        struct kedge_worker *worker;
+        struct kedge_run_info *info;
+
+        open_counted();
+        for (int i = 0; i < 4; i++)
+            atomic_store(&ran[i], 0);
+        start("r");
+        worker = worker_on(store, reactor, 60 * SECOND);
+        atomic_store(&fail_at, k);
+        for (int i = 0; i < 60 && ended(worker) == 0; i++) {
+            (void)kedge_worker_drain(worker, 20000, &err);
+            atomic_fetch_add(&clock_now, SECOND);
+        }
+        used = atomic_load(&fail_at) == 0;
+        atomic_store(&fail_at, 0);
+        for (int i = 0; i < 200 && place_of("r") != KEDGE_PLACE_REST; i++) {
+            (void)kedge_worker_drain(worker, 20000, &err);
+            atomic_fetch_add(&clock_now, SECOND);
+        }
+        info = info_of("r");
+        ck_assert_msg(info->status == KEDGE_FAILED, "allocation %ld: %s", k,
+                      kedge_run_status_text(info->status));
+        kedge_run_info_free(info);
+        for (int i = 0; i < 4; i++)
+            ck_assert_msg(ran[i] >= 1 && ran[i] <= 2, "allocation %ld: step %d ran %d times", k, i,
+                          ran[i]);
+        kedge_worker_close(worker, 0);
+        kedge_store_close(store);
+        ck_assert_msg(atomic_load(&blocks) == 0, "allocation %ld: %ld blocks are left", k,
+                      atomic_load(&blocks));
+    }
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* Its run goes while its function is being called, which then says "later". */
+static int later_then(struct kedge_step *step, void *user)
+{
+    uint64_t token;
+
+    (void)user;
+    (void)kedge_later(step, &token);
+    atomic_fetch_add(&asked, 1);
+    for (int i = 0; i < 6000 && !kedge_step_stopping(step); i++)
+        nap(10000);
+    return 0;
+}
+
+START_TEST(a_later_step_whose_run_goes_leaves_nothing)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = later_then, .flags = KEDGE_STEP_POOL },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+
+    open_counted();
+    real = kedge_store_ops(store);
+    atomic_store(&asked, 0);
+    atomic_store(&lost, 0);
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.lease_ttl_us = 10 * SECOND;
+    options.observe = observe;
+    must(kedge_worker_open(store, &options, &worker, &err));
+    start("r");
+    for (int i = 0; i < 600 && atomic_load(&asked) == 0; i++)
+        (void)kedge_worker_drain(worker, SECOND / 10, &err);
+    take_away("r");
+    for (int i = 0; i < 600 && atomic_load(&lost) == 0; i++) {
+        atomic_fetch_add(&clock_now, SECOND);
+        (void)kedge_worker_drain(worker, SECOND / 50, &err);
+    }
+    ck_assert_int_eq(atomic_load(&lost), 1);
+    kedge_worker_close(worker, 0);
+    kedge_store_close(store);
+    ck_assert_int_eq(atomic_load(&blocks), 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- all */
 
 int main(void)
@@ -486,6 +703,8 @@ int main(void)
     Suite *suite = suite_create("worker");
     TCase *held = tcase_create("held");
     TCase *doubt = tcase_create("doubt");
+    TCase *end = tcase_create("end");
+    TCase *memory = tcase_create("memory");
     SRunner *runner;
     int failed;
 
@@ -502,6 +721,15 @@ int main(void)
     tcase_add_test(doubt, a_refused_repetition_is_checked_by_reading);
     tcase_add_test(doubt, a_refused_repetition_may_be_right);
     suite_add_tcase(suite, doubt);
+    tcase_add_checked_fixture(end, setup, teardown);
+    tcase_set_timeout(end, 120);
+    tcase_add_test(end, what_is_in_doubt_is_sent_once_more_at_the_end);
+    tcase_add_test(end, what_could_not_be_said_leaves_a_doubt);
+    suite_add_tcase(suite, end);
+    tcase_set_timeout(memory, 300);
+    tcase_add_test(memory, memory_may_run_out_at_any_moment);
+    tcase_add_test(memory, a_later_step_whose_run_goes_leaves_nothing);
+    suite_add_tcase(suite, memory);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
