@@ -54,7 +54,7 @@ static int read_cell(struct kedge_worker *w, const struct kedge_inflight *run, u
 
 static void take_up(struct kedge_worker *w, struct kedge_inflight *run, uint32_t bit)
 {
-    struct kedge_cell cell = { 0 };
+    struct kedge_cell cell = { 0 }; /* version 0 when there is none */
     struct kedge_out *out = NULL;
     struct kedge_rec rec;
     int rc = KEDGE_OK;
@@ -72,6 +72,7 @@ static void take_up(struct kedge_worker *w, struct kedge_inflight *run, uint32_t
     }
     run->requests &= ~bit;
     run->clear |= bit;
+    run->cells[bit == KEDGE_REQUEST_CANCEL ? 0 : 1] = cell.version;
     *run->waiting_end = out;
     run->waiting_end = &out->next;
     kedge_inflight_dirty(w, run);

@@ -89,8 +89,8 @@ static size_t gather(struct kedge_worker *w)
         bytes += run->item.bytes;
         w->commits[n] = (struct kedge_commit){
             .request = run->item.request,
-            .guards = &run->item.guard,
-            .n_guards = 1,
+            .guards = run->item.guards,
+            .n_guards = run->item.n_guards,
             .changes = run->item.changes,
             .n_changes = run->item.n_changes,
             .results = run->item.results,

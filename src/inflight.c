@@ -307,8 +307,29 @@ static void add_snapshot(struct kedge_worker *w, struct kedge_inflight *run)
     item->bytes += change->snapshot.data.len;
 }
 
+/* What was asked for is what was read, or it is read again. */
+static void add_cells(struct kedge_inflight *run)
+{
+    struct kedge_item *item = &run->item;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t bit = i == 0 ? KEDGE_REQUEST_CANCEL : KEDGE_REQUEST_PAUSE;
+        struct kedge_guard *guard = &item->guards[item->n_guards];
+        struct kedge_change *change;
+
+        if ((item->clear & bit) == 0)
+            continue;
+        change = add(item, run, KEDGE_CELL_DELETE);
+        change->name = kedge_request_cell(item->cells[i], run->incarnation, bit);
+        *guard = (struct kedge_guard){ .kind = KEDGE_GUARD_CELL,
+                                       .name = change->name,
+                                       .number = run->cells[i] };
+        item->n_guards++;
+    }
+}
+
 /* Everything about the head, but where it goes. */
-static void add_set(struct kedge_worker *w, struct kedge_inflight *run)
+static void add_set(struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     enum kedge_phase phase = kedge_progress_phase(run->progress);
@@ -329,15 +350,7 @@ static void add_set(struct kedge_worker *w, struct kedge_inflight *run)
     change->set.status = KEDGE_ROLLING_BACK;
     change->set.clear_requests = item->clear;
     change->set.hold_until = in_us(run->hold_us);
-    for (uint32_t i = 0; i < 2; i++) {
-        uint32_t bit = i == 0 ? KEDGE_REQUEST_CANCEL : KEDGE_REQUEST_PAUSE;
-
-        if ((item->clear & bit) == 0)
-            continue;
-        change = add(item, run, KEDGE_CELL_DELETE);
-        change->name = kedge_request_cell(item->cells[i], run->incarnation, bit);
-    }
-    (void)w;
+    add_cells(run);
 }
 
 /* Is it time to say again how long the run may be held? */
@@ -350,26 +363,28 @@ static bool wants_hold(const struct kedge_worker *w, const struct kedge_inflight
 static void form(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
+    struct kedge_guard *guard = &item->guards[0];
     struct kedge_change *change;
 
     item->n_changes = 0;
+    item->n_guards = 1;
+    item->adopting = !same_lease(&run->lease, &w->lease);
     item->hold =
         item->end == KEDGE_ITEM_STAY && run->hold_us > 0 && (item->adopting || wants_hold(w, run));
-    item->adopting = !same_lease(&run->lease, &w->lease);
-    memset(&item->guard, 0, sizeof item->guard);
-    item->guard.name = run->id;
+    memset(guard, 0, sizeof *guard);
+    guard->name = run->id;
     if (item->adopting) {
-        item->guard.kind = KEDGE_GUARD_UNHELD;
-        item->guard.statuses = KEDGE_STATUSES_UNFINISHED;
-        item->guard.number = run->revision;
+        guard->kind = KEDGE_GUARD_UNHELD;
+        guard->statuses = KEDGE_STATUSES_UNFINISHED;
+        guard->number = run->revision;
         change = add(item, run, KEDGE_TAKE);
         change->take.lease = w->lease;
         if (run->hold_us > 0)
             change->take.hold_until = in_us(run->hold_us);
     } else {
-        item->guard.kind = KEDGE_GUARD_HELD;
-        item->guard.lease = run->lease;
-        item->guard.number = run->fence;
+        guard->kind = KEDGE_GUARD_HELD;
+        guard->lease = run->lease;
+        guard->number = run->fence;
     }
     if (item->n_records > 0) {
         change = add(item, run, KEDGE_APPEND);
@@ -378,7 +393,7 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
         change->append.first = run->position - item->n_records + 1;
     }
     add_snapshot(w, run);
-    add_set(w, run);
+    add_set(run);
     if (item->end != KEDGE_ITEM_STAY)
         add_release(w, run);
     kedge_worker_random(w, &item->request);
@@ -524,12 +539,34 @@ static uint32_t action_of(const struct kedge_rec *rec)
     }
 }
 
+static void tell_request(struct kedge_worker *w, const struct kedge_inflight *run,
+                         const struct kedge_rec *rec)
+{
+    char text[KEDGE_RECORD_TEXT_MAX + 1];
+
+    if (w->options.observe == NULL)
+        return;
+    (void)snprintf(text, sizeof text, "%.*s", (int)rec->text.len,
+                   rec->text.data != NULL ? (const char *)rec->text.data : "");
+    kedge_worker_emit(w, &(struct kedge_event){
+                             .struct_size = sizeof(struct kedge_event),
+                             .kind = KEDGE_EVENT_RUN_REQUESTED,
+                             .outcome = (uint32_t)rec->number,
+                             .fence = run->fence,
+                             .run = run->id,
+                             .reactor = run->reactor->name,
+                             .text = text,
+                         });
+}
+
 static void tell_steps(struct kedge_worker *w, const struct kedge_inflight *run)
 {
     for (const struct kedge_out *out = run->item.outs; out != NULL; out = out->next) {
         uint32_t outcome = outcome_of(&out->rec);
         char text[KEDGE_RECORD_TEXT_MAX + 1];
 
+        if (out->rec.kind == KEDGE_RECORD_REQUEST)
+            tell_request(w, run, &out->rec);
         if (outcome == 0)
             continue;
         w->stats.steps++;
@@ -636,8 +673,37 @@ static int took_place(struct kedge_worker *w, const struct kedge_inflight *run,
     return rc;
 }
 
+/*
+ * Somebody asked for something else since the cell was read.  What was read has its record and
+ * stays true; the flag stays as well, so that the next answer leads to what is asked for now.
+ */
+static void asked_anew(struct kedge_worker *w, struct kedge_inflight *run)
+{
+    struct kedge_item *item = &run->item;
+
+    run->requests |= item->clear;
+    item->clear = 0;
+    if (item->n_records == 0 && item->end == KEDGE_ITEM_STAY) {
+        item_reset(w, item);
+        kedge_asked_note(w, run, run->requests);
+        return;
+    }
+    if (item->end == KEDGE_ITEM_PARK) { /* whoever takes it next is told */
+        item->end = KEDGE_ITEM_DUE;
+        item->due_in = 0;
+    }
+    item->reform = true;
+    kedge_inflight_dirty(w, run);
+}
+
+static bool is_about_request(const struct kedge_inflight *run, const struct kedge_answer *answer)
+{
+    return answer->at > 0 && answer->at < run->item.n_guards;
+}
+
 /* A refused repetition is believed when the journal agrees. */
-static void answered_no(struct kedge_worker *w, struct kedge_inflight *run, int outcome)
+static void answered_no(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
+                        bool about_request)
 {
     struct kedge_answer answer = { 0 };
     struct kedge_mem *mem = NULL;
@@ -652,6 +718,10 @@ static void answered_no(struct kedge_worker *w, struct kedge_inflight *run, int 
     if (rc < 0) { /* not to be read now: sent again, refused again, and read then */
         kedge_inflight_dirty(w, run);
         w->retry_at = kedge_worker_now(w) + 1000000;
+        return;
+    }
+    if (rc != KEDGE_OK && about_request) {
+        asked_anew(w, run);
         return;
     }
     if (rc != KEDGE_OK) {
@@ -692,7 +762,9 @@ void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run,
     case KEDGE_NOT_FOUND:
     case KEDGE_EXISTS:
         if (run->item.doubt)
-            answered_no(w, run, outcome);
+            answered_no(w, run, outcome, is_about_request(run, answer));
+        else if (is_about_request(run, answer))
+            asked_anew(w, run);
         else
             kedge_inflight_lost(w, run, kedge_status_text(outcome));
         return;

@@ -19,6 +19,7 @@ libkedge_core_la_SOURCES = \
 	%D%/reader.c %D%/reader.h \
 	%D%/reconcile.c \
 	%D%/record.c %D%/record.h \
+	%D%/request.c \
 	%D%/registry.c %D%/registry.h \
 	%D%/run_read.c \
 	%D%/run_steps.c \

@@ -7,9 +7,7 @@
  */
 #include <config.h>
 
-#include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include <kedge/run.h>
@@ -21,24 +19,6 @@
 #include "session.h"
 
 /* -------------------------------------------------------------------- ids */
-
-static int random_bytes(void *to, size_t size, struct kedge_error *err)
-{
-    unsigned char *at = to;
-
-    while (size > 0) {
-        ssize_t n = getrandom(at, size, 0);
-
-        if (n < 0 && errno != EINTR)
-            return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "no randomness: %s",
-                                   strerror(errno));
-        if (n > 0) {
-            at += n;
-            size -= (size_t)n;
-        }
-    }
-    return KEDGE_OK;
-}
 
 /*
  * A UUID of version 7: milliseconds since 1970, then what is left of the time in 12 bits, so that
@@ -55,7 +35,7 @@ int kedge_run_id_make(char id[KEDGE_RUN_ID_SIZE], struct kedge_error *err)
 
     if (id == NULL)
         return kedge_args_null("id", err);
-    rc = random_bytes(b + 8, 8, err);
+    rc = kedge_random_bytes(b + 8, 8, err);
     if (rc != KEDGE_OK)
         return rc;
     (void)clock_gettime(CLOCK_REALTIME, &ts);
@@ -321,7 +301,7 @@ static int take(struct starter *s, size_t index, const struct kedge_run_start *f
     if (rc == KEDGE_OK)
         rc = check_start(s->ops, &start, err);
     if (rc == KEDGE_OK)
-        rc = random_bytes(&request, sizeof request, err);
+        rc = kedge_random_bytes(&request, sizeof request, err);
     if (rc != KEDGE_OK)
         return rc;
     rec.value = start.input.len != 0 ? start.input : kedge_text("null");

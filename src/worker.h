@@ -56,7 +56,8 @@ enum kedge_item_end {
 
 /* The commit of one run, as it will be sent, and sent again. */
 struct kedge_item {
-    struct kedge_guard guard;
+    struct kedge_guard guards[3]; /* the run, and a cell for each request that is taken up */
+    size_t n_guards;
     struct kedge_change changes[KEDGE_ITEM_CHANGES];
     uint64_t results[KEDGE_ITEM_CHANGES];
     size_t n_changes;
@@ -92,6 +93,7 @@ struct kedge_inflight {
     struct kedge_inflight *asked_next;
     uint32_t requests; /* to be taken up */
     uint32_t clear;    /* taken up; the next item says so */
+    uint64_t cells[2]; /* versions of the cells that were read; 0: there was none */
     struct kedge_reactor *reactor;
     struct kedge_progress *progress;
     struct kedge_bytes id;

@@ -234,6 +234,7 @@ struct kedge_requested {
     uint32_t pending; /* 1: its holder has yet to take it up */
     uint32_t reserved;
     char new_id[KEDGE_RUN_ID_SIZE]; /* RETRY_NEW, when kedge made it */
+    char why[160];                  /* STALE: a sentence */
 };
 
 /*
@@ -243,7 +244,7 @@ struct kedge_requested {
  * worker that holds the run, which hears of it within a look (worker.h), or after that worker's
  * death by the next.  A run that comes to its end in that moment may be faster; how it ended is
  * what kedge_run_wait() tells.  EXISTS: the same was asked before and stands; nothing was changed.
- * STALE: the run is not in a state for that, ERR has a sentence; nothing was changed.  NOT_FOUND.
+ * STALE: the run is not in a state for that, OUT has a sentence; nothing was changed.  NOT_FOUND.
  * ERR_INVALID: no such verb, or the reactor has no such step.  ERR_CORRUPT, ERR_SCHEMA_NEW: what
  * the run has recorded cannot be understood here; RESUME and ABANDON work all the same.
  * ERR_UNAVAILABLE: nothing was changed; ERR_UNKNOWN: ask again.

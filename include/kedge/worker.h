@@ -39,7 +39,8 @@ enum kedge_event_kind {
     KEDGE_EVENT_RUN_LOST = 6,      /* somebody else has it; what was in flight here is ignored */
     KEDGE_EVENT_LEASE_LOST = 7,    /* this worker was declared dead; it goes on with a new lease */
     KEDGE_EVENT_WORKER_BURIED = 8, /* this worker declared another dead; `text': its owner label */
-    KEDGE_EVENT_RUN_RECOVERED = 9  /* a dead worker's run was made due; `n': recoveries */
+    KEDGE_EVENT_RUN_RECOVERED = 9, /* a dead worker's run was made due; `n': recoveries */
+    KEDGE_EVENT_RUN_REQUESTED = 10 /* taken up here; `outcome': enum kedge_verb; `text': why */
 };
 
 /* Valid during the call.  What does not apply is empty or 0. */
