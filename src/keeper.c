@@ -392,6 +392,9 @@ void *kedge_keeper_main(void *worker)
 
         (void)pthread_mutex_lock(&w->lock);
         closing = w->closing;
+        /* A pool thread may have gone into a long step with something left to be sent. */
+        if (!closing && kedge_drive_wanted(w))
+            kedge_worker_tell_loop(w);
         (void)pthread_mutex_unlock(&w->lock);
         if (closing)
             return NULL;

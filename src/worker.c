@@ -209,6 +209,15 @@ static int64_t next_time_before(const struct kedge_worker *w, int64_t most_us)
     return at < most ? at : most;
 }
 
+void kedge_worker_tell_loop_in_time(struct kedge_worker *w)
+{
+    int64_t at = next_time(w);
+
+    /* What is to be done now, this thread sees to. */
+    if (at > kedge_worker_now(w) && at < w->loop_wakes)
+        kedge_worker_tell_loop(w);
+}
+
 static bool loop_once(struct kedge_worker *w)
 {
     if (w->loop_queue != NULL) {
@@ -238,6 +247,7 @@ static void loop_sleep(struct kedge_worker *w, int64_t at)
     else
         ms = (int)((wait_us + 999) / 1000);
     w->loop_sleeps = true;
+    w->loop_wakes = at;
     (void)pthread_mutex_unlock(&w->lock);
     (void)epoll_wait(w->epoll_fd, &event, 1, ms);
     (void)pthread_mutex_lock(&w->lock);
@@ -260,6 +270,7 @@ static void set_timer(struct kedge_worker *w)
         spec.it_value.tv_nsec = (long)(wait_us % 1000000) * 1000;
     }
     (void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
+    w->loop_wakes = at;
 }
 
 /* Steps that were taken but not called go back; runs with nothing under way are handed on. */

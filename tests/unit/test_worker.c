@@ -696,6 +696,52 @@ START_TEST(a_later_step_whose_run_goes_leaves_nothing)
 }
 END_TEST
 
+/* -------------------------------------------------------------------- sleeping */
+
+static void *run_worker(void *arg)
+{
+    struct kedge_error why;
+
+    ck_assert_int_eq(kedge_worker_run(arg, &why), KEDGE_OK);
+    return NULL;
+}
+
+/* The loop sleeps when a pool thread finds the store away; somebody has to come back to it. */
+START_TEST(a_pool_step_is_sent_again_though_the_loop_sleeps)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = wait_here, .flags = KEDGE_STEP_POOL },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+    struct kedge_run_info *info;
+    pthread_t thread;
+
+    atomic_store(&asked, 0);
+    atomic_store(&let_go, 0);
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.lease_ttl_us = 600 * SECOND; /* neither this nor a look wakes it */
+    options.look_us = 600 * SECOND;
+    must(kedge_worker_open(faulty, &options, &worker, &err));
+    start("r");
+    ck_assert_int_eq(pthread_create(&thread, NULL, run_worker, worker), 0);
+    for (int i = 0; i < 6000 && atomic_load(&asked) == 0; i++)
+        nap(10000);
+    nap(SECOND / 5); /* the loop has gone to sleep by then, which makes the test sharper */
+    plan(COMMIT, 0, 2, KEDGE_ERR_UNAVAILABLE, 0);
+    atomic_store(&let_go, 1);
+    must(kedge_run_wait(store, kedge_text("r"), &info, 30 * SECOND, &err));
+    ck_assert_uint_eq(info->status, KEDGE_COMPLETED);
+    kedge_run_info_free(info);
+    kedge_worker_stop(worker);
+    (void)pthread_join(thread, NULL);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- all */
 
 int main(void)
@@ -705,6 +751,7 @@ int main(void)
     TCase *doubt = tcase_create("doubt");
     TCase *end = tcase_create("end");
     TCase *memory = tcase_create("memory");
+    TCase *sleeping = tcase_create("sleeping");
     SRunner *runner;
     int failed;
 
@@ -730,6 +777,10 @@ int main(void)
     tcase_add_test(memory, memory_may_run_out_at_any_moment);
     tcase_add_test(memory, a_later_step_whose_run_goes_leaves_nothing);
     suite_add_tcase(suite, memory);
+    tcase_add_checked_fixture(sleeping, setup, teardown);
+    tcase_set_timeout(sleeping, 120);
+    tcase_add_test(sleeping, a_pool_step_is_sent_again_though_the_loop_sleeps);
+    suite_add_tcase(suite, sleeping);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
