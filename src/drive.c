@@ -56,6 +56,12 @@ static struct kedge_inflight *pop_dirty(struct kedge_worker *w)
     return run;
 }
 
+/* What its item counts for at most: its bytes, and the run's name in the guard and each change. */
+static size_t weight(const struct kedge_inflight *run)
+{
+    return run->item.bytes + 512 + (run->item.n_changes + 1) * run->id.len;
+}
+
 /* Fill the batch from the runs that need a commit. */
 static size_t gather(struct kedge_worker *w)
 {
@@ -78,12 +84,12 @@ static size_t gather(struct kedge_worker *w)
             continue;
         }
         kedge_inflight_unref(w, run);
-        if (n > 0 && bytes + run->item.bytes + 1024 * n > w->limits.batch_bytes) {
+        if (n > 0 && bytes + weight(run) > w->limits.batch_bytes) {
             run->sending = false;
             kedge_inflight_dirty(w, run);
             break;
         }
-        bytes += run->item.bytes;
+        bytes += weight(run);
         w->commits[n] = (struct kedge_commit){
             .request = run->item.request,
             .guards = &run->item.guard,

@@ -177,6 +177,7 @@ static bool may_hold_back(const struct kedge_worker *w, const struct kedge_infli
     const struct kedge_item *item = &run->item;
 
     if (w->options.checkpoint_min_interval_us <= 0 || item->end != KEDGE_ITEM_STAY ||
+        run->waiting != NULL ||
         kedge_worker_now(w) - run->flushed >= w->options.checkpoint_min_interval_us)
         return false;
     for (const struct kedge_out *out = item->outs; out != NULL; out = out->next) {
@@ -218,13 +219,20 @@ static void add_release(struct kedge_worker *w, struct kedge_inflight *run)
         change->release.when = in_us(w->options.retention_us);
 }
 
+/* Is there room for BYTES more in the commit, and still for what ends it? */
+static bool has_room(const struct kedge_worker *w, const struct kedge_inflight *run, size_t bytes)
+{
+    return run->item.bytes + bytes + 4096 + 6 * run->id.len <= w->limits.commit_bytes;
+}
+
 static void add_snapshot(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     struct kedge_change *change;
 
     if (item->snapshot == NULL && item->end != KEDGE_ITEM_REST &&
-        kedge_progress_wants_snapshot(run->progress))
+        kedge_progress_wants_snapshot(run->progress) &&
+        has_room(w, run, kedge_progress_snapshot_size(run->progress)))
         item->snapshot = w->host->alloc(w->host->ctx, kedge_progress_snapshot_size(run->progress));
     if (item->snapshot == NULL)
         return; /* without memory: another time */
@@ -278,15 +286,18 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
     item->reform = false;
 }
 
-/* Take the outcomes that wait into the item. */
+/* Take the outcomes that wait into the item; what is too much for one commit goes on waiting. */
 static int put_waiting(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_out *out;
 
     while ((out = run->waiting) != NULL) {
         struct kedge_out *next = out->next;
-        int rc = put(w, run, out);
+        int rc;
 
+        if (run->item.n_records > 0 && !has_room(w, run, out->buf->len))
+            break;
+        rc = put(w, run, out);
         if (rc != KEDGE_OK)
             return rc;
         run->waiting = next;
@@ -833,6 +844,19 @@ static void not_read(struct kedge_worker *w, const struct kedge_run *head, int r
         kedge_reconcile_in(w, 1000000);
 }
 
+/* It was here before and was lost: there is one holder of it, and that is not the old one. */
+static void drop_older(struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    struct kedge_inflight *next;
+
+    for (struct kedge_inflight *old = w->runs; old != NULL; old = next) {
+        next = old->next;
+        if (old->incarnation == run->incarnation && old->id.len == run->id.len &&
+            memcmp(old->id.data, run->id.data, run->id.len) == 0)
+            kedge_inflight_lost(w, old, "it was taken anew");
+    }
+}
+
 static void take_one(struct kedge_worker *w, const struct kedge_run *head)
 {
     struct kedge_inflight *run = new_run(w, head);
@@ -851,6 +875,8 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
             kedge_inflight_unref(w, run);
         return;
     }
+    if (head->position > 1 || head->recoveries > 0)
+        drop_older(w, run);
     run->next = w->runs;
     run->prev = &w->runs;
     if (run->next != NULL)

@@ -78,6 +78,29 @@ static int planned(int op, struct kedge_error *e)
     return kedge_error_set(e, atomic_load(&plans[op].rc), 0, "planned");
 }
 
+static uint64_t commit_most; /* bytes of the records of a commit; 0: what the store takes */
+
+/* Commits that are too big are refused as the store would. */
+static int commit_sized(void *s, const struct kedge_commit *commits, size_t n,
+                        struct kedge_answer *answers, int64_t timeout_us, struct kedge_error *e)
+{
+    for (size_t i = 0; i < n && commit_most > 0; i++) {
+        uint64_t bytes = 0;
+
+        for (size_t j = 0; j < commits[i].n_changes; j++)
+            for (size_t k = 0;
+                 commits[i].changes[j].kind == KEDGE_APPEND && k < commits[i].changes[j].append.n;
+                 k++)
+                bytes += commits[i].changes[j].append.records[k].len;
+        if (bytes > commit_most) {
+            for (size_t j = 0; j < n; j++)
+                answers[j] = (struct kedge_answer){ .outcome = KEDGE_ERR_TOO_BIG };
+            return KEDGE_OK;
+        }
+    }
+    return real->commit(s, commits, n, answers, timeout_us, e);
+}
+
 static atomic_int refuse_after; /* what the next call answers after one that failed */
 
 static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
@@ -86,7 +109,7 @@ static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
     int rc = KEDGE_OK;
 
     if (!fails(COMMIT))
-        return real->commit(s, commits, n, answers, timeout_us, e);
+        return commit_sized(s, commits, n, answers, timeout_us, e);
     if (atomic_load(&plans[COMMIT].effect))
         rc = real->commit(s, commits, n, answers, timeout_us, e);
     ck_assert_int_eq(rc, KEDGE_OK);
@@ -742,6 +765,73 @@ START_TEST(a_pool_step_is_sent_again_though_the_loop_sleeps)
 }
 END_TEST
 
+/* ---------------------------------------------------------------------- sizes */
+
+static int say_much(struct kedge_step *step, void *user)
+{
+    char text[2000];
+
+    (void)user;
+    memset(text, 'x', sizeof text);
+    text[0] = text[sizeof text - 1] = '"';
+    atomic_fetch_add(&ran[kedge_step_view(step)->step[0] - 'a'], 1);
+    return kedge_ok(step, text, sizeof text);
+}
+
+/* More values at once than one commit may have go in several. */
+START_TEST(a_commit_is_not_larger_than_the_store_takes)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = say_much }, { .name = "b", .run = say_much },
+        { .name = "c", .run = say_much }, { .name = "d", .run = say_much },
+        { .name = "e", .run = say_much }, { .name = "f", .run = say_much },
+        { .name = "g", .run = say_much }, { .name = "h", .run = say_much },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 8);
+    struct kedge_worker *worker;
+
+    commit_most = registered.backend.limits.commit_bytes = 12000;
+    worker = worker_on(faulty, reactor, 600 * SECOND);
+    start("r");
+    work_until_rest(worker, "r");
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(atomic_load(&ran[i]), 1);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+    commit_most = 0;
+}
+END_TEST
+
+/* The names of the runs count as well. */
+START_TEST(a_batch_is_not_larger_than_the_store_takes)
+{
+    static const struct kedge_step_def steps[] = { { .name = "a", .run = say_much } };
+    struct kedge_reactor *reactor = reactor_of(steps, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+    char id[1001];
+
+    atomic_store(&lost, 0);
+    memset(id, 'x', sizeof id);
+    for (int i = 0; i < 400; i++) {
+        (void)snprintf(id + 990, sizeof id - 990, "%010d", i);
+        start(id);
+    }
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.claim_slice = 256;
+    options.lease_ttl_us = 600 * SECOND;
+    options.observe = observe;
+    must(kedge_worker_open(store, &options, &worker, &err));
+    ck_assert_int_eq(kedge_worker_drain(worker, 60 * SECOND, &err), KEDGE_OK);
+    ck_assert_int_eq(atomic_load(&lost), 0);
+    ck_assert_int_eq(atomic_load(&ran[0]), 400);
+    ck_assert_uint_eq(place_of(id), KEDGE_PLACE_REST);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- all */
 
 int main(void)
@@ -752,6 +842,7 @@ int main(void)
     TCase *end = tcase_create("end");
     TCase *memory = tcase_create("memory");
     TCase *sleeping = tcase_create("sleeping");
+    TCase *sizes = tcase_create("sizes");
     SRunner *runner;
     int failed;
 
@@ -781,6 +872,11 @@ int main(void)
     tcase_set_timeout(sleeping, 120);
     tcase_add_test(sleeping, a_pool_step_is_sent_again_though_the_loop_sleeps);
     suite_add_tcase(suite, sleeping);
+    tcase_add_checked_fixture(sizes, setup, teardown);
+    tcase_set_timeout(sizes, 120);
+    tcase_add_test(sizes, a_commit_is_not_larger_than_the_store_takes);
+    tcase_add_test(sizes, a_batch_is_not_larger_than_the_store_takes);
+    suite_add_tcase(suite, sizes);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
