@@ -14,6 +14,7 @@
 #include <kedge/kedge.h>
 #include <kedge/testing.h>
 
+#include "src/record.h"
 #include "src/store.h"
 
 #define SECOND INT64_C(1000000)
@@ -832,6 +833,139 @@ START_TEST(a_batch_is_not_larger_than_the_store_takes)
 }
 END_TEST
 
+/* ------------------------------------------------------------- other workers */
+
+static atomic_int leases_lost;
+static void count_leases(void *ctx, const struct kedge_event *event)
+{
+    (void)ctx;
+    if (event->kind == KEDGE_EVENT_LEASE_LOST || event->kind == KEDGE_EVENT_WORKER_BURIED)
+        atomic_fetch_add(&leases_lost, 1);
+}
+
+/* A process that was stopped for long finds its own lease lapsed: nobody buried it, so it is good.
+ */
+START_TEST(a_worker_does_not_bury_itself)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = wait_here, .flags = KEDGE_STEP_POOL },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+
+    open_counted();
+    atomic_store(&asked, 0);
+    atomic_store(&let_go, 0);
+    atomic_store(&leases_lost, 0);
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.lease_ttl_us = 10 * SECOND;
+    options.look_us = 10000;
+    options.observe = count_leases;
+    must(kedge_worker_open(store, &options, &worker, &err));
+    start("r");
+    for (int i = 0; i < 600 && atomic_load(&asked) == 0; i++)
+        (void)kedge_worker_drain(worker, SECOND / 10, &err);
+    atomic_fetch_add(&clock_now, 20 * SECOND);
+    nap(SECOND / 5); /* the keeper looks meanwhile */
+    atomic_store(&let_go, 1);
+    must(kedge_worker_drain(worker, 30 * SECOND, &err));
+    ck_assert_int_eq(atomic_load(&leases_lost), 0);
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_REST);
+    kedge_worker_close(worker, 0);
+    kedge_store_close(store);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* Held by a worker that died on the way back, for the last time that is allowed. */
+static void die_on_the_way_back(const char *id)
+{
+    struct kedge_id128 lease = { { 9 } };
+    struct kedge_lease_new in = { .id = lease, .request = { { 8 } }, .ttl_us = SECOND };
+    struct kedge_lease_state state;
+    struct kedge_rec rec = { .kind = KEDGE_RECORD_FAILED, .failures = 1, .text = kedge_text("no") };
+    struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), &rec);
+    struct kedge_bytes record = { buf->data, buf->len };
+    struct kedge_retrieve want = { kedge_text(id), 0, 0, 0 };
+    struct kedge_run_state run;
+    struct kedge_guard guard = { .kind = KEDGE_GUARD_UNHELD,
+                                 .statuses = KEDGE_STATUSES_UNFINISHED,
+                                 .name = kedge_text(id) };
+    struct kedge_change changes[3] = {
+        { .kind = KEDGE_TAKE, .name = kedge_text(id), .take = { .lease = lease } },
+        { .kind = KEDGE_APPEND, .name = kedge_text(id), .append = { &record, 1, 2 } },
+        { .kind = KEDGE_SET,
+          .name = kedge_text(id),
+          .set = { .mask = KEDGE_SET_STATUS, .status = KEDGE_ROLLING_BACK } },
+    };
+    struct kedge_change charge = {
+        .kind = KEDGE_SET,
+        .name = kedge_text(id),
+        .set = { .mask = KEDGE_SET_RECOVERIES, .recoveries = 5 },
+    };
+    struct kedge_commit commit = {
+        .request = { { 6 } }, .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 3
+    };
+    struct kedge_answer answer;
+    void *session;
+
+    must(real->session_open(kedge_store_handle(store), &session, &err));
+    must(real->lease_grant(session, &in, &state, SECOND, &err));
+    must(real->retrieve(session, &want, &run, SECOND, &err));
+    guard.number = run.run.revision;
+    kedge_mem_free(kedge_store_host(store), run.mem);
+    must(real->commit(session, &commit, 1, &answer, SECOND, &err));
+    must(answer.outcome);
+    guard = (struct kedge_guard){
+        .kind = KEDGE_GUARD_HELD, .name = kedge_text(id), .lease = lease, .number = answer.fence
+    };
+    commit = (struct kedge_commit){
+        .request = { { 5 } }, .guards = &guard, .n_guards = 1, .changes = &charge, .n_changes = 1
+    };
+    must(real->commit(session, &commit, 1, &answer, SECOND, &err));
+    must(answer.outcome);
+    real->session_close(session);
+    kedge_buf_drop(kedge_store_host(store), buf);
+}
+
+static int count_steps(void *ctx, const struct kedge_step_info *step)
+{
+    (void)step;
+    ++*(int *)ctx;
+    return 0;
+}
+
+/* It may be its journal that kills whoever reads it: so nobody is asked to. */
+START_TEST(a_crash_loop_on_the_way_back_is_stuck)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker;
+    struct kedge_run_info *info;
+    int n = 0;
+
+    open_counted();
+    real = kedge_store_ops(store);
+    worker = worker_on(store, reactor, 60 * SECOND);
+    start("r");
+    die_on_the_way_back("r");
+    atomic_fetch_add(&clock_now, 2 * SECOND);
+    must(kedge_worker_drain(worker, 30 * SECOND, &err));
+    must(kedge_run_get(store, kedge_text("r"), KEDGE_RUN_WANT_RESULT, &info, SECOND, &err));
+    ck_assert_uint_eq(info->status, KEDGE_STUCK);
+    ck_assert_int_eq(info->expires, 0);
+    ck_assert_uint_eq(info->error.len, strlen("crash loop"));
+    kedge_run_info_free(info);
+    must(kedge_run_steps(store, kedge_text("r"), count_steps, &n, SECOND, &err));
+    ck_assert_int_eq(n, 2);
+    kedge_worker_close(worker, 0);
+    kedge_store_close(store);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- all */
 
 int main(void)
@@ -843,6 +977,7 @@ int main(void)
     TCase *memory = tcase_create("memory");
     TCase *sleeping = tcase_create("sleeping");
     TCase *sizes = tcase_create("sizes");
+    TCase *others = tcase_create("others");
     SRunner *runner;
     int failed;
 
@@ -877,6 +1012,10 @@ int main(void)
     tcase_add_test(sizes, a_commit_is_not_larger_than_the_store_takes);
     tcase_add_test(sizes, a_batch_is_not_larger_than_the_store_takes);
     suite_add_tcase(suite, sizes);
+    tcase_set_timeout(others, 120);
+    tcase_add_test(others, a_worker_does_not_bury_itself);
+    tcase_add_test(others, a_crash_loop_on_the_way_back_is_stuck);
+    suite_add_tcase(suite, others);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
