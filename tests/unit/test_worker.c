@@ -880,8 +880,8 @@ START_TEST(a_worker_does_not_bury_itself)
 }
 END_TEST
 
-/* Held by a worker that died on the way back, for the last time that is allowed. */
-static void die_on_the_way_back(const char *id)
+/* Held by a worker that died on the way back, and not as the first one. */
+static void die_on_the_way_back(const char *id, uint32_t recoveries)
 {
     struct kedge_id128 lease = { { 9 } };
     struct kedge_lease_new in = { .id = lease, .request = { { 8 } }, .ttl_us = SECOND };
@@ -904,7 +904,7 @@ static void die_on_the_way_back(const char *id)
     struct kedge_change charge = {
         .kind = KEDGE_SET,
         .name = kedge_text(id),
-        .set = { .mask = KEDGE_SET_RECOVERIES, .recoveries = 5 },
+        .set = { .mask = KEDGE_SET_RECOVERIES, .recoveries = recoveries },
     };
     struct kedge_commit commit = {
         .request = { { 6 } }, .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 3
@@ -950,7 +950,7 @@ START_TEST(a_crash_loop_on_the_way_back_is_stuck)
     real = kedge_store_ops(store);
     worker = worker_on(store, reactor, 60 * SECOND);
     start("r");
-    die_on_the_way_back("r");
+    die_on_the_way_back("r", 5);
     atomic_fetch_add(&clock_now, 2 * SECOND);
     must(kedge_worker_drain(worker, 30 * SECOND, &err));
     must(kedge_run_get(store, kedge_text("r"), KEDGE_RUN_WANT_RESULT, &info, SECOND, &err));
@@ -960,6 +960,68 @@ START_TEST(a_crash_loop_on_the_way_back_is_stuck)
     kedge_run_info_free(info);
     must(kedge_run_steps(store, kedge_text("r"), count_steps, &n, SECOND, &err));
     ck_assert_int_eq(n, 2);
+    kedge_worker_close(worker, 0);
+    kedge_store_close(store);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* -------------------------------------------------------------------- threads */
+
+static int compensate_it(struct kedge_step *step, void *user)
+{
+    struct kedge_bytes value;
+
+    (void)user;
+    ck_assert_int_eq(kedge_step_result(step, "a", &value, NULL), KEDGE_NOT_FOUND);
+    atomic_fetch_add(&ran[3], 1);
+    return kedge_ok(step, NULL, 0);
+}
+
+static atomic_int enough;
+static void *ask_all_the_time(void *worker)
+{
+    struct kedge_counts stats = { .struct_size = sizeof stats };
+    uint64_t bytes = 0;
+
+    while (!atomic_load(&enough)) {
+        kedge_worker_stats(worker, &stats);
+        ck_assert_uint_ge(stats.read_bytes, bytes);
+        bytes = stats.read_bytes;
+    }
+    return NULL;
+}
+
+/* For the thread sanitizer: a run that is taken on its way back, and somebody who asks meanwhile.
+ */
+START_TEST(threads_meet_under_the_lock_only)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = run_it, .compensate = compensate_it, .flags = KEDGE_STEP_POOL },
+        { .name = "b", .run = run_it, .after = after_a },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 2);
+    struct kedge_worker *worker;
+    pthread_t thread;
+    char id[8];
+
+    open_counted();
+    real = kedge_store_ops(store);
+    worker = worker_on(store, reactor, 60 * SECOND);
+    start("r");
+    die_on_the_way_back("r", 1);
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(id, sizeof id, "r%d", i);
+        start(id);
+    }
+    atomic_fetch_add(&clock_now, 2 * SECOND);
+    atomic_store(&enough, 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, ask_all_the_time, worker), 0);
+    must(kedge_worker_drain(worker, 30 * SECOND, &err));
+    atomic_store(&enough, 1);
+    (void)pthread_join(thread, NULL);
+    ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_REST);
+    ck_assert_int_eq(atomic_load(&ran[3]), 1);
     kedge_worker_close(worker, 0);
     kedge_store_close(store);
     kedge_reactor_free(reactor);
@@ -978,6 +1040,7 @@ int main(void)
     TCase *sleeping = tcase_create("sleeping");
     TCase *sizes = tcase_create("sizes");
     TCase *others = tcase_create("others");
+    TCase *threads = tcase_create("threads");
     SRunner *runner;
     int failed;
 
@@ -1016,6 +1079,9 @@ int main(void)
     tcase_add_test(others, a_worker_does_not_bury_itself);
     tcase_add_test(others, a_crash_loop_on_the_way_back_is_stuck);
     suite_add_tcase(suite, others);
+    tcase_set_timeout(threads, 120);
+    tcase_add_test(threads, threads_meet_under_the_lock_only);
+    suite_add_tcase(suite, threads);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
