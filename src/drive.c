@@ -59,6 +59,12 @@ static struct kedge_inflight *pop_dirty(struct kedge_worker *w)
     return run;
 }
 
+/* What its item counts for at most: its bytes, and the run's name in the guard and each change. */
+static size_t weight(const struct kedge_inflight *run)
+{
+    return run->item.bytes + 512 + (run->item.n_changes + 1) * run->id.len;
+}
+
 /* Fill the batch from the runs that need a commit. */
 static size_t gather(struct kedge_worker *w)
 {
@@ -81,12 +87,12 @@ static size_t gather(struct kedge_worker *w)
             continue;
         }
         kedge_inflight_unref(w, run);
-        if (n > 0 && bytes + run->item.bytes + 1024 * n > w->limits.batch_bytes) {
+        if (n > 0 && bytes + weight(run) > w->limits.batch_bytes) {
             run->sending = false;
             kedge_inflight_dirty(w, run);
             break;
         }
-        bytes += run->item.bytes;
+        bytes += weight(run);
         w->commits[n] = (struct kedge_commit){
             .request = run->item.request,
             .guards = run->item.guards,
@@ -290,6 +296,9 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
             break;
     }
     w->driving = false;
+    if (!is_loop &&
+        (w->loop_queue != NULL || (w->n_runs == 0 && (w->draining || atomic_load(&w->stopping)))))
+        kedge_worker_tell_loop(w);
     if (!is_loop)
-        kedge_worker_driven(w);
+        kedge_worker_tell_loop_in_time(w);
 }

@@ -236,7 +236,7 @@ static bool may_hold_back(const struct kedge_worker *w, const struct kedge_infli
     const struct kedge_item *item = &run->item;
 
     if (w->options.checkpoint_min_interval_us <= 0 || item->end != KEDGE_ITEM_STAY ||
-        item->clear != 0 ||
+        item->clear != 0 || run->waiting != NULL ||
         kedge_worker_now(w) - run->flushed >= w->options.checkpoint_min_interval_us)
         return false;
     for (const struct kedge_out *out = item->outs; out != NULL; out = out->next) {
@@ -290,13 +290,20 @@ static void add_release(struct kedge_worker *w, struct kedge_inflight *run)
         change->release.when = in_us(w->options.retention_us);
 }
 
+/* Is there room for BYTES more in the commit, and still for what ends it? */
+static bool has_room(const struct kedge_worker *w, const struct kedge_inflight *run, size_t bytes)
+{
+    return run->item.bytes + bytes + 4096 + 6 * run->id.len <= w->limits.commit_bytes;
+}
+
 static void add_snapshot(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     struct kedge_change *change;
 
     if (item->snapshot == NULL && item->end != KEDGE_ITEM_REST &&
-        kedge_progress_wants_snapshot(run->progress))
+        kedge_progress_wants_snapshot(run->progress) &&
+        has_room(w, run, kedge_progress_snapshot_size(run->progress)))
         item->snapshot = w->host->alloc(w->host->ctx, kedge_progress_snapshot_size(run->progress));
     if (item->snapshot == NULL)
         return; /* without memory: another time */
@@ -411,7 +418,7 @@ static bool comes_too_late(const struct kedge_inflight *run, const struct kedge_
            kedge_progress_refuses(run->progress, (uint32_t)rec->number, rec->step) != NULL;
 }
 
-/* Take the outcomes that wait into the item. */
+/* Take the outcomes that wait into the item; what is too much for one commit goes on waiting. */
 static int put_waiting(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_out *out;
@@ -419,8 +426,11 @@ static int put_waiting(struct kedge_worker *w, struct kedge_inflight *run)
     while ((out = run->waiting) != NULL) {
         struct kedge_out *next = out->next;
         bool late = comes_too_late(run, &out->rec);
-        int rc = late ? KEDGE_OK : put(w, run, out);
+        int rc;
 
+        if (!late && run->item.n_records > 0 && !has_room(w, run, out->buf->len))
+            break;
+        rc = late ? KEDGE_OK : put(w, run, out);
         if (rc != KEDGE_OK)
             return rc;
         if (late)
@@ -1120,6 +1130,19 @@ static void not_read(struct kedge_worker *w, const struct kedge_run *head, int r
     kedge_store_run_ended(w->store, head->id);
 }
 
+/* It was here before and was lost: there is one holder of it, and that is not the old one. */
+static void drop_older(struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    struct kedge_inflight *next;
+
+    for (struct kedge_inflight *old = w->runs; old != NULL; old = next) {
+        next = old->next;
+        if (old->incarnation == run->incarnation && old->id.len == run->id.len &&
+            memcmp(old->id.data, run->id.data, run->id.len) == 0)
+            kedge_inflight_lost(w, old, "it was taken anew");
+    }
+}
+
 static void take_one(struct kedge_worker *w, const struct kedge_run *head)
 {
     struct kedge_inflight *run = new_run(w, head);
@@ -1138,6 +1161,8 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
             kedge_inflight_unref(w, run);
         return;
     }
+    if (head->position > 1 || head->recoveries > 0)
+        drop_older(w, run);
     run->next = w->runs;
     run->prev = &w->runs;
     if (run->next != NULL)

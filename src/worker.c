@@ -97,7 +97,7 @@ void kedge_worker_timer(struct kedge_worker *w, int64_t at)
 {
     if (at < w->next_timer)
         w->next_timer = at;
-    if (w->loop_sleeps && at < w->loop_until && !w->driving) /* a driver's end tells it otherwise */
+    if (w->loop_sleeps && at < w->loop_wakes && !w->driving) /* a driver's end tells it otherwise */
         kedge_worker_tell_loop(w);
 }
 
@@ -213,19 +213,21 @@ static int64_t next_time(const struct kedge_worker *w)
     return at < w->retry_at ? w->retry_at : at;
 }
 
-void kedge_worker_driven(struct kedge_worker *w)
-{
-    if (w->loop_queue != NULL || (w->n_runs == 0 && (w->draining || atomic_load(&w->stopping))) ||
-        next_time(w) < w->loop_until)
-        kedge_worker_tell_loop(w);
-}
-
 static int64_t next_time_before(const struct kedge_worker *w, int64_t most_us)
 {
     int64_t at = next_time(w);
     int64_t most = kedge_worker_now(w) + (most_us > 0 ? most_us : 0);
 
     return at < most ? at : most;
+}
+
+void kedge_worker_tell_loop_in_time(struct kedge_worker *w)
+{
+    int64_t at = next_time(w);
+
+    /* What is to be done now, this thread sees to. */
+    if (at > kedge_worker_now(w) && at < w->loop_wakes)
+        kedge_worker_tell_loop(w);
 }
 
 static bool loop_once(struct kedge_worker *w)
@@ -256,8 +258,8 @@ static void loop_sleep(struct kedge_worker *w, int64_t at)
         ms = 60000;
     else
         ms = (int)((wait_us + 999) / 1000);
-    w->loop_until = at;
     w->loop_sleeps = true;
+    w->loop_wakes = at;
     (void)pthread_mutex_unlock(&w->lock);
     (void)epoll_wait(w->epoll_fd, &event, 1, ms);
     (void)pthread_mutex_lock(&w->lock);
@@ -275,12 +277,12 @@ static void set_timer(struct kedge_worker *w)
     struct itimerspec spec = { 0 };
     int64_t wait_us = at > now ? at - now : 1;
 
-    w->loop_until = at;
     if (at != INT64_MAX) {
         spec.it_value.tv_sec = (time_t)(wait_us / 1000000);
         spec.it_value.tv_nsec = (long)(wait_us % 1000000) * 1000;
     }
     (void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
+    w->loop_wakes = at;
 }
 
 /* Steps that were taken but not called go back; runs with nothing under way are handed on. */

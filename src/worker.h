@@ -168,11 +168,12 @@ struct kedge_worker {
     void *driver_session; /* whoever drives */
     void *keeper_session;
     bool driving;
-    bool in_loop;     /* a thread is in run, turn or drain */
-    bool loop_sleeps; /* it waits in epoll */
-    bool loop_told;   /* the event descriptor is set */
-    bool waking;      /* a pool thread was signalled and has not come yet */
-    bool draining;    /* wants to know when the last run has gone */
+    bool in_loop;       /* a thread is in run, turn or drain */
+    bool loop_sleeps;   /* it waits in epoll */
+    bool loop_told;     /* the event descriptor is set */
+    int64_t loop_wakes; /* when it does so by itself; lease clock */
+    bool waking;        /* a pool thread was signalled and has not come yet */
+    bool draining;      /* wants to know when the last run has gone */
     bool closing;
     atomic_bool stopping;
     bool lease_dead;
@@ -201,7 +202,6 @@ struct kedge_worker {
     uint32_t n_dirty;
     int64_t dirty_since;
     int64_t next_timer;
-    int64_t loop_until; /* until when it sleeps */
 
     struct kedge_step *loop_queue, **loop_end;
     struct kedge_step *pool_queue, **pool_end;
@@ -241,6 +241,8 @@ int64_t kedge_worker_now(const struct kedge_worker *w);  /* lease clock */
 int64_t kedge_worker_wall(const struct kedge_worker *w); /* the store's wall clock, nearly */
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id);
 void kedge_worker_tell_loop(struct kedge_worker *w);
+/* A pool thread has driven: does the loop wake in time for what is to be done later? */
+void kedge_worker_tell_loop_in_time(struct kedge_worker *w);
 void kedge_worker_wake_pool(struct kedge_worker *w);
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -248,8 +250,6 @@ void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, 
 #define KEDGE_ID_ROOM 72
 const char *kedge_worker_id_text(struct kedge_bytes id, char buf[KEDGE_ID_ROOM]);
 void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event);
-/* A pool thread has driven, and stops: does the loop have to know? */
-void kedge_worker_driven(struct kedge_worker *w);
 /* Something is to be done at AT: wakes the loop if that is before it would look. */
 void kedge_worker_timer(struct kedge_worker *w, int64_t at);
 

@@ -14,6 +14,7 @@
 #include <kedge/kedge.h>
 #include <kedge/testing.h>
 
+#include "src/record.h"
 #include "src/store.h"
 
 #define SECOND INT64_C(1000000)
@@ -78,6 +79,29 @@ static int planned(int op, struct kedge_error *e)
     return kedge_error_set(e, atomic_load(&plans[op].rc), 0, "planned");
 }
 
+static uint64_t commit_most; /* bytes of the records of a commit; 0: what the store takes */
+
+/* Commits that are too big are refused as the store would. */
+static int commit_sized(void *s, const struct kedge_commit *commits, size_t n,
+                        struct kedge_answer *answers, int64_t timeout_us, struct kedge_error *e)
+{
+    for (size_t i = 0; i < n && commit_most > 0; i++) {
+        uint64_t bytes = 0;
+
+        for (size_t j = 0; j < commits[i].n_changes; j++)
+            for (size_t k = 0;
+                 commits[i].changes[j].kind == KEDGE_APPEND && k < commits[i].changes[j].append.n;
+                 k++)
+                bytes += commits[i].changes[j].append.records[k].len;
+        if (bytes > commit_most) {
+            for (size_t j = 0; j < n; j++)
+                answers[j] = (struct kedge_answer){ .outcome = KEDGE_ERR_TOO_BIG };
+            return KEDGE_OK;
+        }
+    }
+    return real->commit(s, commits, n, answers, timeout_us, e);
+}
+
 static atomic_int refuse_after; /* what the next call answers after one that failed */
 
 static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
@@ -86,7 +110,7 @@ static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
     int rc = KEDGE_OK;
 
     if (!fails(COMMIT))
-        return real->commit(s, commits, n, answers, timeout_us, e);
+        return commit_sized(s, commits, n, answers, timeout_us, e);
     if (atomic_load(&plans[COMMIT].effect))
         rc = real->commit(s, commits, n, answers, timeout_us, e);
     ck_assert_int_eq(rc, KEDGE_OK);
@@ -696,6 +720,314 @@ START_TEST(a_later_step_whose_run_goes_leaves_nothing)
 }
 END_TEST
 
+/* -------------------------------------------------------------------- sleeping */
+
+static void *run_worker(void *arg)
+{
+    struct kedge_error why;
+
+    ck_assert_int_eq(kedge_worker_run(arg, &why), KEDGE_OK);
+    return NULL;
+}
+
+/* The loop sleeps when a pool thread finds the store away; somebody has to come back to it. */
+START_TEST(a_pool_step_is_sent_again_though_the_loop_sleeps)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = wait_here, .flags = KEDGE_STEP_POOL },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+    struct kedge_run_info *info;
+    pthread_t thread;
+
+    atomic_store(&asked, 0);
+    atomic_store(&let_go, 0);
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.lease_ttl_us = 600 * SECOND; /* neither this nor a look wakes it */
+    options.look_us = 600 * SECOND;
+    must(kedge_worker_open(faulty, &options, &worker, &err));
+    start("r");
+    ck_assert_int_eq(pthread_create(&thread, NULL, run_worker, worker), 0);
+    for (int i = 0; i < 6000 && atomic_load(&asked) == 0; i++)
+        nap(10000);
+    nap(SECOND / 5); /* the loop has gone to sleep by then, which makes the test sharper */
+    plan(COMMIT, 0, 2, KEDGE_ERR_UNAVAILABLE, 0);
+    atomic_store(&let_go, 1);
+    must(kedge_run_wait(store, kedge_text("r"), &info, 30 * SECOND, &err));
+    ck_assert_uint_eq(info->status, KEDGE_COMPLETED);
+    kedge_run_info_free(info);
+    kedge_worker_stop(worker);
+    (void)pthread_join(thread, NULL);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* ---------------------------------------------------------------------- sizes */
+
+static int say_much(struct kedge_step *step, void *user)
+{
+    char text[2000];
+
+    (void)user;
+    memset(text, 'x', sizeof text);
+    text[0] = text[sizeof text - 1] = '"';
+    atomic_fetch_add(&ran[kedge_step_view(step)->step[0] - 'a'], 1);
+    return kedge_ok(step, text, sizeof text);
+}
+
+/* More values at once than one commit may have go in several. */
+START_TEST(a_commit_is_not_larger_than_the_store_takes)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = say_much }, { .name = "b", .run = say_much },
+        { .name = "c", .run = say_much }, { .name = "d", .run = say_much },
+        { .name = "e", .run = say_much }, { .name = "f", .run = say_much },
+        { .name = "g", .run = say_much }, { .name = "h", .run = say_much },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 8);
+    struct kedge_worker *worker;
+
+    commit_most = registered.backend.limits.commit_bytes = 12000;
+    worker = worker_on(faulty, reactor, 600 * SECOND);
+    start("r");
+    work_until_rest(worker, "r");
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(atomic_load(&ran[i]), 1);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+    commit_most = 0;
+}
+END_TEST
+
+/* The names of the runs count as well. */
+START_TEST(a_batch_is_not_larger_than_the_store_takes)
+{
+    static const struct kedge_step_def steps[] = { { .name = "a", .run = say_much } };
+    struct kedge_reactor *reactor = reactor_of(steps, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+    char id[1001];
+
+    atomic_store(&lost, 0);
+    memset(id, 'x', sizeof id);
+    for (int i = 0; i < 400; i++) {
+        (void)snprintf(id + 990, sizeof id - 990, "%010d", i);
+        start(id);
+    }
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.claim_slice = 256;
+    options.lease_ttl_us = 600 * SECOND;
+    options.observe = observe;
+    must(kedge_worker_open(store, &options, &worker, &err));
+    ck_assert_int_eq(kedge_worker_drain(worker, 60 * SECOND, &err), KEDGE_OK);
+    ck_assert_int_eq(atomic_load(&lost), 0);
+    ck_assert_int_eq(atomic_load(&ran[0]), 400);
+    ck_assert_uint_eq(place_of(id), KEDGE_PLACE_REST);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* ------------------------------------------------------------- other workers */
+
+static atomic_int leases_lost;
+static void count_leases(void *ctx, const struct kedge_event *event)
+{
+    (void)ctx;
+    if (event->kind == KEDGE_EVENT_LEASE_LOST || event->kind == KEDGE_EVENT_WORKER_BURIED)
+        atomic_fetch_add(&leases_lost, 1);
+}
+
+/* A process that was stopped for long finds its own lease lapsed: nobody buried it, so it is good.
+ */
+START_TEST(a_worker_does_not_bury_itself)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = wait_here, .flags = KEDGE_STEP_POOL },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+
+    open_counted();
+    atomic_store(&asked, 0);
+    atomic_store(&let_go, 0);
+    atomic_store(&leases_lost, 0);
+    options.reactors = (const struct kedge_reactor *const *)&reactor;
+    options.n_reactors = 1;
+    options.lease_ttl_us = 10 * SECOND;
+    options.look_us = 10000;
+    options.observe = count_leases;
+    must(kedge_worker_open(store, &options, &worker, &err));
+    start("r");
+    for (int i = 0; i < 600 && atomic_load(&asked) == 0; i++)
+        (void)kedge_worker_drain(worker, SECOND / 10, &err);
+    atomic_fetch_add(&clock_now, 20 * SECOND);
+    nap(SECOND / 5); /* the keeper looks meanwhile */
+    atomic_store(&let_go, 1);
+    must(kedge_worker_drain(worker, 30 * SECOND, &err));
+    ck_assert_int_eq(atomic_load(&leases_lost), 0);
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_REST);
+    kedge_worker_close(worker, 0);
+    kedge_store_close(store);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* Held by a worker that died on the way back, and not as the first one. */
+static void die_on_the_way_back(const char *id, uint32_t recoveries)
+{
+    struct kedge_id128 lease = { { 9 } };
+    struct kedge_lease_new in = { .id = lease, .request = { { 8 } }, .ttl_us = SECOND };
+    struct kedge_lease_state state;
+    struct kedge_rec rec = { .kind = KEDGE_RECORD_FAILED, .failures = 1, .text = kedge_text("no") };
+    struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), &rec);
+    struct kedge_bytes record = { buf->data, buf->len };
+    struct kedge_retrieve want = { kedge_text(id), 0, 0, 0 };
+    struct kedge_run_state run;
+    struct kedge_guard guard = { .kind = KEDGE_GUARD_UNHELD,
+                                 .statuses = KEDGE_STATUSES_UNFINISHED,
+                                 .name = kedge_text(id) };
+    struct kedge_change changes[3] = {
+        { .kind = KEDGE_TAKE, .name = kedge_text(id), .take = { .lease = lease } },
+        { .kind = KEDGE_APPEND, .name = kedge_text(id), .append = { &record, 1, 2 } },
+        { .kind = KEDGE_SET,
+          .name = kedge_text(id),
+          .set = { .mask = KEDGE_SET_STATUS, .status = KEDGE_ROLLING_BACK } },
+    };
+    struct kedge_change charge = {
+        .kind = KEDGE_SET,
+        .name = kedge_text(id),
+        .set = { .mask = KEDGE_SET_RECOVERIES, .recoveries = recoveries },
+    };
+    struct kedge_commit commit = {
+        .request = { { 6 } }, .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 3
+    };
+    struct kedge_answer answer;
+    void *session;
+
+    must(real->session_open(kedge_store_handle(store), &session, &err));
+    must(real->lease_grant(session, &in, &state, SECOND, &err));
+    must(real->retrieve(session, &want, &run, SECOND, &err));
+    guard.number = run.run.revision;
+    kedge_mem_free(kedge_store_host(store), run.mem);
+    must(real->commit(session, &commit, 1, &answer, SECOND, &err));
+    must(answer.outcome);
+    guard = (struct kedge_guard){
+        .kind = KEDGE_GUARD_HELD, .name = kedge_text(id), .lease = lease, .number = answer.fence
+    };
+    commit = (struct kedge_commit){
+        .request = { { 5 } }, .guards = &guard, .n_guards = 1, .changes = &charge, .n_changes = 1
+    };
+    must(real->commit(session, &commit, 1, &answer, SECOND, &err));
+    must(answer.outcome);
+    real->session_close(session);
+    kedge_buf_drop(kedge_store_host(store), buf);
+}
+
+static int count_steps(void *ctx, const struct kedge_step_info *step)
+{
+    (void)step;
+    ++*(int *)ctx;
+    return 0;
+}
+
+/* It may be its journal that kills whoever reads it: so nobody is asked to. */
+START_TEST(a_crash_loop_on_the_way_back_is_stuck)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker;
+    struct kedge_run_info *info;
+    int n = 0;
+
+    open_counted();
+    real = kedge_store_ops(store);
+    worker = worker_on(store, reactor, 60 * SECOND);
+    start("r");
+    die_on_the_way_back("r", 5);
+    atomic_fetch_add(&clock_now, 2 * SECOND);
+    must(kedge_worker_drain(worker, 30 * SECOND, &err));
+    must(kedge_run_get(store, kedge_text("r"), KEDGE_RUN_WANT_RESULT, &info, SECOND, &err));
+    ck_assert_uint_eq(info->status, KEDGE_STUCK);
+    ck_assert_int_eq(info->expires, 0);
+    ck_assert_uint_eq(info->error.len, strlen("crash loop"));
+    kedge_run_info_free(info);
+    must(kedge_run_steps(store, kedge_text("r"), count_steps, &n, SECOND, &err));
+    ck_assert_int_eq(n, 2);
+    kedge_worker_close(worker, 0);
+    kedge_store_close(store);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* -------------------------------------------------------------------- threads */
+
+static int compensate_it(struct kedge_step *step, void *user)
+{
+    struct kedge_bytes value;
+
+    (void)user;
+    ck_assert_int_eq(kedge_step_result(step, "a", &value, NULL), KEDGE_NOT_FOUND);
+    atomic_fetch_add(&ran[3], 1);
+    return kedge_ok(step, NULL, 0);
+}
+
+static atomic_int enough;
+static void *ask_all_the_time(void *worker)
+{
+    struct kedge_counts stats = { .struct_size = sizeof stats };
+    uint64_t bytes = 0;
+
+    while (!atomic_load(&enough)) {
+        kedge_worker_stats(worker, &stats);
+        ck_assert_uint_ge(stats.read_bytes, bytes);
+        bytes = stats.read_bytes;
+    }
+    return NULL;
+}
+
+/* For the thread sanitizer: a run that is taken on its way back, and somebody who asks meanwhile.
+ */
+START_TEST(threads_meet_under_the_lock_only)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = run_it, .compensate = compensate_it, .flags = KEDGE_STEP_POOL },
+        { .name = "b", .run = run_it, .after = after_a },
+    };
+    struct kedge_reactor *reactor = reactor_of(steps, 2);
+    struct kedge_worker *worker;
+    pthread_t thread;
+    char id[8];
+
+    open_counted();
+    real = kedge_store_ops(store);
+    worker = worker_on(store, reactor, 60 * SECOND);
+    start("r");
+    die_on_the_way_back("r", 1);
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(id, sizeof id, "r%d", i);
+        start(id);
+    }
+    atomic_fetch_add(&clock_now, 2 * SECOND);
+    atomic_store(&enough, 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, ask_all_the_time, worker), 0);
+    must(kedge_worker_drain(worker, 30 * SECOND, &err));
+    atomic_store(&enough, 1);
+    (void)pthread_join(thread, NULL);
+    ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_REST);
+    ck_assert_int_eq(atomic_load(&ran[3]), 1);
+    kedge_worker_close(worker, 0);
+    kedge_store_close(store);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- all */
 
 int main(void)
@@ -705,6 +1037,10 @@ int main(void)
     TCase *doubt = tcase_create("doubt");
     TCase *end = tcase_create("end");
     TCase *memory = tcase_create("memory");
+    TCase *sleeping = tcase_create("sleeping");
+    TCase *sizes = tcase_create("sizes");
+    TCase *others = tcase_create("others");
+    TCase *threads = tcase_create("threads");
     SRunner *runner;
     int failed;
 
@@ -730,6 +1066,22 @@ int main(void)
     tcase_add_test(memory, memory_may_run_out_at_any_moment);
     tcase_add_test(memory, a_later_step_whose_run_goes_leaves_nothing);
     suite_add_tcase(suite, memory);
+    tcase_add_checked_fixture(sleeping, setup, teardown);
+    tcase_set_timeout(sleeping, 120);
+    tcase_add_test(sleeping, a_pool_step_is_sent_again_though_the_loop_sleeps);
+    suite_add_tcase(suite, sleeping);
+    tcase_add_checked_fixture(sizes, setup, teardown);
+    tcase_set_timeout(sizes, 120);
+    tcase_add_test(sizes, a_commit_is_not_larger_than_the_store_takes);
+    tcase_add_test(sizes, a_batch_is_not_larger_than_the_store_takes);
+    suite_add_tcase(suite, sizes);
+    tcase_set_timeout(others, 120);
+    tcase_add_test(others, a_worker_does_not_bury_itself);
+    tcase_add_test(others, a_crash_loop_on_the_way_back_is_stuck);
+    suite_add_tcase(suite, others);
+    tcase_set_timeout(threads, 120);
+    tcase_add_test(threads, threads_meet_under_the_lock_only);
+    suite_add_tcase(suite, threads);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
