@@ -109,6 +109,16 @@ static void bury(struct kedge_worker *w, void *session, const struct kedge_lease
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+static bool is_own_lease(struct kedge_worker *w, const struct kedge_id128 *lease)
+{
+    bool own;
+
+    (void)pthread_mutex_lock(&w->lock);
+    own = memcmp(lease, &w->lease, sizeof *lease) == 0;
+    (void)pthread_mutex_unlock(&w->lock);
+    return own;
+}
+
 static void look_at_leases(struct kedge_worker *w, void *session, int64_t *again)
 {
     struct kedge_bytes cursor = { NULL, 0 };
@@ -125,8 +135,9 @@ static void look_at_leases(struct kedge_worker *w, void *session, int64_t *again
         for (size_t i = 0; i < page.n; i++) {
             const struct kedge_lease *lease = &page.leases[i];
 
-            if (lease->state == KEDGE_LEASE_LAPSED ||
-                (lease->state == KEDGE_LEASE_LIVE && lease->hint == KEDGE_HINT_ABSENT))
+            if ((lease->state == KEDGE_LEASE_LAPSED ||
+                 (lease->state == KEDGE_LEASE_LIVE && lease->hint == KEDGE_HINT_ABSENT)) &&
+                !is_own_lease(w, &lease->id))
                 bury(w, session, lease, again);
         }
         cursor = page.next;
@@ -191,13 +202,29 @@ static void form_recovery(struct kedge_worker *w, const struct kedge_run *run, s
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+/* Is it in flight here, under a lease that died?  Then it will be taken anew, or is about to be. */
+static bool is_here(struct kedge_worker *w, const struct kedge_run *run)
+{
+    bool here = false;
+
+    (void)pthread_mutex_lock(&w->lock);
+    for (const struct kedge_inflight *r = w->runs; r != NULL && !here; r = r->next)
+        here = r->fence == run->fence && r->id.len == run->id.len &&
+               memcmp(r->id.data, run->id.data, run->id.len) == 0;
+    (void)pthread_mutex_unlock(&w->lock);
+    return here;
+}
+
 /* Bury whoever holds an expired run and was not in the list of leases, or lapsed since. */
 static bool ripe(struct kedge_worker *w, void *session, const struct kedge_run *run,
                  uint32_t reason)
 {
+    if (is_here(w, run))
+        return false;
     if (reason != KEDGE_SWEEP_LAPSED)
         return true;
-    return w->ops->lease_bury(session, &run->holder, w->options.timeout_us, NULL) == KEDGE_OK;
+    return !is_own_lease(w, &run->holder) &&
+           w->ops->lease_bury(session, &run->holder, w->options.timeout_us, NULL) == KEDGE_OK;
 }
 
 static void count_recovered(struct kedge_worker *w, const struct kedge_run *run)
@@ -246,20 +273,22 @@ static size_t recover_page(struct kedge_worker *w, void *session, const struct k
 
 static void recover(struct kedge_worker *w, void *session)
 {
-    size_t made;
+    struct kedge_bytes cursor = { NULL, 0 };
+    struct kedge_mem *old = NULL;
     size_t all = 0;
 
-    do { /* what was recovered is not listed again */
+    do {
         struct kedge_run_page page = { 0 };
-        struct kedge_bytes start = { NULL, 0 };
 
-        if (w->ops->list_expired(session, start, RECOVER_MOST, &page, w->options.timeout_us,
+        if (w->ops->list_expired(session, cursor, RECOVER_MOST, &page, w->options.timeout_us,
                                  NULL) != KEDGE_OK)
-            return;
-        made = page.n > 0 ? recover_page(w, session, &page) : 0;
-        all += made;
-        kedge_mem_free(w->host, page.mem);
-    } while (made == RECOVER_MOST);
+            break;
+        kedge_mem_free(w->host, old);
+        old = page.mem;
+        all += page.n > 0 ? recover_page(w, session, &page) : 0;
+        cursor = page.next;
+    } while (cursor.len > 0);
+    kedge_mem_free(w->host, old);
     if (all > 0) {
         (void)pthread_mutex_lock(&w->lock);
         kedge_worker_tell_loop(w);
