@@ -281,6 +281,7 @@ bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     struct kedge_out *out;
+    bool adopt;
 
     if (item->sealed) {
         if (item->reform)
@@ -301,9 +302,12 @@ bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
         kedge_inflight_drop(w, run);
         return false;
     }
-    if (item->end == KEDGE_ITEM_STAY && item->n_records == 0)
+    adopt = !same_lease(&run->lease, &w->lease);
+    if (item->end == KEDGE_ITEM_STAY && item->n_records == 0 && !adopt) {
+        kedge_inflight_go_on(w, run); /* a step may have been given back */
         return false;
-    if (may_hold_back(w, run)) {
+    }
+    if (!adopt && may_hold_back(w, run)) {
         kedge_inflight_go_on(w, run);
         wake_run_at(w, run,
                     min64(run->wake_at, run->flushed + w->options.checkpoint_min_interval_us));
