@@ -221,7 +221,11 @@ static void claim(struct kedge_worker *w)
 
 /* ------------------------------------------------------------------ lease */
 
-/* Declared dead: say so once, and go on under a new lease. */
+/*
+ * Declared dead: say so once, and go on under a new lease.  Runs that nobody has taken are taken
+ * anew at once, whether or not there is something to write: the others are learned of by that, and
+ * their steps told to stop.
+ */
 static void renew(struct kedge_worker *w)
 {
     struct kedge_error err = { 0, 0, "" };
@@ -238,6 +242,8 @@ static void renew(struct kedge_worker *w)
         return;
     }
     w->lease_dead = false;
+    for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next)
+        kedge_inflight_dirty(w, run);
     kedge_worker_emit(w, &(struct kedge_event){ .struct_size = sizeof(struct kedge_event),
                                                 .kind = KEDGE_EVENT_LEASE_LOST });
 }
@@ -245,11 +251,15 @@ static void renew(struct kedge_worker *w)
 /* The keeper does this in time, unless time is moved by hand. */
 static void extend_if_late(struct kedge_worker *w, int64_t now)
 {
+    int rc;
+
     if (now - w->extended < w->options.lease_ttl_us / 2)
         return;
     (void)pthread_mutex_unlock(&w->lock);
-    (void)kedge_keeper_extend(w, w->driver_session);
+    rc = kedge_keeper_extend(w, w->driver_session);
     (void)pthread_mutex_lock(&w->lock);
+    if (rc < 0 && now >= w->retry_at)
+        store_away(w, rc, "its lease cannot be extended");
 }
 
 /* ------------------------------------------------------------------ the seat */

@@ -445,6 +445,7 @@ static int put_waiting(struct kedge_worker *w, struct kedge_inflight *run)
 bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
+    bool adopt;
     int rc;
 
     if (item->sealed) {
@@ -465,10 +466,13 @@ bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
     }
     item->clear |= run->clear;
     run->clear = 0;
-    if (item->end == KEDGE_ITEM_STAY && item->n_records == 0 && item->clear == 0 &&
-        !wants_hold(w, run))
+    adopt = !same_lease(&run->lease, &w->lease);
+    if (item->end == KEDGE_ITEM_STAY && item->n_records == 0 && item->clear == 0 && !adopt &&
+        !wants_hold(w, run)) {
+        kedge_inflight_go_on(w, run); /* a step may have been given back */
         return false;
-    if (may_hold_back(w, run)) {
+    }
+    if (!adopt && may_hold_back(w, run)) {
         kedge_inflight_go_on(w, run);
         kedge_inflight_timer(w, run, run->flushed + w->options.checkpoint_min_interval_us);
         return false;

@@ -257,10 +257,25 @@ static void form_recovery(struct kedge_worker *w, const struct kedge_run *run, i
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+/* Is it in flight here, under a lease that died?  Then it will be taken anew, or is about to be. */
+static bool is_here(struct kedge_worker *w, const struct kedge_run *run)
+{
+    bool here = false;
+
+    (void)pthread_mutex_lock(&w->lock);
+    for (const struct kedge_inflight *r = w->runs; r != NULL && !here; r = r->next)
+        here = r->fence == run->fence && r->id.len == run->id.len &&
+               memcmp(r->id.data, run->id.data, run->id.len) == 0;
+    (void)pthread_mutex_unlock(&w->lock);
+    return here;
+}
+
 /* Bury whoever holds an expired run and was not in the list of leases, or lapsed since. */
 static bool ripe(struct kedge_worker *w, void *session, const struct kedge_run *run,
                  uint32_t reason)
 {
+    if (is_here(w, run))
+        return false;
     if (reason != KEDGE_SWEEP_LAPSED)
         return true;
     return !is_own(w, &run->holder) &&

@@ -132,16 +132,30 @@ static struct kedge_step *pop(struct kedge_step **queue, struct kedge_step ***en
     return step;
 }
 
-/* A step from a queue: called, unless its run has gone or the worker ends. */
+/*
+ * Is the run still ours, as far as can be known without asking?  Whoever was stopped past his
+ * lease's deadline may have lost it, and asks before he begins anything.
+ */
+static bool is_held(const struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    return !w->lease_dead && memcmp(&run->lease, &w->lease, sizeof w->lease) == 0 &&
+           kedge_worker_now(w) - w->extended < w->options.lease_ttl_us;
+}
+
+/* A step from a queue: called, unless its run has gone, or may have, or the worker ends. */
 static void run_step(struct kedge_worker *w, struct kedge_step *step)
 {
-    if (!step->run->gone && !atomic_load(&w->stopping)) {
+    bool held = is_held(w, step->run);
+
+    if (!step->run->gone && !atomic_load(&w->stopping) && held) {
         kedge_step_call(w, step);
         return;
     }
     if (!step->run->gone) {
         kedge_progress_give_back(step->run->progress, step->index);
         kedge_inflight_dirty(w, step->run);
+        if (!held)
+            kedge_worker_tell_loop(w);
     }
     kedge_step_free(w, step);
 }
