@@ -38,11 +38,14 @@ struct kedge_run_start {
     struct kedge_bytes queue;   /* no bytes: "default" */
     int64_t delay_us;           /* start that much later, by the store's clock; 0: now */
     int64_t at_us;              /* start then (UTC, us since 1970), instead; 0: see delay_us */
+    /* Deadline: if the run has not come to its end so long after it was to start, it is rolled back
+       and fails, "the run's deadline has passed"; 0: none. */
+    int64_t timeout_us;
 };
 #define KEDGE_START_INIT                                                                           \
     {                                                                                              \
         sizeof(struct kedge_run_start), NULL, 0, 0, { NULL, 0 }, { NULL, 0 }, { NULL, 0 },         \
-            { NULL, 0 }, 0, 0                                                                      \
+            { NULL, 0 }, 0, 0, 0                                                                   \
     }
 
 /*
@@ -80,12 +83,13 @@ struct kedge_run_info {
     uint32_t flags;      /* 0 */
     uint64_t incarnation;
     uint64_t fence;
-    uint64_t records;   /* in its journal */
-    int64_t created;    /* UTC, us */
-    int64_t finished;   /* 0: not at rest */
-    int64_t due;        /* 0: none */
-    int64_t expires;    /* 0: never */
-    uint8_t holder[16]; /* id of the lease that holds it; zeros: nobody */
+    uint64_t records;          /* in its journal */
+    int64_t created;           /* UTC, us */
+    int64_t finished;          /* 0: not at rest */
+    int64_t due;               /* 0: none */
+    int64_t expires;           /* 0: never */
+    uint8_t holder[16];        /* id of the lease that holds it; zeros: nobody */
+    struct kedge_bytes parent; /* the run that this one was started for or after; empty: none */
     /* Of a run at rest, with KEDGE_RUN_WANT_RESULT; else empty. */
     struct kedge_bytes result;     /* JSON; completed runs only */
     struct kedge_bytes error;      /* failed, cancelled, stuck: why; halted: the reason */
@@ -117,10 +121,14 @@ struct kedge_run_filter {
     uint32_t newest_first;      /* else oldest first, by time of creation */
     struct kedge_bytes reactor; /* no bytes: all */
     uint64_t limit;             /* 0: all */
+    /* 1: only runs that are due, and that no worker alive serves: of a queue, a reactor or a
+       version of it that nobody has. */
+    uint32_t unserved;
+    uint32_t reserved;
 };
 #define KEDGE_RUN_FILTER_INIT                                                                      \
     {                                                                                              \
-        sizeof(struct kedge_run_filter), 0, 1, { NULL, 0 }, 0                                      \
+        sizeof(struct kedge_run_filter), 0, 1, { NULL, 0 }, 0, 0, 0                                \
     }
 
 /* Called for one run after the other; INFO (without result) is valid during the call.  Answers 0
