@@ -804,17 +804,21 @@ static bool owes(const struct kedge_worker *w)
     return false;
 }
 
+static void send_all(struct kedge_worker *w)
+{
+    while (w->n_dirty > 0 && kedge_worker_now(w) >= w->retry_at)
+        kedge_drive(w, true);
+}
+
 /* What is with the store, or waits for it, is tried once more, however long that was to wait. */
 static bool say_all(struct kedge_worker *w)
 {
     bool all;
 
     w->retry_at = 0;
-    if (w->n_dirty > 0)
-        kedge_drive(w, true);
+    send_all(w);
     all = abandon(w);
-    if (w->n_dirty > 0 && kedge_worker_now(w) >= w->retry_at)
-        kedge_drive(w, true);
+    send_all(w);
     return all && !owes(w);
 }
 
