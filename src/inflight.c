@@ -48,8 +48,11 @@ static void wake_run_at(struct kedge_worker *w, struct kedge_inflight *run, int6
 static void enqueue(struct kedge_worker *w, struct kedge_step *step)
 {
     const struct kedge_reactor_step *def = &step->run->reactor->steps[step->index];
-    struct kedge_step ***end = (def->flags & KEDGE_STEP_POOL) != 0 ? &w->pool_end : &w->loop_end;
+    bool pool = (def->flags & KEDGE_STEP_POOL) != 0;
+    struct kedge_step ***end = pool ? &w->pool_end : &w->loop_end;
 
+    if (pool)
+        w->n_pool_queue++;
     step->next = NULL;
     **end = step;
     *end = &step->next;
@@ -594,7 +597,7 @@ static int keep_record(struct kedge_worker *w, struct kedge_inflight *run,
     if (rec->value.len > 0)
         memcpy(buf->data, rec->value.data, rec->value.len);
     value = (struct kedge_bytes){ buf->data, buf->len };
-    w->stats.read_bytes += record->data.len;
+    run->read_bytes += record->data.len;
     if (rec->kind == KEDGE_RECORD_BEGIN) {
         run->input_buf = buf;
         run->input = value;
@@ -658,7 +661,7 @@ static int replay(struct kedge_worker *w, struct kedge_inflight *run,
     int rc = KEDGE_OK;
 
     if (state->snapshot.len > 0) {
-        w->stats.read_bytes += state->snapshot.len;
+        run->read_bytes += state->snapshot.len;
         rc = kedge_progress_load(run->progress, state->snapshot, err);
     }
     for (size_t i = 0; i < state->n_tail && rc == KEDGE_OK; i++) {
@@ -713,7 +716,6 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
 {
     struct kedge_inflight *run = new_run(w, head);
     struct kedge_error err = { 0, 0, "out of memory" };
-    uint64_t before = w->stats.read_bytes;
     int64_t began = kedge_worker_now(w);
     int rc = KEDGE_ERR_NOMEM;
 
@@ -735,13 +737,14 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
     w->runs = run;
     w->n_runs++;
     w->stats.runs_taken++;
+    w->stats.read_bytes += run->read_bytes;
     if (w->options.observe != NULL)
         kedge_worker_emit(w, &(struct kedge_event){
                                  .struct_size = sizeof(struct kedge_event),
                                  .kind = KEDGE_EVENT_RUN_TAKEN,
                                  .n = head->recoveries,
                                  .fence = run->fence,
-                                 .bytes = w->stats.read_bytes - before,
+                                 .bytes = run->read_bytes,
                                  .us = kedge_worker_now(w) - began,
                                  .run = run->id,
                                  .reactor = run->reactor->name,

@@ -112,6 +112,12 @@ static struct kedge_step *pop(struct kedge_step **queue, struct kedge_step ***en
     return step;
 }
 
+static struct kedge_step *pop_pool(struct kedge_worker *w)
+{
+    w->n_pool_queue--;
+    return pop(&w->pool_queue, &w->pool_end);
+}
+
 /* A step from a queue: called, unless its run has gone or the worker ends. */
 static void run_step(struct kedge_worker *w, struct kedge_step *step)
 {
@@ -137,6 +143,26 @@ static void run_loop_steps(struct kedge_worker *w)
     }
 }
 
+/* ------------------------------------------------------------------- time */
+
+/*
+ * When has the loop something to do even if nobody tells it?  INT64_MAX: never.  While another
+ * thread drives it is that one's business, and it looks at this when it has left the seat.
+ */
+static int64_t next_time(const struct kedge_worker *w)
+{
+    int64_t at = w->next_timer;
+
+    if (w->driving)
+        return INT64_MAX;
+    if (kedge_drive_room(w) && w->claim_at < at)
+        at = w->claim_at;
+    if ((w->n_dirty > 0 || w->lease_dead || (w->claim_hint && kedge_drive_room(w))) &&
+        w->retry_at < at)
+        at = w->retry_at;
+    return at < w->retry_at ? w->retry_at : at;
+}
+
 /* ------------------------------------------------------------------- pool */
 
 static bool pool_should_drive(struct kedge_worker *w)
@@ -144,6 +170,16 @@ static bool pool_should_drive(struct kedge_worker *w)
     if (!kedge_drive_wanted(w))
         return false;
     return w->pool_queue == NULL || kedge_worker_now(w) - w->dirty_since >= POOL_SLICE_US;
+}
+
+/*
+ * This thread will not look for a while: the loop must, for what ended here and for timers that
+ * were made while it sleeps.
+ */
+static void leave_to_loop(struct kedge_worker *w)
+{
+    if (next_time(w) < w->loop_until)
+        kedge_worker_tell_loop(w);
 }
 
 static void *pool_main(void *worker)
@@ -157,12 +193,14 @@ static void *pool_main(void *worker)
         if (pool_should_drive(w)) {
             kedge_drive(w, false);
         } else if (w->pool_queue != NULL) {
-            struct kedge_step *step = pop(&w->pool_queue, &w->pool_end);
+            struct kedge_step *step = pop_pool(w);
 
             if (w->pool_queue != NULL)
                 kedge_worker_wake_pool(w);
+            leave_to_loop(w);
             run_step(w, step);
         } else {
+            leave_to_loop(w);
             w->pool_idle++;
             (void)pthread_cond_wait(&w->pool_cond, &w->lock);
             w->pool_idle--;
@@ -175,18 +213,6 @@ static void *pool_main(void *worker)
 }
 
 /* ------------------------------------------------------------------- loop */
-
-/* When has the loop something to do even if nobody tells it?  INT64_MAX: never. */
-static int64_t next_time(const struct kedge_worker *w)
-{
-    int64_t at = w->next_timer;
-
-    if (w->n_runs < w->options.in_flight && w->claim_at < at)
-        at = w->claim_at;
-    if ((w->n_dirty > 0 || w->claim_hint || w->lease_dead) && w->retry_at < at)
-        at = w->retry_at;
-    return at < w->retry_at ? w->retry_at : at;
-}
 
 static int64_t next_time_before(const struct kedge_worker *w, int64_t most_us)
 {
@@ -225,6 +251,7 @@ static void loop_sleep(struct kedge_worker *w, int64_t at)
     else
         ms = (int)((wait_us + 999) / 1000);
     w->loop_sleeps = true;
+    w->loop_until = at;
     (void)pthread_mutex_unlock(&w->lock);
     (void)epoll_wait(w->epoll_fd, &event, 1, ms);
     (void)pthread_mutex_lock(&w->lock);
@@ -242,6 +269,7 @@ static void set_timer(struct kedge_worker *w)
     struct itimerspec spec = { 0 };
     int64_t wait_us = at > now ? at - now : 1;
 
+    w->loop_until = at;
     if (at != INT64_MAX) {
         spec.it_value.tv_sec = (time_t)(wait_us / 1000000);
         spec.it_value.tv_nsec = (long)(wait_us % 1000000) * 1000;
@@ -259,7 +287,7 @@ static void wind_down(struct kedge_worker *w)
             kedge_inflight_dirty(w, run);
     }
     while (w->pool_queue != NULL)
-        run_step(w, pop(&w->pool_queue, &w->pool_end));
+        run_step(w, pop_pool(w));
     while (w->loop_queue != NULL)
         run_step(w, pop(&w->loop_queue, &w->loop_end));
 }
@@ -321,8 +349,10 @@ int kedge_worker_turn(struct kedge_worker *w, struct kedge_error *err)
         wind_down(w);
     /* One round: another one, if there is more, when the loop comes back. */
     (void)loop_once(w);
-    if (w->loop_queue != NULL || kedge_drive_wanted(w))
-        kedge_worker_tell_loop(w);
+    if (w->loop_queue != NULL || kedge_drive_wanted(w)) {
+        w->loop_told = true;
+        (void)eventfd_write(w->event_fd, 1);
+    }
     set_timer(w);
     w->loop_sleeps = true;
     rc = atomic_load(&w->stopping) && w->n_runs == 0 ? KEDGE_QUIET : KEDGE_OK;
@@ -338,6 +368,21 @@ static int64_t real_now(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* Who uses the driver's session sits in the driver's seat. */
+static void take_seat(struct kedge_worker *w)
+{
+    while (w->driving)
+        loop_sleep(w, kedge_worker_now(w) + 1000);
+    w->driving = true;
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+static void leave_seat(struct kedge_worker *w)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    w->driving = false;
+}
+
 int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_error *err)
 {
     int64_t until = real_now() + timeout_us;
@@ -346,10 +391,10 @@ int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_
 
     if (rc != KEDGE_OK)
         return rc;
-    (void)pthread_mutex_unlock(&w->lock);
+    take_seat(w);
     (void)kedge_keeper_extend(w, w->driver_session);
     (void)kedge_keeper_look(w, w->driver_session);
-    (void)pthread_mutex_lock(&w->lock);
+    leave_seat(w);
     w->claim_hint = true;
     w->draining = true;
     for (;;) {
@@ -673,16 +718,22 @@ int kedge_worker_open(struct kedge_store *store, const struct kedge_worker_optio
 
 /* ---------------------------------------------------------------- closing */
 
-/* What is still under way makes its run say so; then the run goes. */
-static void abandon(struct kedge_worker *w)
+/* What is still under way makes its run say so.  True: all of that is durable. */
+static bool abandon(struct kedge_worker *w)
 {
+    bool said = true;
+
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
         struct kedge_rec rec;
         struct kedge_out *out;
 
-        if (run->item.sealed || kedge_progress_running(run->progress) == 0 ||
-            !kedge_progress_abandon(run->progress, &rec))
+        if (kedge_progress_running(run->progress) == 0)
             continue;
+        if (run->item.sealed || !kedge_progress_abandon(run->progress, &rec)) {
+            said = said && !run->item.sealed && run->waiting == NULL;
+            continue;
+        }
+        said = false;
         out = kedge_out_new(w, &rec);
         if (out == NULL)
             continue;
@@ -690,19 +741,39 @@ static void abandon(struct kedge_worker *w)
         run->waiting_end = &out->next;
         kedge_inflight_dirty(w, run);
     }
+    return said;
+}
+
+/* The seat is ours and stays so: a step that ends from now on ends too late. */
+static void revoke_lease(struct kedge_worker *w)
+{
+    take_seat(w);
+    (void)w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
 }
 
 static void hand_back(struct kedge_worker *w)
 {
     struct kedge_inflight *run;
     struct kedge_inflight *next;
+    bool said = abandon(w);
 
-    abandon(w);
+    /* An item that is under way goes first; then what it left unsaid. */
+    for (int i = 0; i < 3 && !said; i++) {
+        while (w->driving)
+            loop_sleep(w, kedge_worker_now(w) + 1000);
+        if (kedge_drive_wanted(w))
+            kedge_drive(w, true);
+        said = abandon(w);
+    }
     if (kedge_drive_wanted(w))
         kedge_drive(w, true);
-    (void)pthread_mutex_unlock(&w->lock);
-    (void)w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
-    (void)pthread_mutex_lock(&w->lock);
+    if (said)
+        revoke_lease(w);
+    else /* without a word its steps would not be in doubt: that takes a recovery */
+        kedge_worker_log(w, LOG_WARNING,
+                         "steps under way could not be noted; their runs wait for the lease's end");
+    w->driving = true;
     for (run = w->runs; run != NULL; run = next) {
         next = run->next;
         kedge_inflight_drop(w, run);
@@ -744,8 +815,6 @@ void kedge_worker_close(struct kedge_worker *w, int64_t grace_us)
         if (!loop_once(w))
             loop_sleep(w, kedge_worker_now(w) + 10000);
     }
-    while (w->driving)
-        loop_sleep(w, kedge_worker_now(w) + 1000);
     hand_back(w);
     join_threads(w);
     (void)pthread_mutex_unlock(&w->lock);

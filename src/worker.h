@@ -90,8 +90,9 @@ struct kedge_inflight {
     struct kedge_out *waiting; /* outcomes for the next item */
     struct kedge_out **waiting_end;
     struct kedge_item item;
-    int64_t flushed; /* when the last item became durable */
-    int64_t wake_at; /* INT64_MAX: no timer */
+    int64_t flushed;     /* when the last item became durable */
+    int64_t wake_at;     /* INT64_MAX: no timer */
+    uint64_t read_bytes; /* of it, when it was taken */
 };
 
 /* Where the outcome of a step stands. */
@@ -138,11 +139,12 @@ struct kedge_worker {
     void *driver_session; /* whoever drives */
     void *keeper_session;
     bool driving;
-    bool in_loop;     /* a thread is in run, turn or drain */
-    bool loop_sleeps; /* it waits in epoll */
-    bool loop_told;   /* the event descriptor is set */
-    bool waking;      /* a pool thread was signalled and has not come yet */
-    bool draining;    /* wants to know when the last run has gone */
+    bool in_loop;       /* a thread is in run, turn or drain */
+    bool loop_sleeps;   /* it waits in epoll */
+    bool loop_told;     /* the event descriptor is set */
+    int64_t loop_until; /* when it comes back by itself; INT64_MAX: not */
+    bool waking;        /* a pool thread was signalled and has not come yet */
+    bool draining;      /* wants to know when the last run has gone */
     bool closing;
     atomic_bool stopping;
     bool lease_dead;
@@ -166,6 +168,7 @@ struct kedge_worker {
 
     struct kedge_step *loop_queue, **loop_end;
     struct kedge_step *pool_queue, **pool_end;
+    uint32_t n_pool_queue;
     struct kedge_step **slots;
     uint32_t n_slots;
     struct kedge_step *free_steps;
@@ -231,6 +234,8 @@ void kedge_inflight_take(struct kedge_worker *w, const struct kedge_run_page *pa
 
 /* -- drive.c: lock held, released around store calls -- */
 bool kedge_drive_wanted(struct kedge_worker *w);
+/* Has it room for more runs? */
+bool kedge_drive_room(const struct kedge_worker *w);
 void kedge_drive(struct kedge_worker *w, bool is_loop);
 
 /* -- keeper.c: no lock held -- */
