@@ -211,3 +211,12 @@ doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += doomed
 dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
 TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
+
+# The same, but for several stores in one go: ./turns mem: lmdb:/tmp/x
+KEDGE_SAGA = %D%/support/saga.c %D%/support/saga.h
+check_PROGRAMS += turns
+turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
+turns_LDADD = libkedge.la $(PTHREAD_LIBS)
+EXTRA_DIST += %D%/engine/over.sh
+dist_check_SCRIPTS += %D%/engine/turns.sh
+TESTS += %D%/engine/turns.sh
