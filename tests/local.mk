@@ -218,5 +218,9 @@ check_PROGRAMS += turns
 turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
 turns_LDADD = libkedge.la $(PTHREAD_LIBS)
 EXTRA_DIST += %D%/engine/over.sh
-dist_check_SCRIPTS += %D%/engine/turns.sh
-TESTS += %D%/engine/turns.sh
+check_PROGRAMS += counts
+counts_SOURCES = %D%/engine/counts.c $(KEDGE_SAGA) %D%/support/fault_backend.c \
+	%D%/support/fault_backend.h
+counts_LDADD = libkedge-core.la $(PTHREAD_LIBS)
+dist_check_SCRIPTS += %D%/engine/turns.sh %D%/engine/counts.sh
+TESTS += %D%/engine/turns.sh %D%/engine/counts.sh
