@@ -157,10 +157,16 @@ static void flush(struct kedge_worker *w)
 
 /* ----------------------------------------------------------------- claims */
 
+/* Steps that wait for a thread are better started by a worker that has one. */
+bool kedge_drive_room(const struct kedge_worker *w)
+{
+    return w->n_runs < w->options.in_flight && w->n_pool_queue < w->options.claim_slice &&
+           !atomic_load(&w->stopping) && w->n_serves > 0;
+}
+
 static bool claim_wanted(const struct kedge_worker *w, int64_t now)
 {
-    return (w->claim_hint || now >= w->claim_at) && !atomic_load(&w->stopping) &&
-           w->n_runs < w->options.in_flight && now >= w->retry_at && w->n_serves > 0;
+    return (w->claim_hint || now >= w->claim_at) && now >= w->retry_at && kedge_drive_room(w);
 }
 
 /* The store knows the last claim of a lease only: one in doubt comes before any other. */
@@ -306,9 +312,9 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
             break; /* it comes back, if it may: a pool that never rests could keep it for ever */
     }
     w->driving = false;
+    if (is_loop && w->pool_queue != NULL)
+        kedge_worker_wake_pool(w); /* a timer may have put it there */
     if (!is_loop &&
         (w->loop_queue != NULL || (w->n_runs == 0 && (w->draining || atomic_load(&w->stopping)))))
         kedge_worker_tell_loop(w);
-    if (!is_loop)
-        kedge_worker_tell_loop_in_time(w);
 }

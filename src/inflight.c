@@ -52,8 +52,11 @@ void kedge_inflight_timer(struct kedge_worker *w, struct kedge_inflight *run, in
 static void enqueue(struct kedge_worker *w, struct kedge_step *step)
 {
     const struct kedge_reactor_step *def = &step->run->reactor->steps[step->index];
-    struct kedge_step ***end = (def->flags & KEDGE_STEP_POOL) != 0 ? &w->pool_end : &w->loop_end;
+    bool pool = (def->flags & KEDGE_STEP_POOL) != 0;
+    struct kedge_step ***end = pool ? &w->pool_end : &w->loop_end;
 
+    if (pool)
+        w->n_pool_queue++;
     step->next = NULL;
     **end = step;
     *end = &step->next;

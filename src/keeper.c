@@ -460,8 +460,10 @@ static void nap(struct kedge_worker *w, int64_t us)
         until.tv_sec++;
     }
     (void)pthread_mutex_lock(&w->lock);
-    if (!w->closing)
+    if (!w->closing) {
         (void)pthread_cond_timedwait(&w->keeper_cond, &w->lock, &until);
+        w->stats.wake_ups++;
+    }
     (void)pthread_mutex_unlock(&w->lock);
 }
 

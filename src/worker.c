@@ -132,6 +132,12 @@ static struct kedge_step *pop(struct kedge_step **queue, struct kedge_step ***en
     return step;
 }
 
+static struct kedge_step *pop_pool(struct kedge_worker *w)
+{
+    w->n_pool_queue--;
+    return pop(&w->pool_queue, &w->pool_end);
+}
+
 /*
  * Is the run still ours, as far as can be known without asking?  Whoever was stopped past his
  * lease's deadline may have lost it, and asks before he begins anything.
@@ -171,6 +177,29 @@ static void run_loop_steps(struct kedge_worker *w)
     }
 }
 
+/* ------------------------------------------------------------------- time */
+
+/*
+ * When has the loop something to do even if nobody tells it?  INT64_MAX: never.  While another
+ * thread drives it is that one's business, and it looks at this when it has left the seat.
+ */
+static int64_t next_time(const struct kedge_worker *w)
+{
+    bool stopping = atomic_load(&w->stopping);
+    int64_t at = w->next_timer;
+
+    if (w->driving)
+        return INT64_MAX;
+    if (kedge_drive_room(w) && w->claim_at < at)
+        at = w->claim_at;
+    if (!stopping && !w->lease_dead && w->reconcile_at < at)
+        at = w->reconcile_at;
+    if (w->n_dirty > 0 || w->asked != NULL || w->lease_dead ||
+        (w->claim_hint && kedge_drive_room(w)))
+        at = 0;
+    return at < w->retry_at ? w->retry_at : at;
+}
+
 /* ------------------------------------------------------------------- pool */
 
 static bool pool_should_drive(struct kedge_worker *w)
@@ -178,6 +207,16 @@ static bool pool_should_drive(struct kedge_worker *w)
     if (!kedge_drive_wanted(w))
         return false;
     return w->pool_queue == NULL || kedge_worker_now(w) - w->dirty_since >= POOL_SLICE_US;
+}
+
+/*
+ * This thread will not look for a while: the loop must, for what ended here and for timers that
+ * were made while it sleeps.
+ */
+static void leave_to_loop(struct kedge_worker *w)
+{
+    if (next_time(w) < w->loop_wakes)
+        kedge_worker_tell_loop(w);
 }
 
 static void *pool_main(void *worker)
@@ -191,12 +230,14 @@ static void *pool_main(void *worker)
         if (pool_should_drive(w)) {
             kedge_drive(w, false);
         } else if (w->pool_queue != NULL) {
-            struct kedge_step *step = pop(&w->pool_queue, &w->pool_end);
+            struct kedge_step *step = pop_pool(w);
 
             if (w->pool_queue != NULL)
                 kedge_worker_wake_pool(w);
+            leave_to_loop(w);
             run_step(w, step);
         } else {
+            leave_to_loop(w);
             w->pool_idle++;
             (void)pthread_cond_wait(&w->pool_cond, &w->lock);
             w->pool_idle--;
@@ -210,38 +251,12 @@ static void *pool_main(void *worker)
 
 /* ------------------------------------------------------------------- loop */
 
-/* When has the loop something to do even if nobody tells it?  INT64_MAX: never. */
-static int64_t next_time(const struct kedge_worker *w)
-{
-    bool room = w->n_runs < w->options.in_flight && !atomic_load(&w->stopping);
-    int64_t at = w->next_timer;
-
-    if (room && w->claim_at < at)
-        at = w->claim_at;
-    if (!atomic_load(&w->stopping) && !w->lease_dead && w->reconcile_at < at)
-        at = w->reconcile_at;
-    /* Whoever drives sees to these. */
-    if (!w->driving &&
-        (w->n_dirty > 0 || w->asked != NULL || w->lease_dead || (w->claim_hint && room)))
-        at = 0;
-    return at < w->retry_at ? w->retry_at : at;
-}
-
 static int64_t next_time_before(const struct kedge_worker *w, int64_t most_us)
 {
     int64_t at = next_time(w);
     int64_t most = kedge_worker_now(w) + (most_us > 0 ? most_us : 0);
 
     return at < most ? at : most;
-}
-
-void kedge_worker_tell_loop_in_time(struct kedge_worker *w)
-{
-    int64_t at = next_time(w);
-
-    /* What is to be done now, this thread sees to. */
-    if (at > kedge_worker_now(w) && at < w->loop_wakes)
-        kedge_worker_tell_loop(w);
 }
 
 static bool loop_once(struct kedge_worker *w)
@@ -309,7 +324,7 @@ static void wind_down(struct kedge_worker *w)
             kedge_inflight_dirty(w, run);
     }
     while (w->pool_queue != NULL)
-        run_step(w, pop(&w->pool_queue, &w->pool_end));
+        run_step(w, pop_pool(w));
     while (w->loop_queue != NULL)
         run_step(w, pop(&w->loop_queue, &w->loop_end));
 }
@@ -371,8 +386,10 @@ int kedge_worker_turn(struct kedge_worker *w, struct kedge_error *err)
         wind_down(w);
     /* One round: another one, if there is more, when the loop comes back. */
     (void)loop_once(w);
-    if (w->loop_queue != NULL || kedge_drive_wanted(w))
-        kedge_worker_tell_loop(w);
+    if (w->loop_queue != NULL || kedge_drive_wanted(w)) {
+        w->loop_told = true;
+        (void)eventfd_write(w->event_fd, 1);
+    }
     set_timer(w);
     w->loop_sleeps = true;
     rc = atomic_load(&w->stopping) && w->n_runs == 0 ? KEDGE_QUIET : KEDGE_OK;
@@ -388,6 +405,21 @@ static int64_t real_now(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* Who uses the driver's session sits in the driver's seat. */
+static void take_seat(struct kedge_worker *w)
+{
+    while (w->driving)
+        loop_sleep(w, kedge_worker_now(w) + 1000);
+    w->driving = true;
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+static void leave_seat(struct kedge_worker *w)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    w->driving = false;
+}
+
 int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_error *err)
 {
     int64_t until = real_now() + timeout_us;
@@ -396,14 +428,10 @@ int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_
 
     if (rc != KEDGE_OK)
         return rc;
-    while (w->driving) /* the session is that of the seat */
-        loop_sleep(w, kedge_worker_now(w) + 1000);
-    w->driving = true;
-    (void)pthread_mutex_unlock(&w->lock);
+    take_seat(w);
     (void)kedge_keeper_extend(w, w->driver_session);
     (void)kedge_keeper_look(w, w->driver_session);
-    (void)pthread_mutex_lock(&w->lock);
-    w->driving = false;
+    leave_seat(w);
     w->claim_hint = true;
     w->draining = true;
     for (;;) {

@@ -205,6 +205,7 @@ struct kedge_worker {
 
     struct kedge_step *loop_queue, **loop_end;
     struct kedge_step *pool_queue, **pool_end;
+    uint32_t n_pool_queue;
     struct kedge_step **slots;
     uint32_t n_slots;
     struct kedge_step *free_steps;
@@ -241,8 +242,6 @@ int64_t kedge_worker_now(const struct kedge_worker *w);  /* lease clock */
 int64_t kedge_worker_wall(const struct kedge_worker *w); /* the store's wall clock, nearly */
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id);
 void kedge_worker_tell_loop(struct kedge_worker *w);
-/* A pool thread has driven: does the loop wake in time for what is to be done later? */
-void kedge_worker_tell_loop_in_time(struct kedge_worker *w);
 void kedge_worker_wake_pool(struct kedge_worker *w);
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -308,6 +307,8 @@ void kedge_reconcile_in(struct kedge_worker *w, int64_t delay_us);
 
 /* -- drive.c: lock held, released around store calls -- */
 bool kedge_drive_wanted(struct kedge_worker *w);
+/* Has it room for more runs? */
+bool kedge_drive_room(const struct kedge_worker *w);
 void kedge_drive(struct kedge_worker *w, bool is_loop);
 
 /* -- keeper.c: no lock held -- */

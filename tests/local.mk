@@ -223,3 +223,16 @@ dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engin
 	%D%/engine/chaos.sh %D%/engine/frozen.sh
 TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
 	%D%/engine/chaos.sh %D%/engine/frozen.sh
+
+# The same, but for several stores in one go: ./turns mem: lmdb:/tmp/x
+KEDGE_SAGA = %D%/support/saga.c %D%/support/saga.h
+check_PROGRAMS += turns
+turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
+turns_LDADD = libkedge.la $(PTHREAD_LIBS)
+EXTRA_DIST += %D%/engine/over.sh
+check_PROGRAMS += counts
+counts_SOURCES = %D%/engine/counts.c $(KEDGE_SAGA) %D%/support/fault_backend.c \
+	%D%/support/fault_backend.h
+counts_LDADD = libkedge-core.la $(PTHREAD_LIBS)
+dist_check_SCRIPTS += %D%/engine/turns.sh %D%/engine/counts.sh
+TESTS += %D%/engine/turns.sh %D%/engine/counts.sh

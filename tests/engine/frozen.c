@@ -1,9 +1,10 @@
 /*
  * frozen.c - a worker process is stopped inside a step until its lease is dead, and wakes up
  *
- * Four times: while it is stopped another worker takes its runs over, or nobody does (the test
- * buries its lease); and the steps it is in end before it can know that it is dead, or after.  It
- * has fewer threads than runs, so that a step is waiting for one, too.
+ * While it is stopped another worker takes its runs over, and has recorded the steps it was in, or
+ * is in them itself; or nobody does (the test buries its lease).  The steps it is in end before it
+ * can know that it is dead, or after.  It has fewer threads than runs, so that a step is waiting
+ *for one, too.
  *
  * Taken over: nothing it says is written any more, no further step of those runs starts on it, it
  * says once that it was dead and, for each run, that it lost it; new runs are carried by it.  Not
@@ -331,10 +332,12 @@ static int burials_of(const struct process *p)
     return n;
 }
 
-static void taken_over(const char *name, int knows)
+/* The other worker has recorded what this one is in (it waits in step 3), or not even that (in 1).
+ */
+static void taken_over(const char *name, int knows, int other_step)
 {
     struct process a = freeze_one();
-    struct process b = spawn(3, 2 * RUNS);
+    struct process b = spawn(other_step, 2 * RUNS);
     uint64_t records[RUNS];
     uint64_t fences[RUNS];
     int refused = 1;
@@ -344,7 +347,7 @@ static void taken_over(const char *name, int knows)
 
     freeze(&a);
     for (int i = 0; i < RUNS; i++)
-        await(1, LINE_BEGIN, b.worker, base + i, 3);
+        await(1, LINE_BEGIN, b.worker, base + i, other_step);
     for (int i = 0; i < RUNS; i++)
         records[i] = records_of(base + i, &fences[i]);
     woken = n_lines;
@@ -429,9 +432,13 @@ int main(int argc, char **argv)
         printf("1..0 # SKIP processes cannot share this store\n");
         return 0;
     }
-    taken_over("taken over, steps end late", 1);
+    taken_over("taken over, steps end late", 1, 3);
     base += 2 * RUNS;
-    taken_over("taken over, steps end at once", 0);
+    taken_over("taken over, steps end at once", 0, 3);
+    base += 2 * RUNS;
+    taken_over("taken over, nothing recorded since, steps end late", 1, 1);
+    base += 2 * RUNS;
+    taken_over("taken over, nothing recorded since, steps end at once", 0, 1);
     base += 2 * RUNS;
     left_alone("left alone, steps end late", 1);
     base += 2 * RUNS;

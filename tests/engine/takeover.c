@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,14 +61,14 @@ static int work(struct kedge_step *step, void *user)
 {
     const struct kedge_view *view = kedge_step_view(step);
     struct timespec nap = { 0, STEP_MS * 1000000L };
-    struct line line = { now_us(),
-                         atoi((const char *)view->input.data),
-                         atoi(view->step + 1),
-                         (int32_t)getpid(),
-                         (int32_t)view->flags,
+    struct line line = { now_us(), 0, atoi(view->step + 1), (int32_t)getpid(), (int32_t)view->flags,
                          0 };
+    int64_t run;
 
     (void)user;
+    if (kedge_json_int64(view->input.data, view->input.len, "", &run, NULL) != KEDGE_OK)
+        return kedge_fail(step, KEDGE_FAIL_FINAL, "whose run is it?");
+    line.run = (int32_t)run;
     if (write(log_fd, &line, sizeof line) != sizeof line)
         return kedge_fail(step, 0, "cannot log");
     (void)nanosleep(&nap, NULL); /* the step's work */
@@ -119,6 +120,7 @@ static pid_t spawn(void)
 
     if (pid != 0)
         return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* whatever ends the test */
     log_fd = open(log_path, O_WRONLY | O_APPEND | O_CLOEXEC);
     reactor = make_reactor();
     must(kedge_store_open(url, NULL, &store, &err), "open");
@@ -261,8 +263,10 @@ int main(int argc, char **argv)
 
         (void)nanosleep(&nap, NULL);
         us = kill_one(pids);
-        if (us < 0)
-            break;
+        if (us < 0) {
+            printf("Bail out! a line of a process that is none of ours\n");
+            return 99;
+        }
         took[n++] = us;
     }
     must(kedge_store_open(url, NULL, &store, &err), "open");
