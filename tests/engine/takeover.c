@@ -60,15 +60,13 @@ static int work(struct kedge_step *step, void *user)
 {
     const struct kedge_view *view = kedge_step_view(step);
     struct timespec nap = { 0, STEP_MS * 1000000L };
-    struct line line = { now_us(),
-                         atoi((const char *)view->input.data),
-                         atoi(view->step + 1),
-                         (int32_t)getpid(),
-                         (int32_t)view->flags,
-                         0 };
+    int64_t run = -1; /* the input: bytes, not a string */
+    int rc = kedge_json_int64(view->input.data, view->input.len, "", &run, NULL);
+    struct line line = { now_us(),          (int32_t)run,         atoi(view->step + 1),
+                         (int32_t)getpid(), (int32_t)view->flags, 0 };
 
     (void)user;
-    if (write(log_fd, &line, sizeof line) != sizeof line)
+    if (rc != KEDGE_OK || write(log_fd, &line, sizeof line) != sizeof line)
         return kedge_fail(step, 0, "cannot log");
     (void)nanosleep(&nap, NULL); /* the step's work */
     return kedge_ok(step, NULL, 0);
