@@ -291,6 +291,8 @@ int main(int argc, char **argv)
            completed == RUNS && lost == 0 ? "" : "not ", RUNS, n_steps);
     printf("%sok 2 - %d executions beyond one per step: at most one per run and kill\n",
            twice <= n * RUNS ? "" : "not ", twice);
+    free(took);
+    free(ran);
     printf("%sok 3 - %d kills\n1..3\n", n == kills ? "" : "not ", n);
     return !(completed == RUNS && lost == 0 && twice <= n * RUNS && n == kills);
 }
