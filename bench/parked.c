@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <kedge/backend.h>
 
@@ -22,12 +23,13 @@
 #include "saga.h"
 #include "subject.h"
 
-#define DAY_US  INT64_C(86400000000)
-#define PROCS   5
-#define STEPS   1000
-#define LOOK_NS INT64_C(600000000) /* the keeper has looked at least twice */
-#define BOUND   (64 << 10)
-#define CARRIED 900000 /* number of the first run that a process carries */
+#define TIMEOUT_US INT64_C(60000000)
+#define DAY_US     INT64_C(86400000000)
+#define PROCS      5
+#define STEPS      1000
+#define LOOK_NS    INT64_C(600000000) /* the keeper has looked at least twice */
+#define BOUND      (64 << 10)
+#define CARRIED    900000 /* number of the first run that a process carries */
 
 struct memory {
     int64_t host; /* handed out by the host's allocator: library and backend */
@@ -94,9 +96,11 @@ static void define(struct parked *p)
 static void measure(void *ctx, void *result)
 {
     struct parked *p = ctx;
+    const struct timespec pause = { .tv_nsec = 5000000 };
     struct kedge_host host = *kedge_host_default();
     struct memory *m = result;
     struct memory before;
+    struct kedge_error err = { 0, 0, "" };
     int64_t until;
 
     host.alloc = counted_alloc;
@@ -107,15 +111,17 @@ static void measure(void *ctx, void *result)
     saga_worker_open(&p->saga);
     saga_start(&p->saga, 1, 0);
     until = now_ns() + (opt.smoke ? 0 : LOOK_NS);
-    while (saga_counts(&p->saga).steps < STEPS / 2 || now_ns() < until) {
-        if (saga_counts(&p->saga).steps < STEPS - 10)
-            saga_turn(&p->saga, 1);
-        die_if_stopped();
+    saga_reach(&p->saga, STEPS / 2);
+    while (now_ns() < until) { /* slowly on, while its keeper looks */
+        (void)nanosleep(&pause, NULL);
+        saga_reach(&p->saga, saga_counts(&p->saga).steps + 1);
     }
     *m = in_use();
     m->host -= before.host;
     m->heap -= before.heap;
     m->anon -= before.anon;
+    if (kedge_worker_drain(p->saga.worker, TIMEOUT_US, &err) != KEDGE_OK)
+        die("the run does not end: %s", err.msg);
     saga_worker_close(&p->saga);
     saga_store_close(&p->saga);
 }
@@ -178,8 +184,9 @@ void workload_parked(void)
     report_memory("malloc, in use", none.heap, many.heap, n);
     report_memory("resident, without files", none.anon, many.anon, n);
     report_note(
-        "(LMDB has tables for free and for dirty pages; they are there from the start, 3 MiB, and");
-    report_note("become resident as they are used)");
+        "(the host's is kedge's; the others have LMDB's in them: buffers for dirty pages, and");
+    report_note(
+        "tables of 3 MiB that are there from the start and become resident as they are used)");
     most = many.heap - none.heap > many.host - none.host ? many.heap - none.heap
                                                          : many.host - none.host;
     report_note("=> %" PRIu64 " runs that are not due add %" PRId64 " bytes   required < %d: %s", n,

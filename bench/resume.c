@@ -88,10 +88,7 @@ static void build(void *ctx, void *result)
     saga_store_open(&r->saga, r->url, NULL);
     saga_worker_open(&r->saga);
     saga_start(&r->saga, 1, 0);
-    while (saga_counts(&r->saga).steps < r->first) {
-        saga_turn(&r->saga, 1);
-        die_if_stopped();
-    }
+    saga_reach(&r->saga, r->first);
     *(uint64_t *)result = saga_counts(&r->saga).steps;
 }
 
@@ -122,9 +119,8 @@ static void take_overs(struct side *side, const struct limit *limit)
         samples_add(&side->lat, took);
         samples_add(&r->read, (int64_t)r->bytes);
         side->ops++;
-        while (saga_counts(&r->saga).steps < ADVANCE &&
-               r->began + 2 * ADVANCE < r->saga.shape.n_steps)
-            saga_turn(&r->saga, 1);
+        if (r->began + 2 * ADVANCE < r->saga.shape.n_steps)
+            saga_reach(&r->saga, ADVANCE);
         saga_worker_close(&r->saga);
     } while (!limit_reached(limit, ++rounds, now_ns()));
 }

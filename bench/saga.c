@@ -334,6 +334,16 @@ void saga_turn(struct saga *saga, int wait_ms)
     check(kedge_worker_turn(saga->worker, &err), &err, "kedge_worker_turn");
 }
 
+void saga_reach(struct saga *saga, uint64_t n)
+{
+    while (saga_counts(saga).steps < n) {
+        saga_turn(saga, 1);
+        if (saga_counts(saga).runs_ended > 0)
+            die("a run ended before its time");
+        die_if_stopped();
+    }
+}
+
 /* See that there are more runs than can be in flight.  The time it takes is the side's loss. */
 static int64_t feed(struct saga *saga, struct side *side)
 {
@@ -390,6 +400,18 @@ static bool is_still(struct saga *saga)
     return still;
 }
 
+static void wait_until_still(struct saga *saga, int wait_ms)
+{
+    int64_t until = now_ns() + TIMEOUT_US * 1000;
+
+    while (!is_still(saga)) {
+        saga_turn(saga, wait_ms);
+        die_if_stopped();
+        if (now_ns() > until)
+            die("the pool does not come to its gate");
+    }
+}
+
 static void pool_steps(struct saga *saga, struct side *side, const struct limit *limit)
 {
     uint64_t first;
@@ -398,8 +420,7 @@ static void pool_steps(struct saga *saga, struct side *side, const struct limit 
     int64_t fed = 0;
 
     (void)feed(saga, side);
-    while (!is_still(saga))
-        saga_turn(saga, 1);
+    wait_until_still(saga, 1);
     first = steps = saga_counts(saga).steps;
     began = now_ns();
     open_gate(saga, true);
@@ -409,8 +430,7 @@ static void pool_steps(struct saga *saga, struct side *side, const struct limit 
         fed += feed(saga, side);
     }
     open_gate(saga, false);
-    while (!is_still(saga))
-        saga_turn(saga, 0);
+    wait_until_still(saga, 0);
     side->own_ns = now_ns() - began - fed;
     side->ops += saga_counts(saga).steps - first;
 }

@@ -73,6 +73,8 @@ void saga_start(struct saga *saga, size_t n, int64_t delay_us);
 /* One turn of the worker, when it wants one within WAIT_MS. */
 void saga_turn(struct saga *saga, int wait_ms);
 struct kedge_counts saga_counts(const struct saga *saga);
+/* Turns until N steps of a single run that goes on after them are durable. */
+void saga_reach(struct saga *saga, uint64_t n);
 /* The value of step NUMBER (1 ...) of the run of that id. */
 void saga_value(char value[RECORD_BYTES], struct kedge_bytes id, uint32_t number);
 /* Read all runs: every step that another followed is there, with its value, and at least DONE
