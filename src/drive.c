@@ -272,4 +272,6 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
     if (!is_loop &&
         (w->loop_queue != NULL || (w->n_runs == 0 && (w->draining || atomic_load(&w->stopping)))))
         kedge_worker_tell_loop(w);
+    if (!is_loop)
+        kedge_worker_tell_time(w);
 }

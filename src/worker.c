@@ -100,6 +100,27 @@ void kedge_worker_wake_pool(struct kedge_worker *w)
     }
 }
 
+/* When has the loop something to do even if nobody tells it?  INT64_MAX: never. */
+static int64_t next_time(const struct kedge_worker *w)
+{
+    int64_t at = w->next_timer;
+
+    if (w->n_runs < w->options.in_flight && w->claim_at < at)
+        at = w->claim_at;
+    if ((w->n_dirty > 0 || w->claim_hint || w->lease_dead) && w->retry_at < at)
+        at = w->retry_at;
+    return at < w->retry_at ? w->retry_at : at;
+}
+
+void kedge_worker_tell_time(struct kedge_worker *w)
+{
+    bool at_once = w->retry_at == 0 && (w->n_dirty > 0 || w->claim_hint || w->lease_dead);
+
+    /* What is to be done at once is left to those who are awake. */
+    if (w->loop_sleeps && !at_once && next_time(w) < w->loop_wakes)
+        kedge_worker_tell_loop(w);
+}
+
 /* ---------------------------------------------------------- running steps */
 
 static struct kedge_step *pop(struct kedge_step **queue, struct kedge_step ***end)
@@ -163,6 +184,7 @@ static void *pool_main(void *worker)
                 kedge_worker_wake_pool(w);
             run_step(w, step);
         } else {
+            kedge_worker_tell_time(w);
             w->pool_idle++;
             (void)pthread_cond_wait(&w->pool_cond, &w->lock);
             w->pool_idle--;
@@ -175,18 +197,6 @@ static void *pool_main(void *worker)
 }
 
 /* ------------------------------------------------------------------- loop */
-
-/* When has the loop something to do even if nobody tells it?  INT64_MAX: never. */
-static int64_t next_time(const struct kedge_worker *w)
-{
-    int64_t at = w->next_timer;
-
-    if (w->n_runs < w->options.in_flight && w->claim_at < at)
-        at = w->claim_at;
-    if ((w->n_dirty > 0 || w->claim_hint || w->lease_dead) && w->retry_at < at)
-        at = w->retry_at;
-    return at < w->retry_at ? w->retry_at : at;
-}
 
 static int64_t next_time_before(const struct kedge_worker *w, int64_t most_us)
 {
@@ -225,6 +235,7 @@ static void loop_sleep(struct kedge_worker *w, int64_t at)
     else
         ms = (int)((wait_us + 999) / 1000);
     w->loop_sleeps = true;
+    w->loop_wakes = at;
     (void)pthread_mutex_unlock(&w->lock);
     (void)epoll_wait(w->epoll_fd, &event, 1, ms);
     (void)pthread_mutex_lock(&w->lock);
@@ -247,6 +258,7 @@ static void set_timer(struct kedge_worker *w)
         spec.it_value.tv_nsec = (long)(wait_us % 1000000) * 1000;
     }
     (void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
+    w->loop_wakes = at;
 }
 
 /* Steps that were taken but not called go back; runs with nothing under way are handed on. */

@@ -138,11 +138,12 @@ struct kedge_worker {
     void *driver_session; /* whoever drives */
     void *keeper_session;
     bool driving;
-    bool in_loop;     /* a thread is in run, turn or drain */
-    bool loop_sleeps; /* it waits in epoll */
-    bool loop_told;   /* the event descriptor is set */
-    bool waking;      /* a pool thread was signalled and has not come yet */
-    bool draining;    /* wants to know when the last run has gone */
+    bool in_loop;       /* a thread is in run, turn or drain */
+    bool loop_sleeps;   /* it waits in epoll */
+    int64_t loop_wakes; /* and wakes by itself then */
+    bool loop_told;     /* the event descriptor is set */
+    bool waking;        /* a pool thread was signalled and has not come yet */
+    bool draining;      /* wants to know when the last run has gone */
     bool closing;
     atomic_bool stopping;
     bool lease_dead;
@@ -197,6 +198,8 @@ int64_t kedge_worker_now(const struct kedge_worker *w);  /* lease clock */
 int64_t kedge_worker_wall(const struct kedge_worker *w); /* the store's wall clock, nearly */
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id);
 void kedge_worker_tell_loop(struct kedge_worker *w);
+/* Another thread than the loop's has set a time: tell the loop, if it means to sleep past it. */
+void kedge_worker_tell_time(struct kedge_worker *w);
 void kedge_worker_wake_pool(struct kedge_worker *w);
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
