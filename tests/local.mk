@@ -11,6 +11,7 @@
 # A program that prints TAP itself: check_PROGRAMS, TESTS, and libkedge-core.la or
 # (the library as an application sees it) libkedge.la in its LDADD.
 # A script that prints TAP: dist_check_SCRIPTS and TESTS.
+# One that runs over a backend sources support/backend.sh, which knows the backends.
 
 TEST_EXTENSIONS = .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
@@ -28,7 +29,12 @@ SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 #   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CFLAGS, KEDGE_CXX  for tests of the build itself
 #   KEDGE_SRCDIR, KEDGE_BUILDDIR  absolute
 #   KEDGE_TEST_LONG     set by scripts/check-long.sh: take your time
-AM_TESTS_ENVIRONMENT = \
+#   KEDGE_TEST_BACKEND  set by the user: the contract and the engine over this backend alone.
+#                       make check KEDGE_TEST_BACKEND=lmdb
+kedge_test_backend_known = $(if $(filter-out $(kedge_static_backends) $(kedge_module_backends), \
+	$(KEDGE_TEST_BACKEND)),$(error KEDGE_TEST_BACKEND is '$(KEDGE_TEST_BACKEND)', which is not \
+	built; built are: $(kedge_static_backends) $(kedge_module_backends)))
+AM_TESTS_ENVIRONMENT = $(kedge_test_backend_known) \
 	KEDGE='$(abs_builddir)/kedge'; export KEDGE; \
 	KEDGE_BUILT='$(kedge_static_backends) $(kedge_module_backends)'; export KEDGE_BUILT; \
 	KEDGE_BUILT_STATIC='$(kedge_static_backends)'; export KEDGE_BUILT_STATIC; \
@@ -150,7 +156,7 @@ contract_SOURCES = %D%/contract/main.c %D%/contract/cases.h %D%/contract/world.c
 contract_LDADD = libkedge.la $(PTHREAD_LIBS)
 dist_check_SCRIPTS += %D%/contract/mem.sh %D%/contract/lmdb.sh
 TESTS += %D%/contract/mem.sh %D%/contract/lmdb.sh
-EXTRA_DIST += %D%/contract/run.sh
+EXTRA_DIST += %D%/contract/run.sh %D%/support/backend.sh
 
 # ---------------------------------------------------------- crash and hammer
 # Programs over the LMDB backend; each can be run by hand and prints its seed.
@@ -209,5 +215,6 @@ sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
 doomed_SOURCES = %D%/engine/doomed.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += doomed
-dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
-TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
+kedge_engine_tests = %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
+dist_check_SCRIPTS += $(kedge_engine_tests)
+TESTS += $(kedge_engine_tests)
