@@ -206,15 +206,17 @@ TESTS += $(KEDGE_CRASH_TESTS)
 endif
 
 # ------------------------------------------------------------- whole sagas
-# Over one store, by hand: ./sagas lmdb:/tmp/x
+# Over one store, by hand: ./sagas lmdb:/tmp/x; death at every store call, each on a store of its
+# own: ./doomed lmdb:/tmp/x/{} [SAGA [K]]
 check_PROGRAMS += sagas doomed takeover
 takeover_SOURCES = %D%/engine/takeover.c
 takeover_LDADD = libkedge.la $(PTHREAD_LIBS)
 sagas_SOURCES = %D%/engine/sagas.c
 sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
-doomed_SOURCES = %D%/engine/doomed.c
+doomed_SOURCES = %D%/engine/doomed.c %D%/engine/doomed.h %D%/engine/doomed_sagas.c \
+	%D%/engine/doomed_model.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
-TESTS += doomed
-kedge_engine_tests = %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
+kedge_engine_tests = %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/doomed-mem.sh \
+	%D%/engine/doomed-lmdb.sh %D%/engine/takeover.sh
 dist_check_SCRIPTS += $(kedge_engine_tests)
 TESTS += $(kedge_engine_tests)
