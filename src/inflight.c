@@ -876,7 +876,6 @@ static void refused(struct kedge_worker *w, struct kedge_inflight *run, int outc
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer)
 {
-
     run->sending = false;
     switch (outcome) {
     case KEDGE_OK:

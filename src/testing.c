@@ -3,13 +3,15 @@
  *
  *   I1  A doomed handle has one number, its writing calls so far.  It is dead from the moment that
  *       number reaches K: no call that begins later reaches the store, and no answer that comes
- *       later is seen, whichever thread waits for it.
+ *       later is seen, whichever thread waits for it.  With KILL the process goes at that point:
+ *       the K-th call takes it along, and every other thread that comes here waits for that.
  *   I2  A doomed handle owns a handle of its own underneath; closing the one closes the other.
  */
 #include <config.h>
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <kedge/backend.h>
 #include <kedge/testing.h>
@@ -48,7 +51,8 @@ struct doomed {
     const struct kedge_backend_ops *ops; /* of `below' */
     const struct kedge_host *host;
     uint64_t k;
-    uint32_t when;
+    uint32_t when; /* BEFORE or AFTER */
+    bool kill;
     _Atomic uint64_t calls;
 };
 
@@ -68,25 +72,57 @@ static int died(const struct doomed *d, struct kedge_error *err)
                            d->k);
 }
 
-/* What a call may do to the store. */
-enum effect { READS, WRITES };
+static _Noreturn void await_death(void)
+{
+    for (;;)
+        (void)pause();
+}
 
-/* May this call go to the store? */
-static bool enter(struct session *s, enum effect effect)
+static _Noreturn void perish(void)
+{
+    (void)kill(getpid(), SIGKILL);
+    await_death();
+}
+
+/* What a call may do to the store, and whether it gets there. */
+enum effect { READS, WRITES };
+enum passage { REFUSED, PASSES, LAST };
+
+static enum passage enter(struct session *s, enum effect effect)
 {
     struct doomed *d = s->store;
     uint64_t n;
 
-    if (is_dead(d)) /* a count of what the dead tried would mean nothing */
-        return false;
+    if (is_dead(d)) { /* a count of what the dead tried would mean nothing */
+        if (d->kill)
+            await_death();
+        return REFUSED;
+    }
     if (effect == READS)
-        return true;
+        return PASSES;
     n = atomic_fetch_add(&d->calls, 1) + 1;
-    if (n != d->k)
-        return n < d->k;
+    if (n < d->k)
+        return PASSES;
+    if (d->kill && n > d->k)
+        await_death();
+    if (d->kill && d->when == KEDGE_TESTING_BEFORE)
+        perish();
     /* Threads that wait in the store are to hear of it now.  To others it is a hint in vain. */
-    (void)d->ops->notify(s->below, NULL);
-    return d->when == KEDGE_TESTING_AFTER;
+    if (n == d->k && !d->kill)
+        (void)d->ops->notify(s->below, NULL);
+    return n == d->k && d->when == KEDGE_TESTING_AFTER ? LAST : REFUSED;
+}
+
+/* The store has answered: is the answer not to be seen? */
+static bool unseen(const struct doomed *d, enum passage passage)
+{
+    if (!is_dead(d))
+        return false;
+    if (d->kill && passage == LAST)
+        perish();
+    if (d->kill)
+        await_death();
+    return true;
 }
 
 static void wait_in_vain(int64_t us)
@@ -102,12 +138,13 @@ static void wait_in_vain(int64_t us)
     static int doomed_##op params                                                                  \
     {                                                                                              \
         struct session *s = session;                                                               \
+        enum passage passage = enter(s, effect);                                                   \
         int rc;                                                                                    \
                                                                                                    \
-        if (!enter(s, effect))                                                                     \
+        if (passage == REFUSED)                                                                    \
             return died(s->store, err);                                                            \
         rc = s->store->ops->op args;                                                               \
-        return is_dead(s->store) ? died(s->store, err) : rc;                                       \
+        return unseen(s->store, passage) ? died(s->store, err) : rc;                               \
     }
 
 /*
@@ -118,14 +155,15 @@ static void wait_in_vain(int64_t us)
     static int doomed_##op params                                                                  \
     {                                                                                              \
         struct session *s = session;                                                               \
+        enum passage passage = enter(s, effect);                                                   \
         type answer;                                                                               \
         int rc;                                                                                    \
                                                                                                    \
         memset(&answer, 0, sizeof answer);                                                         \
-        if (!enter(s, effect))                                                                     \
+        if (passage == REFUSED)                                                                    \
             return died(s->store, err);                                                            \
         rc = s->store->ops->op args;                                                               \
-        if (is_dead(s->store)) {                                                                   \
+        if (unseen(s->store, passage)) {                                                           \
             release(s->store->host, answer);                                                       \
             return died(s->store, err);                                                            \
         }                                                                                          \
@@ -213,12 +251,12 @@ static int doomed_wait(void *session, uint64_t seen, uint64_t *ticket, TAIL)
     uint64_t answer;
     int rc;
 
-    if (!enter(s, READS)) {
+    if (enter(s, READS) == REFUSED) {
         wait_in_vain(timeout_us);
         return died(s->store, err);
     }
     rc = s->store->ops->wait(s->below, seen, &answer, timeout_us, err);
-    if (is_dead(s->store))
+    if (unseen(s->store, PASSES))
         return died(s->store, err);
     if (rc == KEDGE_OK)
         *ticket = answer;
@@ -243,12 +281,13 @@ static int doomed_commit(void *session, const struct kedge_commit *commits, size
                          struct kedge_answer *answers, TAIL)
 {
     struct session *s = session;
+    enum passage passage = enter(s, WRITES);
     int rc;
 
-    if (!enter(s, WRITES))
+    if (passage == REFUSED)
         return died_in_commit(s->store, commits, n, answers, err);
     rc = s->store->ops->commit(s->below, commits, n, answers, timeout_us, err);
-    return is_dead(s->store) ? died_in_commit(s->store, commits, n, answers, err) : rc;
+    return unseen(s->store, passage) ? died_in_commit(s->store, commits, n, answers, err) : rc;
 }
 
 static int doomed_session_open(void *store, void **session, struct kedge_error *err)
@@ -257,7 +296,7 @@ static int doomed_session_open(void *store, void **session, struct kedge_error *
     struct session *s;
     int rc;
 
-    if (is_dead(d))
+    if (unseen(d, PASSES))
         return died(d, err);
     s = malloc(sizeof *s);
     if (s == NULL)
@@ -364,15 +403,16 @@ int kedge_testing_doomed(struct kedge_testing *testing, uint64_t k, uint32_t whe
     if (testing == NULL || store == NULL)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL",
                                testing == NULL ? "testing" : "store");
-    if (k == 0 || when > KEDGE_TESTING_AFTER)
+    if (k == 0 || (when & ~KEDGE_TESTING_KILL) > KEDGE_TESTING_AFTER)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                k == 0 ? "k is 0; the first call is 1"
-                                      : "when is neither BEFORE nor AFTER");
+                                      : "when is neither BEFORE nor AFTER, with KILL or without");
     d = calloc(1, sizeof *d);
     if (d == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     d->k = k;
-    d->when = when;
+    d->when = when & ~KEDGE_TESTING_KILL;
+    d->kill = (when & KEDGE_TESTING_KILL) != 0;
     atomic_init(&d->calls, 0);
     rc = kedge_testing_store(testing, &d->below, err);
     if (rc == KEDGE_OK) {

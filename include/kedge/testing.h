@@ -16,6 +16,11 @@
  * what the saga does next is what it does after a crash at that point.  For every K from 1 until
  * kedge_testing_dead() says 0 is every crash point there is.
  *
+ * A real death: with KEDGE_TESTING_KILL the process itself is killed at that call, as by kill -9.
+ * That is for a child process on a store that outlives it, "lmdb:/path" for instance; fork before
+ * kedge_testing_open(), as no store survives a fork.  For every K from 1 until the child ends by
+ * itself is every crash point then.
+ *
  * Threads: a handle made here is a store like any other; the functions below may be called by any
  * thread.  All handles are closed by kedge_store_close() before kedge_testing_close().
  */
@@ -48,10 +53,14 @@ KEDGE_API int kedge_testing_advance(struct kedge_testing *testing, int64_t us,
 
 #define KEDGE_TESTING_BEFORE UINT32_C(0) /* the K-th call does not reach the store */
 #define KEDGE_TESTING_AFTER  UINT32_C(1) /* it does, and its answer is not seen */
+/* With one of them: SIGKILL for this process, before the K-th call reaches the store, or after the
+   store has carried it out. */
+#define KEDGE_TESTING_KILL UINT32_C(2)
 
 /*
  * A handle that dies at its K-th call (K >= 1, counted over all calls that may write: commits,
  * claims, grants, extensions, revocations, burials, locks, purges).  A batch of commits is one.
+ * WHEN: BEFORE or AFTER, or'ed with KILL or not.
  */
 KEDGE_API int kedge_testing_doomed(struct kedge_testing *testing, uint64_t k, uint32_t when,
                                    struct kedge_store **store, struct kedge_error *err);
