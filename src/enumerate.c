@@ -28,6 +28,7 @@
 #include "testing.h"
 #include "worker.h"
 
+#define FLAGS       (KEDGE_TEST_THREADS | KEDGE_TEST_MAY_DIFFER)
 #define NONE        UINT32_MAX
 #define RUN_ID      "run"
 #define TIMEOUT_US  INT64_C(60000000) /* real time: whoever waits so long hangs */
@@ -445,7 +446,7 @@ static int check_plan(struct trial *t, const struct kedge_test_plan *plan, struc
         return rc;
     if (plan->def == NULL)
         return kedge_args_null("plan.def", err);
-    if ((plan->what & ~KEDGE_TEST_ALL) != 0 || (plan->flags & ~KEDGE_TEST_THREADS) != 0)
+    if ((plan->what & ~KEDGE_TEST_ALL) != 0 || (plan->flags & ~FLAGS) != 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "plan.%s has bits that mean nothing",
                                (plan->what & ~KEDGE_TEST_ALL) != 0 ? "what" : "flags");
     if (plan->what == 0)
@@ -767,7 +768,7 @@ static int one_case(struct trial *t, const struct scenario *s, uint32_t usual,
     int rc;
 
     t->s = *s;
-    t->usual = usual;
+    t->usual = (t->plan.flags & KEDGE_TEST_MAY_DIFFER) == 0 ? usual : 0;
     t->asked = false;
     t->first = 0;
     t->calls = 0;
@@ -898,7 +899,7 @@ static int add_others(struct trial *t, const struct scenario *s, struct kedge_er
 {
     bool is_plain = s->fail == NONE && s->verb == 0;
     struct scenario more = *s;
-    int rc = KEDGE_OK;
+    int rc = is_plain ? add_of_plain(t, err) : KEDGE_OK;
 
     for (uint32_t i = 0; i < t->n; i++) {
         for (uint32_t a = is_plain ? KEDGE_ACTION_RUN : KEDGE_ACTION_COMPENSATE;
@@ -914,7 +915,7 @@ static int add_others(struct trial *t, const struct scenario *s, struct kedge_er
     more.verb = KEDGE_VERB_RETRY;
     if (rc == KEDGE_OK && wants(t, KEDGE_TEST_REQUESTS) && t->status == KEDGE_FAILED)
         rc = push(t, &more, err);
-    return rc == KEDGE_OK && is_plain ? add_of_plain(t, err) : rc;
+    return rc;
 }
 
 /* Without a death.  What it leads to comes behind all others. */
@@ -1052,7 +1053,6 @@ static int try_only(struct trial *t, struct kedge_error *err)
     alive = s;
     alive.crash = 0;
     alive.when = 0;
-    t->report.stride = 1;
     t->report.scenarios = 1;
     rc = try_case(t, &alive, 0, err);
     if (rc == KEDGE_OK && s.crash != 0)
@@ -1090,6 +1090,7 @@ int kedge_test_enumerate(const struct kedge_test_plan *plan, struct kedge_test_r
     if (pthread_mutex_init(&t.lock, NULL) != 0)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     t.report.struct_size = sizeof t.report;
+    t.report.stride = 1;
     rc = check_plan(&t, plan, err);
     if (rc == KEDGE_OK)
         rc = t.plan.only != NULL ? try_only(&t, err) : try_all(&t, err);

@@ -654,9 +654,13 @@ static void check_back(struct kedge_judge *j)
 static bool fits(const struct kedge_judge *j, uint32_t step, uint32_t state)
 {
     enum kedge_said run = ran(j, step)->last;
-    enum kedge_said undo = kedge_judge_deed(j, step, KEDGE_ACTION_UNDO)->last;
+    const struct kedge_deed *undone = kedge_judge_deed(j, step, KEDGE_ACTION_UNDO);
+    enum kedge_said undo = undone->last;
     enum kedge_said compensate = kedge_judge_deed(j, step, KEDGE_ACTION_COMPENSATE)->last;
 
+    /* Nobody knows of it, and it was not to be repeated as something else went wrong since. */
+    if (state == KEDGE_STEP_DONE && undone->life < j->life && is_blocked(j, step))
+        return true;
     if (undo == KEDGE_SAID_OK)
         return state == KEDGE_STEP_UNDONE;
     if (compensate == KEDGE_SAID_OK)

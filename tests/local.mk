@@ -206,7 +206,9 @@ endif
 
 # ------------------------------------------------------------- whole sagas
 # Over one store, by hand: ./sagas lmdb:/tmp/x
-check_PROGRAMS += sagas doomed takeover chaos frozen
+check_PROGRAMS += sagas doomed enumerate takeover chaos frozen
+enumerate_SOURCES = %D%/engine/enumerate.c
+enumerate_LDADD = libkedge.la $(PTHREAD_LIBS)
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 chaos_LDADD = libkedge.la $(PTHREAD_LIBS)
@@ -218,7 +220,7 @@ sagas_SOURCES = %D%/engine/sagas.c
 sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
 doomed_SOURCES = %D%/engine/doomed.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
-TESTS += doomed
+TESTS += doomed enumerate
 dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
 	%D%/engine/chaos.sh %D%/engine/frozen.sh
 TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \

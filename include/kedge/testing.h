@@ -112,6 +112,10 @@ KEDGE_API uint64_t kedge_testing_calls(const struct kedge_store *doomed);
 /* Pool steps run on threads of the pool, as they do in earnest, at the same time. Then what happens
    in a case may differ from one time to the next. */
 #define KEDGE_TEST_THREADS UINT32_C(1)
+/* The death of a worker may change how the run ends: functions may answer otherwise when they are
+   executed again, because of what they find in the world then.  Without this flag that is taken for
+   what it mostly is, an action that cannot be repeated. */
+#define KEDGE_TEST_MAY_DIFFER UINT32_C(2)
 
 /* What became of one action of a step. */
 struct kedge_test_action {
@@ -156,7 +160,7 @@ struct kedge_test_plan {
     struct kedge_bytes input;   /* JSON; no bytes: null */
     struct kedge_bytes context; /* as at a start */
     uint32_t what;              /* KEDGE_TEST_CRASHES ...; 0: all of it */
-    uint32_t flags;             /* KEDGE_TEST_THREADS */
+    uint32_t flags;             /* KEDGE_TEST_THREADS, KEDGE_TEST_MAY_DIFFER */
     /*
      * About so many cases at most; 0: all there are.  What is too much is left out evenly: of the
      * moments for deaths and for requests only each report.stride-th is tried.
