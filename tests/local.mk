@@ -90,6 +90,10 @@ KEDGE_CHECK_TESTS += test_testing
 test_testing_SOURCES = %D%/unit/test_testing.c
 test_testing_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_testing_LDADD = $(KEDGE_CHECK_LINK)
+KEDGE_CHECK_TESTS += test_enumerate
+test_enumerate_SOURCES = %D%/unit/test_enumerate.c
+test_enumerate_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_enumerate_LDADD = $(KEDGE_CHECK_LINK)
 
 KEDGE_CHECK_TESTS += test_record
 test_record_SOURCES = %D%/unit/test_record.c
