@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,8 +26,10 @@
 #include <kedge/backend.h>
 #include <kedge/testing.h>
 
+#include "kassert.h"
 #include "session.h"
 #include "store.h"
+#include "testing.h"
 
 /* 2020-01-01T00:00:00Z: as good as any, and no test may come to depend on today. */
 #define BEGIN_US INT64_C(1577836800000000)
@@ -41,6 +44,8 @@ struct kedge_testing {
     bool ours; /* nobody else knows the store's name: it goes when this is closed */
     char *url;
     struct kedge_store *anchor; /* open all the time */
+    kedge_testing_log_fn *log;  /* NULL: as everywhere */
+    void *log_ctx;
 };
 
 /* ------------------------------------------------------------ a doomed handle */
@@ -54,6 +59,12 @@ struct doomed {
     uint32_t when; /* BEFORE or AFTER */
     bool kill;
     _Atomic uint64_t calls;
+    /* Watched (testing.h); before anything uses the handle. */
+    kedge_testing_watch_fn *watch;
+    void *watch_ctx;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool told;
 };
 
 struct session {
@@ -101,6 +112,8 @@ static enum passage enter(struct session *s, enum effect effect)
     if (effect == READS)
         return PASSES;
     n = atomic_fetch_add(&d->calls, 1) + 1;
+    if (d->watch != NULL && n <= d->k)
+        d->watch(d->watch_ctx, n);
     if (n < d->k)
         return PASSES;
     if (d->kill && n > d->k)
@@ -242,7 +255,51 @@ PASS_OUT(purge, WRITES, struct kedge_purged, NOTHING,
          (s->below, limit, &answer, timeout_us, err))
 PASS_OUT(verify, READS, struct kedge_verified, MEMORY,
          (void *session, struct kedge_verified *out, TAIL), (s->below, &answer, timeout_us, err))
-PASS(notify, READS, (void *session, struct kedge_error *err), (s->below, err))
+
+/* -- a watched handle hears of what is told through itself, and of nothing else -- */
+
+static void tell_watched(struct doomed *d)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    d->told = true;
+    (void)pthread_cond_broadcast(&d->cond);
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+static int wait_watched(struct doomed *d, int64_t timeout_us)
+{
+    struct timespec until;
+    bool told;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(timeout_us / 1000000);
+    until.tv_nsec += (long)(timeout_us % 1000000) * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    (void)pthread_mutex_lock(&d->lock);
+    while (!d->told && pthread_cond_timedwait(&d->cond, &d->lock, &until) == 0)
+        ;
+    told = d->told;
+    d->told = false;
+    (void)pthread_mutex_unlock(&d->lock);
+    return told ? KEDGE_OK : KEDGE_QUIET;
+}
+
+static int doomed_notify(void *session, struct kedge_error *err)
+{
+    struct session *s = session;
+    struct doomed *d = s->store;
+    int rc;
+
+    if (d->watch != NULL)
+        tell_watched(d);
+    if (!enter(s, READS))
+        return died(d, err);
+    rc = d->ops->notify(s->below, err);
+    return is_dead(d) ? died(d, err) : rc;
+}
 
 /* Nobody waits in a dead store, and nobody spins on one. */
 static int doomed_wait(void *session, uint64_t seen, uint64_t *ticket, TAIL)
@@ -251,6 +308,14 @@ static int doomed_wait(void *session, uint64_t seen, uint64_t *ticket, TAIL)
     uint64_t answer;
     int rc;
 
+    if (s->store->watch != NULL) {
+        rc = wait_watched(s->store, timeout_us);
+        if (is_dead(s->store))
+            return died(s->store, err);
+        if (rc == KEDGE_OK)
+            *ticket = seen;
+        return rc;
+    }
     if (enter(s, READS) == REFUSED) {
         wait_in_vain(timeout_us);
         return died(s->store, err);
@@ -346,6 +411,10 @@ static void doomed_store_close(void *store)
     if (d == NULL)
         return;
     kedge_store_close(d->below);
+    if (d->watch != NULL) {
+        (void)pthread_cond_destroy(&d->cond);
+        (void)pthread_mutex_destroy(&d->lock);
+    }
     free(d);
 }
 
@@ -452,7 +521,61 @@ uint64_t kedge_testing_calls(const struct kedge_store *doomed)
     return d != NULL && calls > d->k ? d->k : calls;
 }
 
+/* What doomed_of() finds is ours: it is const for those who only look. */
+static struct doomed *doomed_for(const struct kedge_store *store)
+{
+    return (struct doomed *)(uintptr_t)doomed_of(store);
+}
+
+int kedge_testing_watch(struct kedge_store *doomed, kedge_testing_watch_fn *watch, void *ctx)
+{
+    struct doomed *d = doomed_for(doomed);
+    pthread_condattr_t attr;
+    int rc = pthread_condattr_init(&attr);
+
+    KEDGE_ASSERT(d != NULL);
+    if (rc != 0)
+        return KEDGE_ERR_NOMEM;
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    rc = pthread_mutex_init(&d->lock, NULL);
+    if (rc == 0 && pthread_cond_init(&d->cond, &attr) != 0) {
+        (void)pthread_mutex_destroy(&d->lock);
+        rc = ENOMEM;
+    }
+    (void)pthread_condattr_destroy(&attr);
+    if (rc != 0)
+        return KEDGE_ERR_NOMEM;
+    d->watch_ctx = ctx;
+    d->watch = watch;
+    return KEDGE_OK;
+}
+
+void kedge_testing_die(struct kedge_store *doomed)
+{
+    struct doomed *d = doomed_for(doomed);
+
+    KEDGE_ASSERT(d != NULL);
+    atomic_store(&d->calls, d->k);
+}
+
 /* ------------------------------------------------------------ clock and store */
+
+static void log_text(void *ctx, int level, const char *text)
+{
+    const struct kedge_testing *t = ctx;
+    const struct kedge_host *host = kedge_host_default();
+
+    if (t->log != NULL)
+        t->log(t->log_ctx, level, text);
+    else
+        host->log(host->ctx, level, text);
+}
+
+void kedge_testing_log(struct kedge_testing *testing, kedge_testing_log_fn *log, void *ctx)
+{
+    testing->log_ctx = ctx;
+    testing->log = log;
+}
 
 static int64_t manual_clock(void *ctx, uint32_t which)
 {
@@ -495,6 +618,7 @@ int kedge_testing_open(const char *url, struct kedge_testing **testing, struct k
     t->host = *kedge_host_default(); /* its functions need no context, so this one can be ours */
     t->host.ctx = t;
     t->host.clock_us = manual_clock;
+    t->host.log = log_text;
     atomic_init(&t->now, BEGIN_US);
     t->manual = url == NULL;
     /* A store without a name would be another one for each handle. */

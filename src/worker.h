@@ -176,6 +176,7 @@ struct kedge_worker {
     bool draining;      /* wants to know when the last run has gone */
     bool closing;
     atomic_bool stopping;
+    atomic_bool given_up; /* its store is dead for good: nothing is waited for any more */
     bool lease_dead;
     bool claim_hint;
     int64_t claim_at; /* next due of what we serve, by the lease clock; INT64_MAX: none */
@@ -249,6 +250,8 @@ void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, 
 #define KEDGE_ID_ROOM 72
 const char *kedge_worker_id_text(struct kedge_bytes id, char buf[KEDGE_ID_ROOM]);
 void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event);
+/* For tests: nothing comes of it any more, so drain() ends.  Any thread, lock held or not. */
+void kedge_worker_give_up(struct kedge_worker *w);
 /* Something is to be done at AT: wakes the loop if that is before it would look. */
 void kedge_worker_timer(struct kedge_worker *w, int64_t at);
 

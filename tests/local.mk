@@ -97,6 +97,10 @@ KEDGE_CHECK_TESTS += test_testing
 test_testing_SOURCES = %D%/unit/test_testing.c
 test_testing_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_testing_LDADD = $(KEDGE_CHECK_LINK)
+KEDGE_CHECK_TESTS += test_enumerate
+test_enumerate_SOURCES = %D%/unit/test_enumerate.c
+test_enumerate_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_enumerate_LDADD = $(KEDGE_CHECK_LINK)
 
 KEDGE_CHECK_TESTS += test_record
 test_record_SOURCES = %D%/unit/test_record.c
@@ -214,7 +218,10 @@ endif
 # ------------------------------------------------------------- whole sagas
 # Over one store, by hand: ./sagas lmdb:/tmp/x; death at every store call, each on a store of its
 # own: ./doomed lmdb:/tmp/x/{} [SAGA [K]]
-check_PROGRAMS += sagas doomed takeover chaos frozen
+check_PROGRAMS += sagas doomed enumerate takeover chaos frozen
+enumerate_SOURCES = %D%/engine/enumerate.c
+enumerate_LDADD = libkedge.la $(PTHREAD_LIBS)
+TESTS += enumerate
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 chaos_LDADD = libkedge.la $(PTHREAD_LIBS)
