@@ -118,6 +118,11 @@ struct kedge_inflight {
     int64_t wake_at; /* INT64_MAX: no timer */
 };
 
+struct kedge_kept {
+    struct kedge_buf *buf; /* NULL: there is no such value */
+    struct kedge_bytes value;
+};
+
 /* Where the outcome of a step stands. */
 enum { STEP_OPEN = 0, STEP_SETTLING = 1, STEP_SETTLED = 2 };
 
@@ -141,6 +146,8 @@ struct kedge_step {
     /* compensate and undo: the values they may ask for, read from the journal */
     struct kedge_record_page *pages;
     uint32_t n_pages;
+    /* run, once its time is over: the values it may have borrowed, by the step's `after' */
+    struct kedge_kept *kept;
     int64_t started;
     int64_t deadline; /* lease clock, once it was called; INT64_MAX: none */
     char key[KEDGE_KEY_SIZE];
