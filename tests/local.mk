@@ -206,7 +206,9 @@ endif
 
 # ------------------------------------------------------------- whole sagas
 # Over one store, by hand: ./sagas lmdb:/tmp/x
-check_PROGRAMS += sagas doomed takeover chaos frozen
+check_PROGRAMS += sagas doomed takeover chaos frozen timeouts
+timeouts_SOURCES = %D%/engine/timeouts.c %D%/engine/effects.c %D%/engine/effects.h
+timeouts_LDADD = libkedge.la $(PTHREAD_LIBS)
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 chaos_LDADD = libkedge.la $(PTHREAD_LIBS)
@@ -220,6 +222,8 @@ doomed_SOURCES = %D%/engine/doomed.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += doomed
 dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
-	%D%/engine/chaos.sh %D%/engine/frozen.sh
+	%D%/engine/chaos.sh %D%/engine/frozen.sh %D%/engine/timeouts-mem.sh \
+	%D%/engine/timeouts-lmdb.sh
 TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
-	%D%/engine/chaos.sh %D%/engine/frozen.sh
+	%D%/engine/chaos.sh %D%/engine/frozen.sh %D%/engine/timeouts-mem.sh \
+	%D%/engine/timeouts-lmdb.sh
