@@ -434,10 +434,10 @@ void kedge_judge_died(struct kedge_judge *j)
 
 /* ------------------------------------------------------------------ requests */
 
-static enum kedge_kept keep(const struct kedge_judge *j, uint32_t step)
+static enum kedge_judged keep(const struct kedge_judge *j, uint32_t step)
 {
     const struct kedge_reactor_step *def = &j->reactor->steps[step];
-    enum kedge_kept kept = KEDGE_KEPT;
+    enum kedge_judged kept = KEDGE_KEPT;
 
     if (!is_done(j, step) ||
         kedge_judge_deed(j, step, KEDGE_ACTION_UNDO)->last != KEDGE_SAID_NOTHING ||
@@ -447,7 +447,7 @@ static enum kedge_kept keep(const struct kedge_judge *j, uint32_t step)
         (j->kept[step] == KEDGE_KEPT_NOT && maybe_lost(j, step)))
         kept = KEDGE_KEPT_MAYBE;
     for (uint32_t k = 0; k < def->n_after; k++) {
-        enum kedge_kept other = keep(j, def->after[k]);
+        enum kedge_judged other = keep(j, def->after[k]);
 
         if (other == KEDGE_KEPT_NOT)
             return KEDGE_KEPT_NOT;

@@ -50,7 +50,7 @@ struct kedge_deed {
     uint32_t all_ok;
 };
 
-enum kedge_kept { KEDGE_KEPT_NOT = 0, KEDGE_KEPT = 1, KEDGE_KEPT_MAYBE = 2 };
+enum kedge_judged { KEDGE_KEPT_NOT = 0, KEDGE_KEPT = 1, KEDGE_KEPT_MAYBE = 2 };
 
 struct kedge_judge {
     const struct kedge_reactor *reactor;
@@ -58,7 +58,7 @@ struct kedge_judge {
     bool in_turn;           /* steps are executed one after the other, by one thread */
     unsigned char *follows; /* follows[a * n + b]: b comes after a, at whatever distance */
     struct kedge_deed *deeds;
-    unsigned char *kept; /* by a retry: enum kedge_kept */
+    unsigned char *kept; /* by a retry: enum kedge_judged */
     uint64_t clock;
     uint32_t life;
     uint32_t back;  /* executions on the way back */

@@ -218,7 +218,9 @@ endif
 # ------------------------------------------------------------- whole sagas
 # Over one store, by hand: ./sagas lmdb:/tmp/x; death at every store call, each on a store of its
 # own: ./doomed lmdb:/tmp/x/{} [SAGA [K]]
-check_PROGRAMS += sagas doomed enumerate takeover chaos frozen
+check_PROGRAMS += sagas doomed enumerate takeover chaos frozen timeouts
+timeouts_SOURCES = %D%/engine/timeouts.c %D%/engine/effects.c %D%/engine/effects.h
+timeouts_LDADD = libkedge.la $(PTHREAD_LIBS)
 enumerate_SOURCES = %D%/engine/enumerate.c
 enumerate_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += enumerate
@@ -235,7 +237,8 @@ doomed_SOURCES = %D%/engine/doomed.c %D%/engine/doomed.h %D%/engine/doomed_sagas
 	%D%/engine/doomed_model.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_engine_tests = %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/doomed-mem.sh \
-	%D%/engine/doomed-lmdb.sh %D%/engine/takeover.sh %D%/engine/chaos.sh %D%/engine/frozen.sh
+	%D%/engine/doomed-lmdb.sh %D%/engine/takeover.sh %D%/engine/chaos.sh %D%/engine/frozen.sh \
+	%D%/engine/timeouts-mem.sh %D%/engine/timeouts-lmdb.sh
 
 # The same, but for several stores in one go: ./turns mem: lmdb:/tmp/x
 KEDGE_SAGA = %D%/support/saga.c %D%/support/saga.h

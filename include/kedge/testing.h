@@ -49,7 +49,12 @@ KEDGE_API void kedge_testing_close(struct kedge_testing *testing); /* NULL is fi
 KEDGE_API int kedge_testing_store(struct kedge_testing *testing, struct kedge_store **store,
                                   struct kedge_error *err);
 
-/* The clock: wall and lease time move together.  It begins at a fixed time. */
+/*
+ * The clock: wall and lease time move together.  It begins at a fixed time.  Delays, leases, step
+ * timeouts and run deadlines go by it, and workers notice at once when it is moved; what a worker
+ * waits for in real time (the timeouts of calls, drain, close), and a step's view's deadline_us,
+ * which is for real timers, do not.
+ */
 KEDGE_API int64_t kedge_testing_now(const struct kedge_testing *testing);
 KEDGE_API int kedge_testing_advance(struct kedge_testing *testing, int64_t us,
                                     struct kedge_error *err);
