@@ -218,9 +218,11 @@ check_PROGRAMS += turns
 turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
 turns_LDADD = libkedge.la $(PTHREAD_LIBS)
 EXTRA_DIST += %D%/engine/over.sh
-check_PROGRAMS += counts
+check_PROGRAMS += behave counts
+behave_SOURCES = %D%/engine/behave.c $(KEDGE_SAGA)
+behave_LDADD = libkedge.la $(PTHREAD_LIBS)
 counts_SOURCES = %D%/engine/counts.c $(KEDGE_SAGA) %D%/support/fault_backend.c \
 	%D%/support/fault_backend.h
 counts_LDADD = libkedge-core.la $(PTHREAD_LIBS)
-dist_check_SCRIPTS += %D%/engine/turns.sh %D%/engine/counts.sh
-TESTS += %D%/engine/turns.sh %D%/engine/counts.sh
+dist_check_SCRIPTS += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh
+TESTS += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh
