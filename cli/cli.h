@@ -44,10 +44,12 @@ struct cli_command {
     const char *summary;
     const char *details; /* whole lines; NULL: the summary says it all */
     cli_run_fn *run;
+    bool own_options; /* it reads its options itself: ARGV begins with the program's name */
 };
 
 cli_run_fn cli_backends;
-cli_run_fn cli_demo_archive; /* reads its options itself */
+cli_run_fn cli_demo_archive;
+cli_run_fn cli_demo_order;
 cli_run_fn cli_help;
 cli_run_fn cli_list;
 cli_run_fn cli_show;

@@ -152,7 +152,7 @@ static int remember(struct steps *s, const struct kedge_step_info *step)
 static int add_step(void *ctx, const struct kedge_step_info *step)
 {
     struct steps *s = ctx;
-    struct libscols_line *line = scols_table_new_line(s->table, NULL);
+    struct libscols_line *line = scols_table_new_line(s->table, cli_table_parent(s->table, step));
     char time[CLI_TIME_SIZE];
     int rc;
 
@@ -206,6 +206,8 @@ static int show_steps(struct kedge_store *store, struct kedge_bytes id, struct k
     int rc = KEDGE_ERR_NOMEM;
 
     (void)snprintf(err->msg, sizeof err->msg, "out of memory");
+    if (s.table != NULL)
+        cli_table_tree(s.table);
     if (s.table != NULL)
         rc = kedge_run_steps(store, id, add_step, &s, TIMEOUT_US, err);
     for (size_t i = 0; rc == KEDGE_OK && i < s.n; i++)

@@ -10,26 +10,28 @@
 #include "cli.h"
 
 const struct cli_command cli_commands[] = {
-    { "version", "", "print the version of the program and of the library", NULL, cli_version },
+    { "version", "", "print the version of the program and of the library", NULL, cli_version,
+      false },
     { "backends", "[NAME|PATH...]", "list the storage backends, or describe the given ones",
       "Without arguments: every backend built into the library and every module in\n"
       "the plug-in directories; one that cannot be used is listed with the reason.\n"
       "A word with a '/' in it is the path of a module.\n",
-      cli_backends },
+      cli_backends, false },
     { "store info", "[URL]", "what a store is, can do and promises at this moment",
       "Opens the store (-s or URL) and prints what its backend says about it: version\n"
       "of the server or library behind it, capabilities, limits, and the durability\n"
       "in force.\n",
-      cli_store_info },
+      cli_store_info, false },
     { "store init", "[URL]", "set a store up, if that was not done before",
-      "Creates the namespace at that place; one that is there is left as it is.\n",
-      cli_store_init },
+      "Creates the namespace at that place; one that is there is left as it is.\n", cli_store_init,
+      false },
     { "list", "[--limit N]", "list the runs, the newest first",
-      "A byte of an id that cannot be shown is written \\xHH, a backslash \\\\.\n", cli_list },
+      "A byte of an id that cannot be shown is written \\xHH, a backslash \\\\.\n", cli_list,
+      false },
     { "show", "ID", "what is known of a run, and what became of its steps",
       "ID may be written as list shows it.  A state with a '?' is in doubt: the step may\n"
       "have taken effect without a record.\n",
-      cli_show },
+      cli_show, false },
     { "demo archive", "SRC DEST [OPTION...]", "archive a directory by runs that can be killed",
       "Every regular file below SRC becomes a run of four steps: fingerprint, compress,\n"
       "publish, index.  Kill one of the worker processes, or this one, with -9: nothing\n"
@@ -39,9 +41,16 @@ const struct cli_command cli_commands[] = {
       "Without -s the store is DEST/store.  A file whose run has ended is not looked at\n"
       "again.  DEST/log tells which step ran when, and where.  Paths are written with\n"
       "%XX for '%', spaces and bytes that are not printable ASCII.\n",
-      cli_demo_archive },
-    { "help", "[COMMAND]", "explain a command", NULL, cli_help },
-    { NULL, NULL, NULL, NULL, NULL },
+      cli_demo_archive, true },
+    { "demo order", "[--no-kill]", "a saga that fails, killed while it takes back what it did",
+      "Reserve, screen, charge, ship; shipping fails.  Shows the steps as they stand in the\n"
+      "store while worker processes carry the run, and kills the first one with -9 in the\n"
+      "middle of undoing the charge.\n\n"
+      "  --no-kill  let it live\n\n"
+      "Without -s the store is a temporary one, which is removed at the end.\n",
+      cli_demo_order, true },
+    { "help", "[COMMAND]", "explain a command", NULL, cli_help, false },
+    { NULL, NULL, NULL, NULL, NULL, false },
 };
 
 static const char short_options[] = "s:b:h";
@@ -183,7 +192,7 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
         argc -= words - 1;
         argv += words - 1;
         argv[0] = program;
-        if (cli->command->run == cli_demo_archive)
+        if (cli->command->own_options)
             return cli->command->run(cli, argc, argv);
         switch (take_options(cli, false, argc, argv)) {
         case WANT_HELP:

@@ -1,6 +1,7 @@
 /* table.c - text for people: tables, times, bytes that may be anything */
 #include <config.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,28 @@ struct libscols_table *cli_table_new(const char *const *columns, size_t n, uint3
         }
     }
     return table;
+}
+
+void cli_table_tree(struct libscols_table *table)
+{
+    struct libscols_column *column = scols_table_get_column(table, 0);
+
+    (void)scols_column_set_flags(column, scols_column_get_flags(column) | SCOLS_FL_TREE);
+}
+
+struct libscols_line *cli_table_parent(struct libscols_table *table,
+                                       const struct kedge_step_info *step)
+{
+    bool found = false;
+    uint32_t last = 0;
+
+    for (size_t i = 0; i < step->n_after; i++) {
+        if (step->after[i] < step->index && (!found || step->after[i] > last)) {
+            found = true;
+            last = step->after[i];
+        }
+    }
+    return found ? scols_table_get_line(table, last) : NULL;
 }
 
 /* How many bytes at TEXT are one character that may be shown as it is; 0: none. */

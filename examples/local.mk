@@ -1,5 +1,10 @@
 EXTRA_DIST += %D%/plugin/one.c %D%/plugin/Makefile.example
 
+# The saga that README.md shows; tests/readme.sh compares the two and runs it.
+check_PROGRAMS += order
+order_SOURCES = %D%/order/order.c
+order_LDADD = libkedge.la
+
 # `make installcheck' (and so `make distcheck') builds a module against what was
 # installed, and the installed program must find it usable.  So the promise that
 # a backend can be written without our source is tested, not hoped for.

@@ -1,6 +1,9 @@
 /* args.c - structures and timeouts that an application hands in */
 #include <config.h>
 
+#include <errno.h>
+#include <sys/random.h>
+
 #include <kedge/version.h>
 
 #include "args.h"
@@ -45,4 +48,22 @@ int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
 int kedge_args_null(const char *name, struct kedge_error *err)
 {
     return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL", name);
+}
+
+int kedge_random_bytes(void *to, size_t size, struct kedge_error *err)
+{
+    unsigned char *at = to;
+
+    while (size > 0) {
+        ssize_t n = getrandom(at, size, 0);
+
+        if (n < 0 && errno != EINTR)
+            return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "no randomness: %s",
+                                   strerror(errno));
+        if (n > 0) {
+            at += n;
+            size -= (size_t)n;
+        }
+    }
+    return KEDGE_OK;
 }

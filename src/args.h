@@ -21,4 +21,7 @@ int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
 /* "argument 'NAME' is NULL" */
 int kedge_args_null(const char *name, struct kedge_error *err);
 
+/* Not to be guessed.  ERR_UNAVAILABLE: the system has none. */
+int kedge_random_bytes(void *to, size_t size, struct kedge_error *err);
+
 #endif

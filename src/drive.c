@@ -33,6 +33,9 @@ static void wake_runs(struct kedge_worker *w, int64_t now)
             continue;
         }
         run->wake_at = INT64_MAX;
+        kedge_step_expire(w, run, now);
+        if (run->requests != 0)
+            kedge_asked_note(w, run, run->requests);
         if (run->item.n_records > 0 && !run->sending) {
             run->flushed = 0; /* held back long enough */
             kedge_inflight_dirty(w, run);
@@ -56,6 +59,12 @@ static struct kedge_inflight *pop_dirty(struct kedge_worker *w)
     return run;
 }
 
+/* What its item counts for at most: its bytes, and the run's name in the guard and each change. */
+static size_t weight(const struct kedge_inflight *run)
+{
+    return run->item.bytes + 512 + (run->item.n_changes + 1) * run->id.len;
+}
+
 /* Fill the batch from the runs that need a commit. */
 static size_t gather(struct kedge_worker *w)
 {
@@ -71,24 +80,23 @@ static size_t gather(struct kedge_worker *w)
             continue;
         }
         run->sending = true; /* what seals it may find it dirty again */
+        run->refs++;         /* or drop it */
         if (!kedge_inflight_seal(w, run)) {
-            bool gone = run->gone;
-
             run->sending = false;
-            if (!gone && run->waiting != NULL)
-                kedge_inflight_dirty(w, run);
+            kedge_inflight_unref(w, run);
             continue;
         }
-        if (n > 0 && bytes + run->item.bytes + 1024 * n > w->limits.batch_bytes) {
+        kedge_inflight_unref(w, run);
+        if (n > 0 && bytes + weight(run) > w->limits.batch_bytes) {
             run->sending = false;
             kedge_inflight_dirty(w, run);
             break;
         }
-        bytes += run->item.bytes;
+        bytes += weight(run);
         w->commits[n] = (struct kedge_commit){
             .request = run->item.request,
-            .guards = &run->item.guard,
-            .n_guards = 1,
+            .guards = run->item.guards,
+            .n_guards = run->item.n_guards,
             .changes = run->item.changes,
             .n_changes = run->item.n_changes,
             .results = run->item.results,
@@ -130,20 +138,21 @@ static void flush(struct kedge_worker *w)
     rc = w->ops->commit(w->driver_session, w->commits, n, w->answers, w->options.timeout_us, &err);
     (void)pthread_mutex_lock(&w->lock);
     for (size_t i = 0; i < n; i++) {
-        struct kedge_inflight *run = w->batch[i];
-        int outcome = rc == KEDGE_OK ? w->answers[i].outcome : rc;
-
-        if (is_away(outcome) && !away) {
-            store_away(w, outcome, w->answers[i].why[0] != '\0' ? w->answers[i].why : err.msg);
+        if (rc != KEDGE_OK)
+            w->answers[i].outcome = rc;
+        if (is_away(w->answers[i].outcome) && !away) {
+            store_away(w, w->answers[i].outcome,
+                       w->answers[i].why[0] != '\0' ? w->answers[i].why : err.msg);
             away = true;
         }
-        kedge_inflight_answered(w, run, outcome, &w->answers[i]);
     }
     if (!away) {
         w->retry_wait = 0;
         w->retry_at = 0;
         w->told_unavailable = false;
     }
+    for (size_t i = 0; i < n; i++)
+        kedge_inflight_answered(w, w->batch[i], w->answers[i].outcome, &w->answers[i]);
 }
 
 /* ----------------------------------------------------------------- claims */
@@ -160,29 +169,41 @@ static bool claim_wanted(const struct kedge_worker *w, int64_t now)
     return (w->claim_hint || now >= w->claim_at) && now >= w->retry_at && kedge_drive_room(w);
 }
 
+/* The store knows the last claim of a lease only: one in doubt comes before any other. */
+static void form_claim(struct kedge_worker *w)
+{
+    uint32_t room = w->options.in_flight - w->n_runs;
+    struct kedge_claim *in = &w->claim;
+
+    if (w->claim_doubt && memcmp(&in->lease, &w->lease, sizeof w->lease) == 0)
+        return;
+    w->claim_doubt = false; /* or it went with its lease */
+    *in = (struct kedge_claim){ .lease = w->lease, .serves = w->serves, .n_serves = w->n_serves };
+    if (w->claim_hold > 0)
+        in->hold_until = (struct kedge_when){ w->claim_hold, KEDGE_IN, 0 };
+    in->limit = room < w->options.claim_slice ? room : w->options.claim_slice;
+    if (in->limit > w->limits.batch_items)
+        in->limit = w->limits.batch_items;
+    kedge_worker_random(w, &in->request);
+}
+
 static void claim(struct kedge_worker *w)
 {
-    struct kedge_claim in = { .lease = w->lease, .serves = w->serves, .n_serves = w->n_serves };
     struct kedge_run_page page = { 0 };
     struct kedge_error err = { 0, 0, "" };
-    uint32_t room = w->options.in_flight - w->n_runs;
     int rc;
 
-    in.limit = room < w->options.claim_slice ? room : w->options.claim_slice;
-    if (in.limit > w->limits.batch_items)
-        in.limit = w->limits.batch_items;
-    kedge_worker_random(w, &in.request);
+    form_claim(w);
     w->claim_hint = false;
     w->claim_at = INT64_MAX;
     w->stats.claims++;
     (void)pthread_mutex_unlock(&w->lock);
-    do
-        rc = w->ops->claim(w->driver_session, &in, &page, w->options.timeout_us, &err);
-    while (rc == KEDGE_ERR_UNKNOWN && !atomic_load(&w->stopping)); /* the same request again */
+    rc = w->ops->claim(w->driver_session, &w->claim, &page, w->options.timeout_us, &err);
     (void)pthread_mutex_lock(&w->lock);
     if (rc == KEDGE_OK) {
-        if (page.n == in.limit)
+        if (page.n == w->claim.limit || w->claim_doubt) /* that one said nothing of others */
             w->claim_hint = true;
+        w->claim_doubt = false;
         if (page.next_due != 0) {
             int64_t wait = page.next_due - kedge_worker_wall(w);
 
@@ -196,6 +217,8 @@ static void claim(struct kedge_worker *w)
         return;
     }
     w->claim_hint = true;
+    if (rc == KEDGE_ERR_UNKNOWN)
+        w->claim_doubt = true;
     if (rc == KEDGE_LOST)
         w->lease_dead = true;
     else
@@ -204,7 +227,11 @@ static void claim(struct kedge_worker *w)
 
 /* ------------------------------------------------------------------ lease */
 
-/* Declared dead: say so once, and go on under a new lease. */
+/*
+ * Declared dead: say so once, and go on under a new lease.  Runs that nobody has taken are taken
+ * anew at once, whether or not there is something to write: the others are learned of by that, and
+ * their steps told to stop.
+ */
 static void renew(struct kedge_worker *w)
 {
     struct kedge_error err = { 0, 0, "" };
@@ -221,6 +248,8 @@ static void renew(struct kedge_worker *w)
         return;
     }
     w->lease_dead = false;
+    for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next)
+        kedge_inflight_dirty(w, run);
     kedge_worker_emit(w, &(struct kedge_event){ .struct_size = sizeof(struct kedge_event),
                                                 .kind = KEDGE_EVENT_LEASE_LOST });
 }
@@ -228,11 +257,15 @@ static void renew(struct kedge_worker *w)
 /* The keeper does this in time, unless time is moved by hand. */
 static void extend_if_late(struct kedge_worker *w, int64_t now)
 {
+    int rc;
+
     if (now - w->extended < w->options.lease_ttl_us / 2)
         return;
     (void)pthread_mutex_unlock(&w->lock);
-    (void)kedge_keeper_extend(w, w->driver_session);
+    rc = kedge_keeper_extend(w, w->driver_session);
     (void)pthread_mutex_lock(&w->lock);
+    if (rc < 0 && now >= w->retry_at)
+        store_away(w, rc, "its lease cannot be extended");
 }
 
 /* ------------------------------------------------------------------ the seat */
@@ -245,7 +278,8 @@ bool kedge_drive_wanted(struct kedge_worker *w)
         return false;
     if (now >= w->next_timer)
         return true;
-    return now >= w->retry_at && (w->n_dirty > 0 || w->lease_dead || claim_wanted(w, now));
+    return now >= w->retry_at && (w->n_dirty > 0 || w->asked != NULL || w->lease_dead ||
+                                  claim_wanted(w, now) || kedge_reconcile_wanted(w, now));
 }
 
 void kedge_drive(struct kedge_worker *w, bool is_loop)
@@ -262,11 +296,14 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
             renew(w);
             continue;
         }
-        if (w->n_dirty == 0 && !claim_wanted(w, now))
+        kedge_asked_take_up(w);
+        if (w->n_dirty == 0 && !claim_wanted(w, now) && !kedge_reconcile_wanted(w, now))
             break;
         flush(w);
         if (!w->lease_dead && claim_wanted(w, kedge_worker_now(w)))
             claim(w);
+        if (kedge_reconcile_wanted(w, kedge_worker_now(w)))
+            kedge_reconcile(w);
         if (w->pool_queue != NULL && !is_loop)
             break; /* its own thread runs one, and wakes another if there are more */
         if (w->pool_queue != NULL)

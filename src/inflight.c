@@ -14,6 +14,10 @@
 #include "session.h"
 #include "worker.h"
 
+#define HUNG_US                                                                                    \
+    INT64_C(500000) /* so long others may claim first what waits for a function here               \
+                     */
+
 static bool same_lease(const struct kedge_id128 *a, const struct kedge_id128 *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
@@ -37,10 +41,10 @@ void kedge_inflight_dirty(struct kedge_worker *w, struct kedge_inflight *run)
     w->n_dirty++;
 }
 
-static void wake_run_at(struct kedge_worker *w, struct kedge_inflight *run, int64_t at)
+void kedge_inflight_timer(struct kedge_worker *w, struct kedge_inflight *run, int64_t at)
 {
-    run->wake_at = at;
-    w->next_timer = min64(w->next_timer, at);
+    run->wake_at = min64(run->wake_at, at);
+    kedge_worker_timer(w, at);
 }
 
 /* ---------------------------------------------------------------- starting */
@@ -58,35 +62,85 @@ static void enqueue(struct kedge_worker *w, struct kedge_step *step)
     *end = &step->next;
 }
 
+/* Start what may start, but for what must wait until a function returns.  Answers when to let go of
+   the run if it does not; INT64_MAX: nothing waits for one. */
+static int64_t start_ready(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
+{
+    uint32_t first = KEDGE_NO_STEP; /* that was given back: round once */
+    int64_t patience = INT64_MAX;
+    struct kedge_action action;
+
+    while (!atomic_load(&w->stopping) && kedge_progress_take(run->progress, wall, &action)) {
+        const struct kedge_step *orphan = kedge_step_in_the_way(w, run, &action);
+        struct kedge_step *step = orphan == NULL ? kedge_step_new(run, &action, w) : NULL;
+
+        if (step != NULL) {
+            enqueue(w, step);
+            continue;
+        }
+        kedge_progress_give_back(run->progress, action.step);
+        if (orphan == NULL) { /* no memory */
+            kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+            break;
+        }
+        patience = min64(patience, orphan->patience);
+        if (action.step == first)
+            break;
+        if (first == KEDGE_NO_STEP)
+            first = action.step;
+    }
+    return patience;
+}
+
+/* Past its deadline: a record will say so, once. */
+static void note_overdue(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
+{
+    struct kedge_out *out;
+    struct kedge_rec rec;
+
+    if (run->overdue || !kedge_progress_overdue(run->progress, wall, &rec))
+        return;
+    out = kedge_out_new(w, &rec);
+    if (out == NULL)
+        return;
+    run->overdue = true;
+    *run->waiting_end = out;
+    run->waiting_end = &out->next;
+}
+
+static void set_timers(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
+{
+    int64_t now = kedge_worker_now(w);
+    int64_t next = kedge_progress_next_time(run->progress);
+
+    if (next != INT64_MAX)
+        kedge_inflight_timer(w, run, now + (next > wall ? next - wall : 0));
+    for (const struct kedge_step *step = run->steps; step != NULL; step = step->run_next) {
+        if (step->called && !step->orphan && step->deadline != INT64_MAX)
+            kedge_inflight_timer(w, run, step->deadline);
+    }
+}
+
 void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run)
 {
     int64_t wall = kedge_worker_wall(w);
     enum kedge_phase phase = kedge_progress_phase(run->progress);
-    struct kedge_action action;
-    int64_t next;
 
     if (run->gone)
         return;
     if (phase == KEDGE_PHASE_STOPPING || phase == KEDGE_PHASE_HALTING)
         for (struct kedge_step *step = run->steps; step != NULL; step = step->run_next)
             kedge_step_tell_stop(step);
-    while (!atomic_load(&w->stopping) && kedge_progress_take(run->progress, wall, &action)) {
-        struct kedge_step *step = kedge_step_new(run, &action, w);
-
-        if (step == NULL) { /* no memory: again in a second */
-            kedge_progress_give_back(run->progress, action.step);
-            wake_run_at(w, run, kedge_worker_now(w) + 1000000);
-            return;
-        }
-        enqueue(w, step);
-    }
-    if (run->waiting != NULL || (kedge_progress_running(run->progress) == 0 && !run->sending)) {
+    note_overdue(w, run, wall);
+    run->patience = INT64_MAX;
+    if ((run->requests | run->clear) == 0) /* else what is asked for comes first */
+        run->patience = start_ready(w, run, wall);
+    if (run->patience != INT64_MAX)
+        kedge_inflight_timer(w, run, run->patience);
+    if (run->waiting != NULL || (kedge_progress_running(run->progress) == 0 && !run->sending))
         kedge_inflight_dirty(w, run);
-        return;
-    }
-    next = kedge_progress_next_time(run->progress);
-    if (next != INT64_MAX)
-        wake_run_at(w, run, kedge_worker_now(w) + (next > wall ? next - wall : 0));
+    else
+        set_timers(w, run, wall);
 }
 
 void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, uint32_t step)
@@ -94,33 +148,37 @@ void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, ui
     if (run->gone)
         return;
     kedge_progress_give_back(run->progress, step);
-    wake_run_at(w, run, kedge_worker_now(w) + 1000000);
+    kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
 }
 
 /* ------------------------------------------------------------- the commit */
 
-/* Apply one record and put it into the item.  The record is the item's now. */
-static bool put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_out *out)
+/* Apply one record and put it into the item: the record is the item's now.  ERR_NOMEM: another
+   time. */
+static int put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_out *out)
 {
     struct kedge_item *item = &run->item;
     struct kedge_error err;
+    int rc;
 
     if (item->n_records == item->max_records) {
         size_t max = item->max_records == 0 ? 4 : 2 * item->max_records;
         struct kedge_bytes *records = w->host->alloc(w->host->ctx, max * sizeof *records);
 
         if (records == NULL)
-            return false;
+            return KEDGE_ERR_NOMEM;
         if (item->n_records > 0)
             memcpy(records, item->records, item->n_records * sizeof *records);
         w->host->release(w->host->ctx, item->records);
         item->records = records;
         item->max_records = max;
     }
-    if (kedge_progress_apply(run->progress, run->position + 1, kedge_worker_wall(w), &out->rec,
-                             out->buf->len, &err) != KEDGE_OK) {
-        kedge_worker_log(w, LOG_CRIT, "a record does not fit its run: %s", err.msg);
-        return false;
+    rc = kedge_progress_apply(run->progress, run->position + 1, kedge_worker_wall(w), &out->rec,
+                              out->buf->len, &err);
+    if (rc != KEDGE_OK) {
+        if (rc != KEDGE_ERR_NOMEM)
+            kedge_worker_log(w, LOG_CRIT, "a record does not fit its run: %s", err.msg);
+        return rc;
     }
     run->position++;
     if (out->rec.kind == KEDGE_RECORD_DONE)
@@ -130,24 +188,21 @@ static bool put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge
     out->next = NULL;
     *item->outs_end = out;
     item->outs_end = &out->next;
-    return true;
+    return KEDGE_OK;
 }
 
-static bool put_new(struct kedge_worker *w, struct kedge_inflight *run, const struct kedge_rec *rec)
+static int put_new(struct kedge_worker *w, struct kedge_inflight *run, const struct kedge_rec *rec)
 {
     struct kedge_out *out = kedge_out_new(w, rec);
+    int rc = out != NULL ? put(w, run, out) : KEDGE_ERR_NOMEM;
 
-    if (out == NULL)
-        return false;
-    if (!put(w, run, out)) {
+    if (rc != KEDGE_OK)
         kedge_out_free(w, out);
-        return false;
-    }
-    return true;
+    return rc;
 }
 
 /* Where does the run go with this commit? */
-static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
+static int decide_end(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     int64_t wall = kedge_worker_wall(w);
@@ -161,17 +216,22 @@ static bool decide_end(struct kedge_worker *w, struct kedge_inflight *run)
         return put_new(w, run, &rec);
     }
     if (kedge_progress_running(run->progress) > 0)
-        return true;
-    if (atomic_load(&w->stopping)) {
+        return KEDGE_OK;
+    if (kedge_progress_paused(run->progress)) {
+        item->end = KEDGE_ITEM_PARK;
+    } else if (atomic_load(&w->stopping)) {
         item->end = KEDGE_ITEM_DUE;
         item->due_in = 0;
+    } else if (run->patience <= kedge_worker_now(w)) { /* elsewhere no function is in the way */
+        item->end = KEDGE_ITEM_DUE;
+        item->due_in = HUNG_US;
     } else if (!kedge_progress_ready(run->progress, wall)) {
         next = kedge_progress_next_time(run->progress);
         KEDGE_ASSERT(next != INT64_MAX);
         item->end = KEDGE_ITEM_DUE;
         item->due_in = next > wall ? next - wall : 0;
     }
-    return true;
+    return KEDGE_OK;
 }
 
 static bool may_hold_back(const struct kedge_worker *w, const struct kedge_inflight *run)
@@ -179,6 +239,7 @@ static bool may_hold_back(const struct kedge_worker *w, const struct kedge_infli
     const struct kedge_item *item = &run->item;
 
     if (w->options.checkpoint_min_interval_us <= 0 || item->end != KEDGE_ITEM_STAY ||
+        item->clear != 0 || run->waiting != NULL ||
         kedge_worker_now(w) - run->flushed >= w->options.checkpoint_min_interval_us)
         return false;
     for (const struct kedge_out *out = item->outs; out != NULL; out = out->next) {
@@ -207,7 +268,19 @@ static void add_release(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     struct kedge_change *change = add(item, run, KEDGE_RELEASE);
+    int64_t next;
 
+    if (item->end == KEDGE_ITEM_PARK) {
+        next = kedge_progress_next_time(run->progress); /* its deadline */
+        change->release.place = KEDGE_PLACE_PARKED;
+        change->release.status = KEDGE_PAUSED;
+        change->release.wakes_on = KEDGE_WAKES_ON_INTERRUPT;
+        if (next != INT64_MAX) {
+            change->release.wakes_on |= KEDGE_WAKES_ON_TIME;
+            change->release.when = (struct kedge_when){ next, KEDGE_AT, 0 };
+        }
+        return;
+    }
     if (item->end == KEDGE_ITEM_DUE) {
         change->release.place = KEDGE_PLACE_DUE;
         change->release.when = in_us(item->due_in);
@@ -220,13 +293,20 @@ static void add_release(struct kedge_worker *w, struct kedge_inflight *run)
         change->release.when = in_us(w->options.retention_us);
 }
 
+/* Is there room for BYTES more in the commit, and still for what ends it? */
+static bool has_room(const struct kedge_worker *w, const struct kedge_inflight *run, size_t bytes)
+{
+    return run->item.bytes + bytes + 4096 + 6 * run->id.len <= w->limits.commit_bytes;
+}
+
 static void add_snapshot(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
     struct kedge_change *change;
 
     if (item->snapshot == NULL && item->end != KEDGE_ITEM_REST &&
-        kedge_progress_wants_snapshot(run->progress))
+        kedge_progress_wants_snapshot(run->progress) &&
+        has_room(w, run, kedge_progress_snapshot_size(run->progress)))
         item->snapshot = w->host->alloc(w->host->ctx, kedge_progress_snapshot_size(run->progress));
     if (item->snapshot == NULL)
         return; /* without memory: another time */
@@ -237,27 +317,84 @@ static void add_snapshot(struct kedge_worker *w, struct kedge_inflight *run)
     item->bytes += change->snapshot.data.len;
 }
 
+/* What was asked for is what was read, or it is read again. */
+static void add_cells(struct kedge_inflight *run)
+{
+    struct kedge_item *item = &run->item;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t bit = i == 0 ? KEDGE_REQUEST_CANCEL : KEDGE_REQUEST_PAUSE;
+        struct kedge_guard *guard = &item->guards[item->n_guards];
+        struct kedge_change *change;
+
+        if ((item->clear & bit) == 0)
+            continue;
+        change = add(item, run, KEDGE_CELL_DELETE);
+        change->name = kedge_request_cell(item->cells[i], run->incarnation, bit);
+        *guard = (struct kedge_guard){ .kind = KEDGE_GUARD_CELL,
+                                       .name = change->name,
+                                       .number = run->cells[i] };
+        item->n_guards++;
+    }
+}
+
+/* Everything about the head, but where it goes. */
+static void add_set(struct kedge_inflight *run)
+{
+    struct kedge_item *item = &run->item;
+    enum kedge_phase phase = kedge_progress_phase(run->progress);
+    struct kedge_change *change;
+    uint32_t mask = 0;
+
+    if ((phase == KEDGE_PHASE_STOPPING || phase == KEDGE_PHASE_BACK) &&
+        run->status != KEDGE_ROLLING_BACK && item->end != KEDGE_ITEM_REST)
+        mask |= KEDGE_SET_STATUS;
+    if (item->clear != 0)
+        mask |= KEDGE_SET_CLEAR_REQUESTS;
+    if (item->hold && !item->adopting)
+        mask |= KEDGE_SET_HOLD_UNTIL;
+    if (mask == 0)
+        return;
+    change = add(item, run, KEDGE_SET);
+    change->set.mask = mask;
+    change->set.status = KEDGE_ROLLING_BACK;
+    change->set.clear_requests = item->clear;
+    change->set.hold_until = in_us(run->hold_us);
+    add_cells(run);
+}
+
+/* Is it time to say again how long the run may be held? */
+static bool wants_hold(const struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    return run->hold_us > 0 && run->held_until - kedge_worker_now(w) < run->hold_us / 2;
+}
+
 /* Guards and changes, for the lease we have now. */
 static void form(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
+    struct kedge_guard *guard = &item->guards[0];
     struct kedge_change *change;
-    enum kedge_phase phase = kedge_progress_phase(run->progress);
 
     item->n_changes = 0;
+    item->n_guards = 1;
     item->adopting = !same_lease(&run->lease, &w->lease);
-    memset(&item->guard, 0, sizeof item->guard);
-    item->guard.name = run->id;
+    item->hold =
+        item->end == KEDGE_ITEM_STAY && run->hold_us > 0 && (item->adopting || wants_hold(w, run));
+    memset(guard, 0, sizeof *guard);
+    guard->name = run->id;
     if (item->adopting) {
-        item->guard.kind = KEDGE_GUARD_UNHELD;
-        item->guard.statuses = KEDGE_STATUSES_UNFINISHED;
-        item->guard.number = run->revision;
+        guard->kind = KEDGE_GUARD_UNHELD;
+        guard->statuses = KEDGE_STATUSES_UNFINISHED;
+        guard->number = run->revision;
         change = add(item, run, KEDGE_TAKE);
         change->take.lease = w->lease;
+        if (run->hold_us > 0)
+            change->take.hold_until = in_us(run->hold_us);
     } else {
-        item->guard.kind = KEDGE_GUARD_HELD;
-        item->guard.lease = run->lease;
-        item->guard.number = run->fence;
+        guard->kind = KEDGE_GUARD_HELD;
+        guard->lease = run->lease;
+        guard->number = run->fence;
     }
     if (item->n_records > 0) {
         change = add(item, run, KEDGE_APPEND);
@@ -266,49 +403,81 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
         change->append.first = run->position - item->n_records + 1;
     }
     add_snapshot(w, run);
-    if ((phase == KEDGE_PHASE_STOPPING || phase == KEDGE_PHASE_BACK) &&
-        run->status != KEDGE_ROLLING_BACK && item->end != KEDGE_ITEM_REST) {
-        change = add(item, run, KEDGE_SET);
-        change->set.mask = KEDGE_SET_STATUS;
-        change->set.status = KEDGE_ROLLING_BACK;
-    }
+    add_set(run);
     if (item->end != KEDGE_ITEM_STAY)
         add_release(w, run);
     kedge_worker_random(w, &item->request);
     item->sealed = true;
+    item->doubt = false;
     item->reform = false;
+}
+
+/* Did something that ended before it settle it? */
+static bool comes_too_late(const struct kedge_inflight *run, const struct kedge_rec *rec)
+{
+    if (rec->kind == KEDGE_RECORD_OVERDUE)
+        return kedge_progress_phase(run->progress) != KEDGE_PHASE_FORWARD;
+    return rec->kind == KEDGE_RECORD_REQUEST &&
+           kedge_progress_refuses(run->progress, (uint32_t)rec->number, rec->step) != NULL;
+}
+
+/* Take the outcomes that wait into the item; what is too much for one commit goes on waiting. */
+static int put_waiting(struct kedge_worker *w, struct kedge_inflight *run)
+{
+    struct kedge_out *out;
+
+    while ((out = run->waiting) != NULL) {
+        struct kedge_out *next = out->next;
+        bool late = comes_too_late(run, &out->rec);
+        int rc;
+
+        if (!late && run->item.n_records > 0 && !has_room(w, run, out->buf->len))
+            break;
+        rc = late ? KEDGE_OK : put(w, run, out);
+        if (rc != KEDGE_OK)
+            return rc;
+        if (late)
+            kedge_out_free(w, out);
+        run->waiting = next;
+        if (next == NULL)
+            run->waiting_end = &run->waiting;
+    }
+    return KEDGE_OK;
 }
 
 bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
-    struct kedge_out *out;
+    bool adopt;
+    int rc;
 
     if (item->sealed) {
         if (item->reform)
             form(w, run);
         return true;
     }
-    while ((out = run->waiting) != NULL) {
-        run->waiting = out->next;
-        if (run->waiting == NULL)
-            run->waiting_end = &run->waiting;
-        if (!put(w, run, out)) {
-            kedge_out_free(w, out);
-            kedge_inflight_drop(w, run);
-            return false;
-        }
+    rc = put_waiting(w, run);
+    if (rc == KEDGE_OK)
+        rc = decide_end(w, run);
+    if (rc == KEDGE_ERR_NOMEM) { /* all stays as it is */
+        kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+        return false;
     }
-    if (!decide_end(w, run)) {
+    if (rc != KEDGE_OK) {
         kedge_inflight_drop(w, run);
         return false;
     }
-    if (item->end == KEDGE_ITEM_STAY && item->n_records == 0)
+    item->clear |= run->clear;
+    run->clear = 0;
+    adopt = !same_lease(&run->lease, &w->lease);
+    if (item->end == KEDGE_ITEM_STAY && item->n_records == 0 && item->clear == 0 && !adopt &&
+        !wants_hold(w, run)) {
+        kedge_inflight_go_on(w, run); /* a step may have been given back */
         return false;
-    if (may_hold_back(w, run)) {
+    }
+    if (!adopt && may_hold_back(w, run)) {
         kedge_inflight_go_on(w, run);
-        wake_run_at(w, run,
-                    min64(run->wake_at, run->flushed + w->options.checkpoint_min_interval_us));
+        kedge_inflight_timer(w, run, run->flushed + w->options.checkpoint_min_interval_us);
         return false;
     }
     form(w, run);
@@ -330,8 +499,10 @@ static void item_reset(struct kedge_worker *w, struct kedge_item *item)
     item->snapshot = NULL;
     item->n_records = 0;
     item->n_changes = 0;
+    item->clear = 0;
     item->bytes = 0;
     item->sealed = false;
+    item->doubt = false;
     item->reform = false;
     item->adopting = false;
 }
@@ -385,12 +556,34 @@ static uint32_t action_of(const struct kedge_rec *rec)
     }
 }
 
+static void tell_request(struct kedge_worker *w, const struct kedge_inflight *run,
+                         const struct kedge_rec *rec)
+{
+    char text[KEDGE_RECORD_TEXT_MAX + 1];
+
+    if (w->options.observe == NULL)
+        return;
+    (void)snprintf(text, sizeof text, "%.*s", (int)rec->text.len,
+                   rec->text.data != NULL ? (const char *)rec->text.data : "");
+    kedge_worker_emit(w, &(struct kedge_event){
+                             .struct_size = sizeof(struct kedge_event),
+                             .kind = KEDGE_EVENT_RUN_REQUESTED,
+                             .outcome = (uint32_t)rec->number,
+                             .fence = run->fence,
+                             .run = run->id,
+                             .reactor = run->reactor->name,
+                             .text = text,
+                         });
+}
+
 static void tell_steps(struct kedge_worker *w, const struct kedge_inflight *run)
 {
     for (const struct kedge_out *out = run->item.outs; out != NULL; out = out->next) {
         uint32_t outcome = outcome_of(&out->rec);
         char text[KEDGE_RECORD_TEXT_MAX + 1];
 
+        if (out->rec.kind == KEDGE_RECORD_REQUEST)
+            tell_request(w, run, &out->rec);
         if (outcome == 0)
             continue;
         w->stats.steps++;
@@ -428,9 +621,13 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
     }
     run->flushed = kedge_worker_now(w);
     run->wake_at = INT64_MAX;
+    run->patience = INT64_MAX;
+    if (item->hold)
+        run->held_until = run->flushed + run->hold_us;
     tell_steps(w, run);
     item_reset(w, item);
     if (end == KEDGE_ITEM_STAY) {
+        kedge_asked_note(w, run, answer->requests);
         kedge_inflight_go_on(w, run);
         return;
     }
@@ -438,6 +635,8 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
         w->stats.runs_ended++;
         emit_run(w, run, KEDGE_EVENT_RUN_ENDED, item->rest_status, 0);
         kedge_store_run_ended(w->store, run->id);
+    } else if (end == KEDGE_ITEM_PARK) {
+        emit_run(w, run, KEDGE_EVENT_RUN_LEFT, 0, -1);
     } else {
         emit_run(w, run, KEDGE_EVENT_RUN_LEFT, 0, item->due_in);
         if (item->due_in <= 0)
@@ -448,9 +647,123 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
     kedge_inflight_drop(w, run);
 }
 
+void kedge_inflight_lost(struct kedge_worker *w, struct kedge_inflight *run, const char *why)
+{
+    char id[KEDGE_ID_ROOM];
+
+    kedge_worker_log(w, LOG_NOTICE, "run %s has gone elsewhere: %s",
+                     kedge_worker_id_text(run->id, id), why);
+    emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
+    kedge_inflight_drop(w, run);
+}
+
+/*
+ * A refusal of what was sent again: had it taken place after all?  The record says so, by the id of
+ * the commit that wrote it.  OK: yes, and *HEAD is the run today, hanging on *MEM; NOT_FOUND: no.
+ * Without a record there is nothing to tell, and nothing that would be lost.  No lock held.
+ */
+static int took_place(struct kedge_worker *w, const struct kedge_inflight *run,
+                      struct kedge_run *head, struct kedge_mem **mem)
+{
+    const struct kedge_item *item = &run->item;
+    struct kedge_retrieve want = { run->id, run->incarnation, 0, 0 };
+    struct kedge_run_state state = { 0 };
+    struct kedge_record_page page = { 0 };
+    int rc;
+
+    if (item->n_records == 0)
+        return KEDGE_NOT_FOUND;
+    rc = w->ops->retrieve_records(w->driver_session, run->id, run->incarnation,
+                                  run->position - item->n_records + 1, 1, 1, &page,
+                                  w->options.timeout_us, NULL);
+    if (rc != KEDGE_OK)
+        return rc;
+    if (page.n != 1 || memcmp(&page.records[0].request, &item->request, sizeof item->request) != 0)
+        rc = KEDGE_NOT_FOUND;
+    kedge_mem_free(w->host, page.mem);
+    if (rc == KEDGE_OK)
+        rc = w->ops->retrieve(w->driver_session, &want, &state, w->options.timeout_us, NULL);
+    if (rc == KEDGE_OK) {
+        *head = state.run;
+        *mem = state.mem;
+    }
+    return rc;
+}
+
+/*
+ * Somebody asked for something else since the cell was read.  What was read has its record and
+ * stays true; the flag stays as well, so that the next answer leads to what is asked for now.
+ */
+static void asked_anew(struct kedge_worker *w, struct kedge_inflight *run)
+{
+    struct kedge_item *item = &run->item;
+
+    run->requests |= item->clear;
+    item->clear = 0;
+    if (item->n_records == 0 && item->end == KEDGE_ITEM_STAY) {
+        item_reset(w, item);
+        kedge_asked_note(w, run, run->requests);
+        return;
+    }
+    if (item->end == KEDGE_ITEM_PARK) { /* whoever takes it next is told */
+        item->end = KEDGE_ITEM_DUE;
+        item->due_in = 0;
+    }
+    item->reform = true;
+    kedge_inflight_dirty(w, run);
+}
+
+static bool is_about_request(const struct kedge_inflight *run, const struct kedge_answer *answer)
+{
+    return answer->at > 0 && answer->at < run->item.n_guards;
+}
+
+/* A refused repetition is believed when the journal agrees. */
+static void answered_no(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
+                        bool about_request)
+{
+    struct kedge_answer answer = { 0 };
+    struct kedge_mem *mem = NULL;
+    struct kedge_run head;
+    int rc;
+
+    run->sending = true; /* its outcomes wait */
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = took_place(w, run, &head, &mem);
+    (void)pthread_mutex_lock(&w->lock);
+    run->sending = false;
+    if (rc < 0) { /* not to be read now: sent again, refused again, and read then */
+        kedge_inflight_dirty(w, run);
+        w->retry_at = kedge_worker_now(w) + 1000000;
+        return;
+    }
+    if (rc != KEDGE_OK && about_request) {
+        asked_anew(w, run);
+        return;
+    }
+    if (rc != KEDGE_OK) {
+        kedge_inflight_lost(w, run, kedge_status_text(outcome));
+        return;
+    }
+    answer.revision = head.revision;
+    answer.status = head.status;
+    if (run->item.adopting)
+        run->item.results[0] = head.fence;
+    if (run->item.end == KEDGE_ITEM_STAY && (!same_lease(&head.holder, &w->lease) ||
+                                             (!run->item.adopting && head.fence != run->fence))) {
+        tell_steps(w, run); /* what it did is durable; the run has gone on elsewhere */
+        kedge_inflight_lost(w, run, kedge_status_text(outcome));
+    } else {
+        done(w, run, &answer);
+    }
+    kedge_mem_free(w->host, mem);
+}
+
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer)
 {
+    char id[KEDGE_ID_ROOM];
+
     run->sending = false;
     switch (outcome) {
     case KEDGE_OK:
@@ -465,9 +778,12 @@ void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run,
     case KEDGE_STALE:
     case KEDGE_NOT_FOUND:
     case KEDGE_EXISTS:
-        kedge_worker_log(w, LOG_NOTICE, "a run has gone elsewhere: %s", kedge_status_text(outcome));
-        emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
-        kedge_inflight_drop(w, run);
+        if (run->item.doubt)
+            answered_no(w, run, outcome, is_about_request(run, answer));
+        else if (is_about_request(run, answer))
+            asked_anew(w, run);
+        else
+            kedge_inflight_lost(w, run, kedge_status_text(outcome));
         return;
     case KEDGE_ERR_UNKNOWN:
     case KEDGE_ERR_UNAVAILABLE:
@@ -475,10 +791,13 @@ void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run,
     case KEDGE_ERR_FULL:
         if (outcome == KEDGE_ERR_UNKNOWN)
             w->stats.resent++;
+        run->item.doubt |= outcome == KEDGE_ERR_UNKNOWN;
         kedge_inflight_dirty(w, run);
         return;
-    default:
-        kedge_worker_log(w, LOG_CRIT, "the store refuses to go on with a run: %s", answer->why);
+    default: /* it stays held, until what is held is compared with what is here */
+        kedge_worker_log(w, LOG_CRIT, "the store refuses to go on with run %s (%s): %s",
+                         kedge_worker_id_text(run->id, id), kedge_status_name(outcome),
+                         answer->why);
         emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
         kedge_inflight_drop(w, run);
         return;
@@ -526,6 +845,8 @@ void kedge_inflight_drop(struct kedge_worker *w, struct kedge_inflight *run)
         kedge_step_tell_stop(step);
         if (step->later && !step->called && atomic_load(&step->settled) == STEP_OPEN)
             kedge_step_free(w, step);
+        else if (step->called && !step->orphan)
+            kedge_step_orphan(w, step, 0);
     }
     if (!run->dirty)
         kedge_inflight_unref(w, run); /* else whoever finds it in the queue does */
@@ -533,16 +854,19 @@ void kedge_inflight_drop(struct kedge_worker *w, struct kedge_inflight *run)
 
 /* ------------------------------------------------------------------ taking */
 
-static struct kedge_reactor *serves(const struct kedge_worker *w, const struct kedge_run *head)
+/* Which of the reactors is it of? */
+static size_t served(const struct kedge_worker *w, const struct kedge_run *head)
 {
-    for (size_t i = 0; i < w->options.n_reactors; i++) {
-        struct kedge_reactor *reactor = w->reactors[i];
+    size_t i = 0;
+
+    for (; i < w->options.n_reactors; i++) {
+        const struct kedge_reactor *reactor = w->reactors[i];
 
         if (reactor->version == head->version && strlen(reactor->name) == head->reactor.len &&
             memcmp(reactor->name, head->reactor.data, head->reactor.len) == 0)
-            return reactor;
+            break;
     }
-    return NULL;
+    return i;
 }
 
 static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge_run *head)
@@ -550,12 +874,12 @@ static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge
     const struct kedge_host *host = w->host;
     struct kedge_inflight *run =
         host->alloc(host->ctx, sizeof *run + head->id.len + head->context.len + 1);
-    struct kedge_reactor *reactor = serves(w, head);
+    size_t which = served(w, head);
     unsigned char *to;
 
     if (run == NULL)
         return NULL;
-    KEDGE_ASSERT(reactor != NULL);
+    KEDGE_ASSERT(which < w->options.n_reactors);
     memset(run, 0, sizeof *run);
     to = (unsigned char *)(run + 1);
     memcpy(to, head->id.data, head->id.len);
@@ -564,7 +888,8 @@ static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge
         memcpy(to + head->id.len, head->context.data, head->context.len);
     run->context = (struct kedge_bytes){ to + head->id.len, head->context.len };
     run->refs = 1;
-    run->reactor = kedge_reactor_hold(reactor);
+    run->reactor = kedge_reactor_hold(w->reactors[which]);
+    run->hold_us = w->holds[which];
     run->incarnation = head->incarnation;
     run->fence = head->fence;
     run->revision = head->revision;
@@ -572,9 +897,11 @@ static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge
     run->lease = w->lease;
     run->wake_at = INT64_MAX;
     run->flushed = kedge_worker_now(w);
+    run->patience = INT64_MAX;
+    run->held_until = run->flushed + w->claim_hold;
     run->waiting_end = &run->waiting;
     run->item.outs_end = &run->item.outs;
-    run->progress = kedge_progress_new(host, reactor);
+    run->progress = kedge_progress_new(host, run->reactor);
     if (run->progress == NULL) {
         kedge_reactor_free(run->reactor);
         host->release(host->ctx, run);
@@ -608,18 +935,29 @@ static int keep_record(struct kedge_worker *w, struct kedge_inflight *run,
     return KEDGE_OK;
 }
 
-/* One record by its number, for its value. */
+/* One record by its number.  PAGE, which REC borrows from, is the caller's in any case. */
+static int fetch(struct kedge_worker *w, const struct kedge_inflight *run, uint64_t number,
+                 struct kedge_record_page *page, struct kedge_rec *rec, struct kedge_error *err)
+{
+    int rc = w->ops->retrieve_records(w->driver_session, run->id, run->incarnation, number, 1,
+                                      SIZE_MAX, page, w->options.timeout_us, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    if (page->n == 1)
+        return kedge_record_decode(page->records[0].data, rec, err);
+    return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of its journal is missing",
+                           (unsigned long long)number);
+}
+
+/* For its value. */
 static int read_one(struct kedge_worker *w, struct kedge_inflight *run, uint64_t number,
                     struct kedge_error *err)
 {
     struct kedge_record_page page = { 0 };
     struct kedge_rec rec;
-    int rc = w->ops->retrieve_records(w->driver_session, run->id, run->incarnation, number, 1,
-                                      SIZE_MAX, &page, w->options.timeout_us, err);
+    int rc = fetch(w, run, number, &page, &rec, err);
 
-    if (rc != KEDGE_OK)
-        return rc;
-    rc = page.n == 1 ? kedge_record_decode(page.records[0].data, &rec, err) : KEDGE_ERR_CORRUPT;
     if (rc == KEDGE_OK)
         rc = keep_record(w, run, &page.records[0], &rec);
     kedge_mem_free(w->host, page.mem);
@@ -655,6 +993,24 @@ static int read_needed(struct kedge_worker *w, struct kedge_inflight *run, struc
     return KEDGE_OK;
 }
 
+/* What a snapshot leaves out: why the run goes where it goes. */
+static int read_texts(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_error *err)
+{
+    uint64_t number;
+    int rc = KEDGE_OK;
+
+    while (rc == KEDGE_OK && (number = kedge_progress_unread(run->progress)) != 0) {
+        struct kedge_record_page page = { 0 };
+        struct kedge_rec rec;
+
+        rc = fetch(w, run, number, &page, &rec, err);
+        if (rc == KEDGE_OK)
+            rc = kedge_progress_read(run->progress, &rec, err);
+        kedge_mem_free(w->host, page.mem);
+    }
+    return rc;
+}
+
 static int replay(struct kedge_worker *w, struct kedge_inflight *run,
                   const struct kedge_run_state *state, struct kedge_error *err)
 {
@@ -680,6 +1036,8 @@ static int replay(struct kedge_worker *w, struct kedge_inflight *run,
         rc = read_one(w, run, 1, err);
     if (rc == KEDGE_OK)
         rc = read_needed(w, run, err);
+    if (rc == KEDGE_OK)
+        rc = read_texts(w, run, err);
     return rc;
 }
 
@@ -712,10 +1070,90 @@ static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run)
     run->waiting_end = &out->next;
 }
 
+/*
+ * Nobody who reads as we do can go on with it: it is at rest as stuck, with the reason in a record
+ * after all that is there, which stays as it is.  Another, newer one may read it, when asked to.
+ */
+static int set_aside(struct kedge_worker *w, const struct kedge_run *head, const char *why)
+{
+    struct kedge_rec rec = { .kind = KEDGE_RECORD_ASIDE,
+                             .step = KEDGE_NO_STEP,
+                             .text = kedge_text(why) };
+    struct kedge_guard guard = {
+        .kind = KEDGE_GUARD_HELD, .name = head->id, .lease = head->holder, .number = head->fence
+    };
+    struct kedge_change changes[2] = { { .kind = KEDGE_APPEND, .name = head->id },
+                                       { .kind = KEDGE_RELEASE, .name = head->id } };
+    struct kedge_commit commit = {
+        .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 2
+    };
+    struct kedge_buf *buf = kedge_record_encode(w->host, &rec);
+    struct kedge_answer answer = { 0 };
+    struct kedge_bytes record;
+    int rc;
+
+    if (buf == NULL)
+        return KEDGE_ERR_NOMEM;
+    record = (struct kedge_bytes){ buf->data, buf->len };
+    changes[0].append.records = &record;
+    changes[0].append.n = 1;
+    changes[0].append.first = head->position + 1;
+    changes[1].release.place = KEDGE_PLACE_REST;
+    changes[1].release.status = KEDGE_STUCK;
+    kedge_worker_random(w, &commit.request);
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
+    kedge_buf_drop(w->host, buf);
+    return rc == KEDGE_OK ? answer.outcome : rc;
+}
+
+/*
+ * It was claimed, and is held, but nothing of it is here.  A store or a memory that failed will do
+ * better another time, so it is handed back soon.  So is one that could not be set aside.
+ */
+static void not_read(struct kedge_worker *w, const struct kedge_run *head, int rc,
+                     const struct kedge_error *err)
+{
+    const char *why = err->msg[0] != '\0' ? err->msg : kedge_status_text(rc);
+    bool aside = rc == KEDGE_ERR_CORRUPT || rc == KEDGE_ERR_SCHEMA_NEW;
+    char id[KEDGE_ID_ROOM];
+
+    kedge_worker_log(w, LOG_ERR, "run %s was taken and cannot be read (%s): %s",
+                     kedge_worker_id_text(head->id, id), kedge_status_name(rc), why);
+    if (!aside || set_aside(w, head, why) != KEDGE_OK) {
+        kedge_reconcile_in(w, 1000000);
+        return;
+    }
+    w->stats.runs_ended++;
+    kedge_worker_emit(w, &(struct kedge_event){
+                             .struct_size = sizeof(struct kedge_event),
+                             .kind = KEDGE_EVENT_RUN_ENDED,
+                             .outcome = KEDGE_STUCK,
+                             .fence = head->fence,
+                             .run = head->id,
+                             .text = why,
+                         });
+    kedge_store_run_ended(w->store, head->id);
+}
+
+/* It was here before and was lost: there is one holder of it, and that is not the old one. */
+static void drop_older(struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    struct kedge_inflight *next;
+
+    for (struct kedge_inflight *old = w->runs; old != NULL; old = next) {
+        next = old->next;
+        if (old->incarnation == run->incarnation && old->id.len == run->id.len &&
+            memcmp(old->id.data, run->id.data, run->id.len) == 0)
+            kedge_inflight_lost(w, old, "it was taken anew");
+    }
+}
+
 static void take_one(struct kedge_worker *w, const struct kedge_run *head)
 {
     struct kedge_inflight *run = new_run(w, head);
-    struct kedge_error err = { 0, 0, "out of memory" };
+    struct kedge_error err = { 0, 0, "" };
     int64_t began = kedge_worker_now(w);
     int rc = KEDGE_ERR_NOMEM;
 
@@ -725,11 +1163,13 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
         (void)pthread_mutex_lock(&w->lock);
     }
     if (rc != KEDGE_OK) {
-        kedge_worker_log(w, LOG_ERR, "a run that was taken cannot be read: %s", err.msg);
+        not_read(w, head, rc, &err);
         if (run != NULL)
             kedge_inflight_unref(w, run);
         return;
     }
+    if (head->position > 1 || head->recoveries > 0)
+        drop_older(w, run);
     run->next = w->runs;
     run->prev = &w->runs;
     if (run->next != NULL)
@@ -749,8 +1189,11 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
                                  .run = run->id,
                                  .reactor = run->reactor->name,
                              });
-    if (head->recoveries > 0)
+    if (head->recoveries > 0 || kedge_progress_crashed(run->progress))
         note_doubt(w, run);
+    kedge_asked_note(w, run, head->requests);
+    if (wants_hold(w, run)) /* the claim could not say it for all */
+        kedge_inflight_dirty(w, run);
     if (run->waiting != NULL) { /* a doubt alone needs no commit of its own */
         struct kedge_out *doubt = run->waiting;
 

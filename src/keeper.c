@@ -13,10 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "session.h"
 #include "worker.h"
 
 #define GRACE_US      INT64_C(120000) /* an absent hint counts after 100 ms; more than its jitter */
 #define RECOVER_MOST  64
+#define SPREAD_US     INT64_C(5000) /* for each page more of runs that became due together */
+#define SPREAD_MOST   INT64_C(2000000)
 #define BUSY_NAP_US   INT64_C(5000)
 #define POLL_US       INT64_C(20000)
 #define SWEEP_CELL    "kedge.sweep"
@@ -32,22 +35,32 @@ int kedge_keeper_grant(struct kedge_worker *w, void *session, struct kedge_error
         .ttl_us = w->options.lease_ttl_us,
     };
     struct kedge_lease_state state;
+    int64_t began;
     int rc;
 
     (void)pthread_mutex_lock(&w->lock);
-    kedge_worker_random(w, &in.id);
-    kedge_worker_random(w, &in.request);
+    if (!w->grant_doubt) {
+        kedge_worker_random(w, &w->grant_id);
+        kedge_worker_random(w, &w->grant_request);
+    }
+    in.id = w->grant_id;
+    in.request = w->grant_request;
+    began = kedge_worker_now(w);
     (void)pthread_mutex_unlock(&w->lock);
-    do
-        rc = w->ops->lease_grant(session, &in, &state, w->options.timeout_us, err);
-    while (rc == KEDGE_ERR_UNKNOWN && !atomic_load(&w->stopping));
-    if (rc != KEDGE_OK)
-        return rc;
+    rc = w->ops->lease_grant(session, &in, &state, w->options.timeout_us, err);
     (void)pthread_mutex_lock(&w->lock);
-    w->lease = in.id;
-    w->extended = kedge_worker_now(w);
+    if (rc == KEDGE_ERR_UNKNOWN)
+        w->grant_doubt = true;
+    else if (rc >= 0) /* a failure of the repetition ends no doubt */
+        w->grant_doubt = false;
+    if (rc == KEDGE_OK) {
+        w->lease = in.id;
+        w->extended = began;
+        w->attention = 0;
+        w->reconcile_at = began + w->options.lease_ttl_us;
+    }
     (void)pthread_mutex_unlock(&w->lock);
-    return KEDGE_OK;
+    return rc;
 }
 
 int kedge_keeper_extend(struct kedge_worker *w, void *session)
@@ -77,6 +90,17 @@ int kedge_keeper_extend(struct kedge_worker *w, void *session)
 
 /* ----------------------------------------------------------------- burying */
 
+/* Its own lapsed lease is good as long as nobody buries it: the next extension says so. */
+static bool is_own(struct kedge_worker *w, const struct kedge_id128 *lease)
+{
+    bool own;
+
+    (void)pthread_mutex_lock(&w->lock);
+    own = memcmp(&w->lease, lease, sizeof *lease) == 0;
+    (void)pthread_mutex_unlock(&w->lock);
+    return own;
+}
+
 static void bury(struct kedge_worker *w, void *session, const struct kedge_lease *lease,
                  int64_t *again)
 {
@@ -100,6 +124,18 @@ static void bury(struct kedge_worker *w, void *session, const struct kedge_lease
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+/* Something was asked of a run of ours: the driver finds out which. */
+static void look_at_own(struct kedge_worker *w, const struct kedge_lease *lease)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    if (memcmp(&lease->id, &w->lease, sizeof w->lease) == 0 && lease->attention != w->attention) {
+        w->attention = lease->attention;
+        kedge_reconcile_in(w, 0);
+        kedge_worker_tell_loop(w);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
 static void look_at_leases(struct kedge_worker *w, void *session, int64_t *again)
 {
     struct kedge_bytes cursor = { NULL, 0 };
@@ -116,8 +152,10 @@ static void look_at_leases(struct kedge_worker *w, void *session, int64_t *again
         for (size_t i = 0; i < page.n; i++) {
             const struct kedge_lease *lease = &page.leases[i];
 
-            if (lease->state == KEDGE_LEASE_LAPSED ||
-                (lease->state == KEDGE_LEASE_LIVE && lease->hint == KEDGE_HINT_ABSENT))
+            look_at_own(w, lease);
+            if ((lease->state == KEDGE_LEASE_LAPSED ||
+                 (lease->state == KEDGE_LEASE_LIVE && lease->hint == KEDGE_HINT_ABSENT)) &&
+                !is_own(w, &lease->id))
                 bury(w, session, lease, again);
         }
         cursor = page.next;
@@ -130,16 +168,56 @@ static void look_at_leases(struct kedge_worker *w, void *session, int64_t *again
 struct recovery {
     struct kedge_guard guard;
     struct kedge_change changes[3];
-    struct kedge_buf *buf;
-    struct kedge_bytes record;
+    struct kedge_buf *bufs[2];
+    struct kedge_bytes records[2];
+    size_t n_records;
+    bool stuck;
 };
 
+static bool add_record(struct kedge_worker *w, struct recovery *r, const struct kedge_rec *rec)
+{
+    struct kedge_buf *buf = kedge_record_encode(w->host, rec);
+
+    if (buf == NULL)
+        return false;
+    r->bufs[r->n_records] = buf;
+    r->records[r->n_records++] = (struct kedge_bytes){ buf->data, buf->len };
+    return true;
+}
+
+static void drop_records(struct kedge_worker *w, struct recovery *r)
+{
+    while (r->n_records > 0)
+        kedge_buf_drop(w->host, r->bufs[--r->n_records]);
+}
+
 /*
- * Due now, and one recovery charged; or, after too many without progress, on its way back with a
- * record that says why.
+ * Too many recoveries without progress.  Forward that turns the run back.  On the way back it ends
+ * here, stuck: who takes it dies, perhaps while reading it.  False: no memory.
  */
-static void form_recovery(struct kedge_worker *w, const struct kedge_run *run, struct recovery *r,
-                          struct kedge_commit *commit)
+static bool add_crash_loop(struct kedge_worker *w, const struct kedge_run *run, struct recovery *r)
+{
+    struct kedge_rec loop = { .kind = KEDGE_RECORD_CRASH_LOOP,
+                              .step = KEDGE_NO_STEP,
+                              .number = run->recoveries + UINT64_C(1) };
+    struct kedge_rec end = { .kind = KEDGE_RECORD_END,
+                             .status = KEDGE_STUCK,
+                             .step = KEDGE_NO_STEP,
+                             .text = kedge_text("crash loop") };
+
+    /* Who ends a child fills its slot, which takes its result: not from here. */
+    r->stuck = run->status == KEDGE_ROLLING_BACK && run->parent_slot == KEDGE_NO_SLOT;
+    if (add_record(w, r, &loop) && (!r->stuck || add_record(w, r, &end)))
+        return true;
+    drop_records(w, r);
+    r->stuck = false;
+    return false;
+}
+
+/* Due in DUE_IN, and one recovery charged; or, after too many of them, with a record that says so.
+ */
+static void form_recovery(struct kedge_worker *w, const struct kedge_run *run, int64_t due_in,
+                          struct recovery *r, struct kedge_commit *commit)
 {
     size_t n = 0;
 
@@ -148,30 +226,27 @@ static void form_recovery(struct kedge_worker *w, const struct kedge_run *run, s
                                      .statuses = KEDGE_STATUSES_UNFINISHED,
                                      .name = run->id,
                                      .number = run->revision };
-    if (run->recoveries + 1 > w->options.crash_limit) {
-        struct kedge_rec rec = { .kind = KEDGE_RECORD_CRASH_LOOP,
-                                 .step = KEDGE_NO_STEP,
-                                 .number = run->recoveries + UINT64_C(1) };
-
-        r->buf = kedge_record_encode(w->host, &rec);
-    }
-    if (r->buf != NULL) {
-        r->record = (struct kedge_bytes){ r->buf->data, r->buf->len };
+    if (run->recoveries + 1 > w->options.crash_limit && add_crash_loop(w, run, r)) {
         r->changes[n].kind = KEDGE_APPEND;
-        r->changes[n].append.records = &r->record;
-        r->changes[n].append.n = 1;
+        r->changes[n].append.records = r->records;
+        r->changes[n].append.n = r->n_records;
         r->changes[n++].append.first = run->position + 1;
-        r->changes[n].kind = KEDGE_SET;
-        r->changes[n].set.mask = KEDGE_SET_STATUS;
-        r->changes[n++].set.status = KEDGE_ROLLING_BACK;
+        if (!r->stuck) {
+            r->changes[n].kind = KEDGE_SET;
+            r->changes[n].set.mask = KEDGE_SET_STATUS;
+            r->changes[n++].set.status = KEDGE_ROLLING_BACK;
+        }
     } else {
         r->changes[n].kind = KEDGE_SET;
         r->changes[n].set.mask = KEDGE_SET_RECOVERIES;
         r->changes[n++].set.recoveries = run->recoveries + 1;
     }
     r->changes[n].kind = KEDGE_RELEASE;
-    r->changes[n].release.place = KEDGE_PLACE_DUE;
-    r->changes[n++].release.when = (struct kedge_when){ 0, KEDGE_IN, 0 };
+    r->changes[n].release.place = r->stuck ? KEDGE_PLACE_REST : KEDGE_PLACE_DUE;
+    if (r->stuck)
+        r->changes[n++].release.status = KEDGE_STUCK;
+    else
+        r->changes[n++].release.when = (struct kedge_when){ due_in, KEDGE_IN, 0 };
     for (size_t i = 0; i < n; i++)
         r->changes[i].name = run->id;
     *commit = (struct kedge_commit){
@@ -182,17 +257,35 @@ static void form_recovery(struct kedge_worker *w, const struct kedge_run *run, s
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+/* Is it in flight here, under a lease that died?  Then it will be taken anew, or is about to be. */
+static bool is_here(struct kedge_worker *w, const struct kedge_run *run)
+{
+    bool here = false;
+
+    (void)pthread_mutex_lock(&w->lock);
+    for (const struct kedge_inflight *r = w->runs; r != NULL && !here; r = r->next)
+        here = r->fence == run->fence && r->id.len == run->id.len &&
+               memcmp(r->id.data, run->id.data, run->id.len) == 0;
+    (void)pthread_mutex_unlock(&w->lock);
+    return here;
+}
+
 /* Bury whoever holds an expired run and was not in the list of leases, or lapsed since. */
 static bool ripe(struct kedge_worker *w, void *session, const struct kedge_run *run,
                  uint32_t reason)
 {
+    if (is_here(w, run))
+        return false;
     if (reason != KEDGE_SWEEP_LAPSED)
         return true;
-    return w->ops->lease_bury(session, &run->holder, w->options.timeout_us, NULL) == KEDGE_OK;
+    return !is_own(w, &run->holder) &&
+           w->ops->lease_bury(session, &run->holder, w->options.timeout_us, NULL) == KEDGE_OK;
 }
 
-static void count_recovered(struct kedge_worker *w, const struct kedge_run *run)
+static void count_recovered(struct kedge_worker *w, const struct kedge_run *run, bool stuck)
 {
+    char id[KEDGE_ID_ROOM];
+
     (void)pthread_mutex_lock(&w->lock);
     w->stats.recoveries++;
     w->claim_hint = true;
@@ -200,11 +293,32 @@ static void count_recovered(struct kedge_worker *w, const struct kedge_run *run)
                                                 .kind = KEDGE_EVENT_RUN_RECOVERED,
                                                 .n = run->recoveries + 1,
                                                 .run = run->id });
+    if (stuck)
+        kedge_worker_log(w, LOG_ERR, "run %s is stuck: %u workers died of it on its way back",
+                         kedge_worker_id_text(run->id, id), (unsigned)run->recoveries + 1);
     (void)pthread_mutex_unlock(&w->lock);
+    if (stuck)
+        kedge_store_run_ended(w->store, run->id);
+}
+
+/* 0 .. MOST - 1; when many become due at once, so that not all go to the first who claims. */
+static int64_t random_below(struct kedge_worker *w, int64_t most)
+{
+    struct kedge_id128 random;
+    uint64_t n;
+
+    if (most <= 0)
+        return 0;
+    (void)pthread_mutex_lock(&w->lock);
+    kedge_worker_random(w, &random);
+    (void)pthread_mutex_unlock(&w->lock);
+    memcpy(&n, random.b + 8, sizeof n);
+    return (int64_t)(n % (uint64_t)most);
 }
 
 /* One page of runs nobody holds any more.  Answers how many were made due. */
-static size_t recover_page(struct kedge_worker *w, void *session, const struct kedge_run_page *page)
+static size_t recover_page(struct kedge_worker *w, void *session, int64_t spread,
+                           const struct kedge_run_page *page)
 {
     struct recovery all[RECOVER_MOST];
     struct kedge_commit commits[RECOVER_MOST];
@@ -218,7 +332,7 @@ static size_t recover_page(struct kedge_worker *w, void *session, const struct k
         if (!ripe(w, session, &page->runs[i], page->reasons[i]))
             continue;
         runs[n] = &page->runs[i];
-        form_recovery(w, runs[n], &all[n], &commits[n]);
+        form_recovery(w, runs[n], random_below(w, spread), &all[n], &commits[n]);
         n++;
     }
     if (n == 0)
@@ -227,30 +341,36 @@ static size_t recover_page(struct kedge_worker *w, void *session, const struct k
     rc = w->ops->commit(session, commits, n, answers, w->options.timeout_us, NULL);
     for (size_t i = 0; i < n; i++) {
         if (rc == KEDGE_OK && answers[i].outcome == KEDGE_OK) {
-            count_recovered(w, runs[i]);
+            count_recovered(w, runs[i], all[i].stuck);
             made++;
         }
-        kedge_buf_drop(w->host, all[i].buf);
+        drop_records(w, &all[i]);
     }
     return made;
 }
 
 static void recover(struct kedge_worker *w, void *session)
 {
-    size_t made;
+    struct kedge_bytes cursor = { NULL, 0 };
+    struct kedge_mem *old = NULL;
+    int64_t spread = 0;
     size_t all = 0;
 
-    do { /* what was recovered is not listed again */
+    do { /* page by page, so that those whose time has not come hide nobody */
         struct kedge_run_page page = { 0 };
-        struct kedge_bytes start = { NULL, 0 };
 
-        if (w->ops->list_expired(session, start, RECOVER_MOST, &page, w->options.timeout_us,
+        if (w->ops->list_expired(session, cursor, RECOVER_MOST, &page, w->options.timeout_us,
                                  NULL) != KEDGE_OK)
-            return;
-        made = page.n > 0 ? recover_page(w, session, &page) : 0;
-        all += made;
-        kedge_mem_free(w->host, page.mem);
-    } while (made == RECOVER_MOST);
+            break;
+        kedge_mem_free(w->host, old);
+        old = page.mem;
+        if (page.n > 0)
+            all += recover_page(w, session, spread, &page);
+        if (all >= RECOVER_MOST && spread < SPREAD_MOST)
+            spread += SPREAD_US;
+        cursor = page.next;
+    } while (cursor.len > 0);
+    kedge_mem_free(w->host, old);
     if (all > 0) {
         (void)pthread_mutex_lock(&w->lock);
         kedge_worker_tell_loop(w);
@@ -385,6 +505,9 @@ void *kedge_keeper_main(void *worker)
 
         (void)pthread_mutex_lock(&w->lock);
         closing = w->closing;
+        /* A pool thread may have gone into a long step with something left to be sent. */
+        if (!closing && kedge_drive_wanted(w))
+            kedge_worker_tell_loop(w);
         (void)pthread_mutex_unlock(&w->lock);
         if (closing)
             return NULL;

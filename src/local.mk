@@ -3,19 +3,23 @@
 noinst_LTLIBRARIES += libkedge-core.la
 libkedge_core_la_SOURCES = \
 	%D%/args.c %D%/args.h \
+	%D%/asked.c %D%/asked.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/describe.c %D%/describe.h \
 	%D%/drive.c \
+	%D%/fold.h \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
 	%D%/inflight.c \
 	%D%/json.c \
 	%D%/kassert.h \
 	%D%/keeper.c \
-	%D%/progress.c %D%/progress.h \
+	%D%/progress.c %D%/progress.h %D%/progress_request.c %D%/progress_snapshot.c \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
 	%D%/reader.c %D%/reader.h \
+	%D%/reconcile.c \
 	%D%/record.c %D%/record.h \
+	%D%/request.c \
 	%D%/registry.c %D%/registry.h \
 	%D%/run_read.c \
 	%D%/run_steps.c \

@@ -3,101 +3,8 @@
 
 #include <string.h>
 
-#include <kedge/run.h>
-
+#include "fold.h"
 #include "kassert.h"
-#include "progress.h"
-
-#define NONE       UINT32_MAX
-#define FORMAT     1u
-#define SUM        4u
-#define TAIL_MIN   16384u
-#define TAIL_RATIO 8u
-/* At most: the snapshot without its lists, and one entry of the second list. */
-#define HEAD_MAX 96u
-#define ODD_MAX  32u
-
-/* Flags of a step. */
-#define RUNNING 1u
-#define DOUBT   2u
-#define VALUE   4u  /* its record has a value */
-#define LISTED  8u  /* in the list of what is ready */
-#define HEAPED  16u /* in the heap of what is delayed */
-#define ODD     32u /* counted in n_odd */
-#define ORDERED 64u /* is in order[] */
-
-/* Entries of a snapshot's first list. */
-#define ENTRY_DONE        0u
-#define ENTRY_SKIPPED     1u
-#define ENTRY_UNDONE      2u
-#define ENTRY_UNDO_FAILED 3u
-#define ENTRY_NO_VALUE    4u
-#define ENTRY_BITS        3u
-
-/* Entries of its second. */
-#define ODD_STATE    15u
-#define ODD_DOUBT    16u
-#define ODD_FAILURES 32u
-
-struct value {
-    struct kedge_buf *buf;
-    struct kedge_bytes bytes;
-};
-
-/* The step whose error or reason is the run's. */
-struct ending {
-    uint32_t step;   /* NONE: there is none */
-    uint32_t known;  /* is its text here? */
-    uint64_t record; /* that has the text */
-    unsigned char *text;
-    size_t len;
-};
-
-/* How far back the run has gone: failed and doubtful steps from the first on, then those done. */
-struct cursor {
-    uint32_t scan;
-    uint32_t left; /* of order[] */
-};
-
-struct kedge_progress {
-    const struct kedge_host *host;
-    const struct kedge_reactor *reactor;
-    uint32_t n;
-    enum kedge_phase phase;
-    uint64_t position;
-    uint64_t tail; /* bytes of records since the last snapshot */
-    uint32_t n_running;
-    uint32_t n_order;
-    uint32_t n_heap;
-    uint32_t n_odd;         /* steps that may need an entry in the second list */
-    size_t list_size;       /* of the first list */
-    uint32_t n_undo_failed; /* compensations as well */
-    uint32_t head;          /* list of what is ready */
-    uint32_t last;
-    unsigned char settled; /* BACK, and a record says so: what was ready is dropped */
-    unsigned char crash_loop;
-    unsigned char stuck;
-    struct cursor cursor;   /* in BACK */
-    uint32_t back_step;     /* whose compensate or undo is delayed; NONE: nobody's */
-    uint32_t back_failures; /* of that */
-    int64_t back_until;
-    struct ending failed;
-    struct ending halted;
-    /* by step, but for order and heap */
-    struct value *value;
-    uint64_t *record; /* of what finished it */
-    int64_t *until;
-    uint32_t *missing; /* steps it comes after that are not done */
-    uint32_t *needed;  /* steps that come after it and are not finished */
-    uint32_t *failures;
-    uint32_t *next; /* in the list */
-    uint32_t *prev; /* in the list; in the heap: where */
-    uint32_t *heap;
-    uint32_t *order;      /* done and skipped steps, as their records came */
-    unsigned char *state; /* enum kedge_step_state, without DROPPED */
-    unsigned char *flags;
-    unsigned char *steps; /* room for a DOUBT record */
-};
 
 static const struct kedge_reactor_step *step_of(const struct kedge_progress *p, uint32_t step)
 {
@@ -106,7 +13,7 @@ static const struct kedge_reactor_step *step_of(const struct kedge_progress *p, 
 
 /* ------------------------------------------------- what is ready, and delayed */
 
-static void list_add(struct kedge_progress *p, uint32_t step)
+void kedge_fold_list(struct kedge_progress *p, uint32_t step)
 {
     p->flags[step] |= LISTED;
     p->next[step] = NONE;
@@ -164,7 +71,7 @@ static void heap_down(struct kedge_progress *p, uint32_t at, uint32_t step)
     heap_put(p, at, step);
 }
 
-static void heap_add(struct kedge_progress *p, uint32_t step)
+void kedge_fold_heap(struct kedge_progress *p, uint32_t step)
 {
     p->flags[step] |= HEAPED;
     heap_up(p, p->n_heap++, step);
@@ -185,7 +92,7 @@ static void heap_remove(struct kedge_progress *p, uint32_t step)
 }
 
 /* There is a record of it now: it is neither waiting for its turn nor running. */
-static void take_out(struct kedge_progress *p, uint32_t step)
+void kedge_fold_take_out(struct kedge_progress *p, uint32_t step)
 {
     if ((p->flags[step] & LISTED) != 0)
         list_remove(p, step);
@@ -197,17 +104,17 @@ static void take_out(struct kedge_progress *p, uint32_t step)
     }
 }
 
-static void set_odd(struct kedge_progress *p, uint32_t step)
+void kedge_fold_set_odd(struct kedge_progress *p, uint32_t step)
 {
     if ((p->flags[step] & ODD) == 0)
         p->n_odd++;
     p->flags[step] |= ODD;
 }
 
-static void set_ready(struct kedge_progress *p, uint32_t step)
+void kedge_fold_set_ready(struct kedge_progress *p, uint32_t step)
 {
     p->state[step] = KEDGE_STEP_READY;
-    list_add(p, step);
+    kedge_fold_list(p, step);
 }
 
 /* ------------------------------------------------------------------- values */
@@ -219,7 +126,7 @@ static void value_drop(struct kedge_progress *p, uint32_t step)
 }
 
 /* STEP needs nobody's value any more. */
-static void value_unneed(struct kedge_progress *p, uint32_t step)
+void kedge_fold_unneed(struct kedge_progress *p, uint32_t step)
 {
     const struct kedge_reactor_step *def = step_of(p, step);
 
@@ -286,6 +193,22 @@ static void lay_out(struct kedge_progress *p)
     p->steps = p->flags + n;
 }
 
+void kedge_fold_begin(struct kedge_progress *p)
+{
+    p->phase = KEDGE_PHASE_FORWARD;
+    p->head = p->last = NONE;
+    p->n_heap = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        p->missing[i] = step_of(p, i)->n_after;
+        p->needed[i] = step_of(p, i)->n_before;
+        p->state[i] = KEDGE_STEP_WAITING;
+    }
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->missing[i] == 0)
+            kedge_fold_set_ready(p, i);
+    }
+}
+
 struct kedge_progress *kedge_progress_new(const struct kedge_host *host,
                                           const struct kedge_reactor *reactor)
 {
@@ -298,24 +221,16 @@ struct kedge_progress *kedge_progress_new(const struct kedge_host *host,
     p->host = host;
     p->reactor = reactor;
     p->n = reactor->n_steps;
-    p->phase = KEDGE_PHASE_FORWARD;
-    p->head = p->last = p->back_step = p->failed.step = p->halted.step = NONE;
+    p->back_step = p->failed.step = p->halted.step = p->undo.step = p->asked.step = NONE;
     lay_out(p);
-    for (uint32_t i = 0; i < p->n; i++) {
-        p->missing[i] = step_of(p, i)->n_after;
-        p->needed[i] = step_of(p, i)->n_before;
-        p->state[i] = KEDGE_STEP_WAITING;
-        if (p->missing[i] == 0)
-            set_ready(p, i);
-    }
+    kedge_fold_begin(p);
     return p;
 }
 
-static void text_drop(struct kedge_progress *p, struct ending *ending)
+void kedge_fold_drop_text(struct kedge_progress *p, struct ending *ending)
 {
     p->host->release(p->host->ctx, ending->text);
-    ending->text = NULL;
-    ending->len = 0;
+    *ending = (struct ending){ .step = NONE };
 }
 
 void kedge_progress_free(struct kedge_progress *p)
@@ -323,34 +238,58 @@ void kedge_progress_free(struct kedge_progress *p)
     if (p == NULL)
         return;
     values_drop(p);
-    text_drop(p, &p->failed);
-    text_drop(p, &p->halted);
+    kedge_fold_drop_text(p, &p->failed);
+    kedge_fold_drop_text(p, &p->halted);
+    kedge_fold_drop_text(p, &p->undo);
+    kedge_fold_drop_text(p, &p->asked);
     p->host->release(p->host->ctx, p);
 }
 
 /* ------------------------------------------------------------- going back */
 
+/*
+ * Did it run, or may it have, without coming to a good end?  A step that is delayed ran and failed,
+ * or snoozed over something it had begun.
+ */
 static int may_compensate(const struct kedge_progress *p, uint32_t step)
 {
     switch (p->state[step]) {
     case KEDGE_STEP_FAILED:
+    case KEDGE_STEP_DELAYED:
         return 1;
     case KEDGE_STEP_READY:
-    case KEDGE_STEP_DELAYED:
         return (p->flags[step] & DOUBT) != 0;
     default:
         return 0;
     }
 }
 
+/* By what the stored form has as well: a reader without the program sees the same way back. */
 static int will_compensate(const struct kedge_progress *p, uint32_t step)
 {
-    return step_of(p, step)->compensate != NULL && may_compensate(p, step);
+    return (step_of(p, step)->functions & KEDGE_REACTOR_COMPENSATE) != 0 && may_compensate(p, step);
 }
 
 static int will_undo(const struct kedge_progress *p, uint32_t step)
 {
-    return step_of(p, step)->undo != NULL && p->state[step] == KEDGE_STEP_DONE;
+    return (step_of(p, step)->functions & KEDGE_REACTOR_UNDO) != 0 &&
+           p->state[step] == KEDGE_STEP_DONE;
+}
+
+/*
+ * A step is not undone while something that came after it could not be: its undo may count on the
+ * other's.  order[] has what comes after it behind it, so one pass from the end finds all.
+ */
+static int is_blocked(const struct kedge_progress *p, uint32_t step)
+{
+    const struct kedge_reactor_step *def = step_of(p, step);
+
+    for (uint32_t i = 0; i < def->n_before && p->n_undo_failed > 0; i++) {
+        if (p->state[def->before[i]] == KEDGE_STEP_UNDO_FAILED ||
+            (p->flags[def->before[i]] & BLOCKED) != 0)
+            return 1;
+    }
+    return 0;
 }
 
 /* To the next step that has something to do; nothing that was passed over gets it later. */
@@ -360,8 +299,14 @@ static void seek(const struct kedge_progress *p, struct cursor *c)
         c->scan++;
     if (c->scan < p->n)
         return;
-    while (c->left > 0 && !will_undo(p, p->order[c->left - 1]))
-        c->left--;
+    for (; c->left > 0; c->left--) {
+        uint32_t step = p->order[c->left - 1];
+
+        if (is_blocked(p, step))
+            p->flags[step] |= BLOCKED;
+        else if (will_undo(p, step))
+            return;
+    }
 }
 
 /*
@@ -372,7 +317,7 @@ static int next_back(const struct kedge_progress *p, uint32_t *step, uint32_t *a
 {
     struct cursor c = { 0, p->n_order };
 
-    if (p->stuck)
+    if (p->why.stuck || p->why.aside || p->why.abandoned)
         return 0;
     if (p->phase == KEDGE_PHASE_BACK)
         c = p->cursor;
@@ -402,6 +347,14 @@ static void enter_back(struct kedge_progress *p)
     seek(p, &p->cursor);
 }
 
+void kedge_fold_rewind(struct kedge_progress *p)
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        p->flags[i] &= (unsigned char)~BLOCKED;
+    p->cursor = (struct cursor){ 0, p->n_order };
+    seek(p, &p->cursor);
+}
+
 enum kedge_phase kedge_progress_phase(const struct kedge_progress *p)
 {
     if (p->phase == KEDGE_PHASE_STOPPING && p->n_running == 0)
@@ -411,8 +364,8 @@ enum kedge_phase kedge_progress_phase(const struct kedge_progress *p)
 
 /* ------------------------------------------------------------ records: forward */
 
-static int contradiction(const struct kedge_progress *p, uint64_t number,
-                         const struct kedge_rec *rec, struct kedge_error *err, const char *why)
+int kedge_fold_contradiction(const struct kedge_progress *p, uint64_t number,
+                             const struct kedge_rec *rec, struct kedge_error *err, const char *why)
 {
     return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0,
                            "record %llu of a run of '%s', of kind %u for step '%s', cannot be: %s",
@@ -436,52 +389,8 @@ static const char *not_forward(const struct kedge_progress *p, const struct kedg
     return NULL;
 }
 
-static size_t put(unsigned char **to, uint64_t value)
-{
-    unsigned char room[10];
-    unsigned char *at = to != NULL ? *to : room;
-    unsigned char *end = kedge_varint_write(at, value);
-
-    if (to != NULL)
-        *to = end;
-    return (size_t)(end - at);
-}
-
-static uint64_t zigzag(int64_t n)
-{
-    return n < 0 ? ((uint64_t)(-(n + 1)) << 1) + 1 : (uint64_t)n << 1;
-}
-
-static uint32_t entry_kind(const struct kedge_progress *p, uint32_t step)
-{
-    uint32_t no_value = (p->flags[step] & VALUE) != 0 ? 0 : ENTRY_NO_VALUE;
-
-    switch (p->state[step]) {
-    case KEDGE_STEP_SKIPPED:
-        return ENTRY_SKIPPED;
-    case KEDGE_STEP_UNDONE:
-        return ENTRY_UNDONE | no_value;
-    case KEDGE_STEP_UNDO_FAILED:
-        return ENTRY_UNDO_FAILED | no_value;
-    default:
-        return ENTRY_DONE | no_value;
-    }
-}
-
-/* Entry I of the first list: most often the step after the last one, and the record after. */
-static size_t put_entry(const struct kedge_progress *p, unsigned char **to, uint32_t i)
-{
-    uint32_t step = p->order[i];
-    int64_t expected = i > 0 ? (int64_t)p->order[i - 1] + 1 : 0;
-    uint64_t record = i > 0 ? p->record[p->order[i - 1]] + 1 : 1;
-    uint64_t distance = zigzag((int64_t)step - expected);
-    size_t size = put(to, distance << ENTRY_BITS | entry_kind(p, step));
-
-    return size + put(to, p->record[step] - record);
-}
-
 /* It is done or skipped, and what comes after it may go on. */
-static void finish(struct kedge_progress *p, uint32_t step, uint32_t state, uint64_t number)
+void kedge_fold_finish(struct kedge_progress *p, uint32_t step, uint32_t state, uint64_t number)
 {
     const struct kedge_reactor_step *def = step_of(p, step);
 
@@ -489,13 +398,13 @@ static void finish(struct kedge_progress *p, uint32_t step, uint32_t state, uint
     p->record[step] = number;
     p->flags[step] |= ORDERED;
     p->order[p->n_order++] = step;
-    p->list_size += put_entry(p, NULL, p->n_order - 1);
-    value_unneed(p, step);
+    p->list_size += kedge_fold_entry_size(p, p->n_order - 1);
+    kedge_fold_unneed(p, step);
     for (uint32_t i = 0; i < def->n_before; i++) {
         uint32_t after = def->before[i];
 
         if (--p->missing[after] == 0 && p->phase == KEDGE_PHASE_FORWARD)
-            set_ready(p, after);
+            kedge_fold_set_ready(p, after);
     }
 }
 
@@ -503,11 +412,13 @@ static void apply_finish(struct kedge_progress *p, uint64_t number, const struct
 {
     uint32_t step = rec->step;
 
-    take_out(p, step);
+    kedge_fold_take_out(p, step);
     p->flags[step] &= (unsigned char)~DOUBT;
     if (rec->kind == KEDGE_RECORD_DONE && rec->has_value)
         p->flags[step] |= VALUE;
-    finish(p, step, rec->kind == KEDGE_RECORD_DONE ? KEDGE_STEP_DONE : KEDGE_STEP_SKIPPED, number);
+    kedge_fold_finish(p, step,
+                      rec->kind == KEDGE_RECORD_DONE ? KEDGE_STEP_DONE : KEDGE_STEP_SKIPPED,
+                      number);
 }
 
 /* A time so far off that it cannot be told is the end of time. */
@@ -520,18 +431,20 @@ static void apply_delayed(struct kedge_progress *p, int64_t time, const struct k
 {
     uint32_t step = rec->step;
 
-    take_out(p, step);
-    set_odd(p, step);
+    kedge_fold_take_out(p, step);
+    kedge_fold_set_odd(p, step);
     if (rec->failures != 0)
         p->failures[step] = rec->failures;
+    if ((rec->flags & KEDGE_RECORD_TIMED_OUT) != 0)
+        p->flags[step] |= DOUBT;
     p->state[step] = KEDGE_STEP_DELAYED;
     p->until[step] = later(time, rec->delay_us);
-    heap_add(p, step);
+    kedge_fold_heap(p, step);
 }
 
 /* Of several the first in the table counts, whichever came first. */
-static int keep_text(struct kedge_progress *p, struct ending *ending, uint64_t number,
-                     const struct kedge_rec *rec, struct kedge_error *err)
+int kedge_fold_keep_text(struct kedge_progress *p, struct ending *ending, uint64_t number,
+                         const struct kedge_rec *rec, struct kedge_error *err)
 {
     unsigned char *text = NULL;
 
@@ -543,7 +456,7 @@ static int keep_text(struct kedge_progress *p, struct ending *ending, uint64_t n
             return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
         memcpy(text, rec->text.data, rec->text.len);
     }
-    text_drop(p, ending);
+    kedge_fold_drop_text(p, ending);
     *ending = (struct ending){ rec->step, 1, number, text, rec->text.len };
     return KEDGE_OK;
 }
@@ -552,14 +465,14 @@ static int apply_failed(struct kedge_progress *p, uint64_t number, const struct 
                         struct kedge_error *err)
 {
     int halted = rec->kind == KEDGE_RECORD_HALTED;
-    int rc = keep_text(p, halted ? &p->halted : &p->failed, number, rec, err);
+    int rc = kedge_fold_keep_text(p, halted ? &p->halted : &p->failed, number, rec, err);
 
     if (rc != KEDGE_OK)
         return rc;
-    take_out(p, rec->step);
-    set_odd(p, rec->step);
+    kedge_fold_take_out(p, rec->step);
+    kedge_fold_set_odd(p, rec->step);
     p->record[rec->step] = number;
-    value_unneed(p, rec->step);
+    kedge_fold_unneed(p, rec->step);
     if (halted) {
         p->flags[rec->step] &= (unsigned char)~DOUBT;
         p->state[rec->step] = KEDGE_STEP_HALTED;
@@ -568,8 +481,11 @@ static int apply_failed(struct kedge_progress *p, uint64_t number, const struct 
     } else {
         if (rec->failures != 0)
             p->failures[rec->step] = rec->failures;
+        if ((rec->flags & KEDGE_RECORD_TIMED_OUT) != 0)
+            p->flags[rec->step] |= DOUBT;
         p->state[rec->step] = KEDGE_STEP_FAILED;
         p->phase = KEDGE_PHASE_STOPPING;
+        p->why.paused = 0;
     }
     return KEDGE_OK;
 }
@@ -580,7 +496,7 @@ static int apply_forward(struct kedge_progress *p, uint64_t number, int64_t time
     const char *why = not_forward(p, rec);
 
     if (why != NULL)
-        return contradiction(p, number, rec, err, why);
+        return kedge_fold_contradiction(p, number, rec, err, why);
     switch (rec->kind) {
     case KEDGE_RECORD_DONE:
     case KEDGE_RECORD_SKIPPED:
@@ -610,7 +526,7 @@ static const char *not_back(const struct kedge_progress *p, const struct kedge_r
 
     if (rec->step >= p->n)
         return "there is no such step";
-    if ((p->phase != KEDGE_PHASE_STOPPING && p->phase != KEDGE_PHASE_BACK) || p->stuck)
+    if ((p->phase != KEDGE_PHASE_STOPPING && p->phase != KEDGE_PHASE_BACK) || p->why.stuck)
         return "the run is not on its way back";
     if (p->phase == KEDGE_PHASE_STOPPING && p->n_running > 0)
         return "steps are still running";
@@ -628,10 +544,19 @@ static int apply_back(struct kedge_progress *p, uint64_t number, int64_t time,
 {
     const char *why = not_back(p, rec);
     uint32_t step = rec->step;
+    int rc = KEDGE_OK;
 
     if (why != NULL)
-        return contradiction(p, number, rec, err, why);
-    take_out(p, step);
+        return kedge_fold_contradiction(p, number, rec, err, why);
+    if (rec->kind == KEDGE_RECORD_UNDO_FAILED)
+        rc = kedge_fold_keep_text(p, &p->undo, number, rec, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    kedge_fold_take_out(p, step);
+    if ((rec->flags & KEDGE_RECORD_TIMED_OUT) != 0) {
+        p->flags[step] |= DOUBT;
+        kedge_fold_set_odd(p, step);
+    }
     p->settled = 1;
     p->back_step = NONE;
     switch (rec->kind) {
@@ -663,9 +588,10 @@ static const char *not_doubtful(const struct kedge_progress *p, uint32_t step)
 {
     switch (p->state[step]) {
     case KEDGE_STEP_READY:
-    case KEDGE_STEP_DELAYED:
         if (p->settled && (p->flags[step] & DOUBT) == 0)
             return "the step was dropped";
+        return NULL;
+    case KEDGE_STEP_DELAYED:
         return NULL;
     case KEDGE_STEP_DONE:
     case KEDGE_STEP_FAILED:
@@ -691,9 +617,9 @@ static int apply_doubt(struct kedge_progress *p, uint64_t number, const struct k
         else
             why = not_doubtful(p, (uint32_t)step);
         if (why != NULL)
-            return contradiction(p, number, rec, err, why);
+            return kedge_fold_contradiction(p, number, rec, err, why);
         p->flags[step] |= DOUBT;
-        set_odd(p, (uint32_t)step);
+        kedge_fold_set_odd(p, (uint32_t)step);
     }
     return KEDGE_OK;
 }
@@ -701,12 +627,25 @@ static int apply_doubt(struct kedge_progress *p, uint64_t number, const struct k
 /* After the death of a holder nothing is running: in STOPPING the way back has begun. */
 static void apply_crash_loop(struct kedge_progress *p)
 {
+    p->crashed = 1;
     if (p->phase == KEDGE_PHASE_STOPPING || p->phase == KEDGE_PHASE_BACK) {
-        p->stuck = 1;
+        p->why.stuck = 1;
         return;
     }
-    p->crash_loop = 1;
+    p->why.crash_loop = 1;
+    p->why.paused = 0;
     p->phase = KEDGE_PHASE_STOPPING;
+}
+
+static int apply_overdue(struct kedge_progress *p, uint64_t number, const struct kedge_rec *rec,
+                         struct kedge_error *err)
+{
+    if (p->phase != KEDGE_PHASE_FORWARD)
+        return kedge_fold_contradiction(p, number, rec, err, "the run is not going forward");
+    p->why.overdue = 1;
+    p->why.paused = 0;
+    p->phase = KEDGE_PHASE_STOPPING;
+    return KEDGE_OK;
 }
 
 /* How the run ends, if there is nothing left to do: enum kedge_run_status, or 0. */
@@ -715,8 +654,10 @@ static uint32_t outcome(const struct kedge_progress *p)
     uint32_t step;
     uint32_t action;
 
-    if (p->n_running > 0 || p->position == 0)
+    if (p->n_running > 0 || p->position == 0 || p->why.aside)
         return 0;
+    if (p->why.abandoned && p->phase != KEDGE_PHASE_ENDED)
+        return KEDGE_ABORTED;
     switch (p->phase) {
     case KEDGE_PHASE_FORWARD:
         return p->n_order == p->n ? KEDGE_COMPLETED : 0;
@@ -726,7 +667,9 @@ static uint32_t outcome(const struct kedge_progress *p)
     case KEDGE_PHASE_BACK:
         if (next_back(p, &step, &action))
             return 0;
-        return p->stuck || p->n_undo_failed > 0 ? KEDGE_STUCK : KEDGE_FAILED;
+        if (p->why.stuck || p->n_undo_failed > 0)
+            return KEDGE_STUCK;
+        return p->why.cancelled ? KEDGE_CANCELLED : KEDGE_FAILED;
     case KEDGE_PHASE_ENDED:
     default:
         return 0;
@@ -736,10 +679,10 @@ static uint32_t outcome(const struct kedge_progress *p)
 static int apply_end(struct kedge_progress *p, uint64_t number, const struct kedge_rec *rec,
                      struct kedge_error *err)
 {
-    int asked = rec->status == KEDGE_CANCELLED || rec->status == KEDGE_ABORTED;
-
-    if (!asked && (rec->status == 0 || rec->status != outcome(p)))
-        return contradiction(p, number, rec, err, "the run does not end here, or not so");
+    if (rec->status == 0 || rec->status != outcome(p))
+        return kedge_fold_contradiction(p, number, rec, err,
+                                        "the run does not end here, or not so");
+    p->status = rec->status;
     p->phase = KEDGE_PHASE_ENDED;
     p->back_step = NONE;
     values_drop(p);
@@ -751,6 +694,7 @@ static int apply_kind(struct kedge_progress *p, uint64_t number, int64_t time,
 {
     switch (rec->kind) {
     case KEDGE_RECORD_BEGIN:
+        p->deadline = rec->number < INT64_MAX ? (int64_t)rec->number : 0;
         return KEDGE_OK;
     case KEDGE_RECORD_DONE:
     case KEDGE_RECORD_SKIPPED:
@@ -762,7 +706,7 @@ static int apply_kind(struct kedge_progress *p, uint64_t number, int64_t time,
             return apply_forward(p, number, time, rec, err);
         if (rec->action == KEDGE_ACTION_COMPENSATE || rec->action == KEDGE_ACTION_UNDO)
             return apply_back(p, number, time, rec, err);
-        return contradiction(p, number, rec, err, "there is no such action");
+        return kedge_fold_contradiction(p, number, rec, err, "there is no such action");
     case KEDGE_RECORD_DOUBT:
         return apply_doubt(p, number, rec, err);
     case KEDGE_RECORD_CRASH_LOOP:
@@ -774,8 +718,15 @@ static int apply_kind(struct kedge_progress *p, uint64_t number, int64_t time,
         return apply_back(p, number, time, rec, err);
     case KEDGE_RECORD_END:
         return apply_end(p, number, rec, err);
+    case KEDGE_RECORD_REQUEST:
+        return kedge_fold_request(p, number, rec, err);
+    case KEDGE_RECORD_ASIDE:
+        p->why.aside = 1;
+        return KEDGE_OK;
+    case KEDGE_RECORD_OVERDUE:
+        return apply_overdue(p, number, rec, err);
     default:
-        return contradiction(p, number, rec, err, "there is no such kind");
+        return kedge_fold_contradiction(p, number, rec, err, "there is no such kind");
     }
 }
 
@@ -785,11 +736,15 @@ int kedge_progress_apply(struct kedge_progress *p, uint64_t number, int64_t time
     int rc;
 
     if (number != p->position + 1)
-        return contradiction(p, number, rec, err, "it does not follow the last one");
+        return kedge_fold_contradiction(p, number, rec, err, "it does not follow the last one");
     if ((number == 1) != (rec->kind == KEDGE_RECORD_BEGIN))
-        return contradiction(p, number, rec, err, "the first record and no other begins a run");
-    if (p->phase == KEDGE_PHASE_ENDED)
-        return contradiction(p, number, rec, err, "the run has ended");
+        return kedge_fold_contradiction(p, number, rec, err,
+                                        "the first record and no other begins a run");
+    if (p->phase == KEDGE_PHASE_ENDED && rec->kind != KEDGE_RECORD_REQUEST)
+        return kedge_fold_contradiction(p, number, rec, err, "the run has ended");
+    if (p->why.aside && rec->kind != KEDGE_RECORD_REQUEST && rec->kind != KEDGE_RECORD_END)
+        return kedge_fold_contradiction(p, number, rec, err, "the run was set aside");
+    p->crashed = 0;
     rc = apply_kind(p, number, time, rec, err);
     if (rc != KEDGE_OK)
         return rc;
@@ -805,7 +760,7 @@ static void doubt(struct kedge_progress *p, uint32_t step, unsigned char **to)
     if ((p->flags[step] & DOUBT) != 0)
         return;
     p->flags[step] |= DOUBT;
-    set_odd(p, step);
+    kedge_fold_set_odd(p, step);
     *to = kedge_varint_write(*to, step);
 }
 
@@ -876,7 +831,7 @@ static int take_forward(struct kedge_progress *p, int64_t now, struct kedge_acti
     while (p->n_heap > 0 && p->until[p->heap[0]] <= now) {
         step = p->heap[0];
         heap_remove(p, step);
-        list_add(p, step);
+        kedge_fold_list(p, step);
     }
     step = p->head;
     if (step == NONE)
@@ -902,6 +857,8 @@ static int take_back(struct kedge_progress *p, int64_t now, struct kedge_action 
 
 int kedge_progress_take(struct kedge_progress *p, int64_t now, struct kedge_action *action)
 {
+    if (p->why.paused || p->why.aside)
+        return 0;
     if (p->phase == KEDGE_PHASE_FORWARD)
         return take_forward(p, now, action);
     if (p->phase == KEDGE_PHASE_STOPPING || p->phase == KEDGE_PHASE_BACK)
@@ -913,9 +870,9 @@ int kedge_progress_take(struct kedge_progress *p, int64_t now, struct kedge_acti
 void kedge_progress_give_back(struct kedge_progress *p, uint32_t step)
 {
     KEDGE_ASSERT((p->flags[step] & RUNNING) != 0);
-    take_out(p, step);
+    kedge_fold_take_out(p, step);
     if (p->phase != KEDGE_PHASE_BACK)
-        list_add(p, step);
+        kedge_fold_list(p, step);
 }
 
 uint32_t kedge_progress_running(const struct kedge_progress *p)
@@ -928,6 +885,8 @@ int kedge_progress_ready(const struct kedge_progress *p, int64_t now)
     uint32_t step;
     uint32_t action;
 
+    if (p->why.paused || p->why.aside)
+        return 0;
     if (p->phase == KEDGE_PHASE_FORWARD)
         return p->head != NONE || (p->n_heap > 0 && p->until[p->heap[0]] <= now);
     if (kedge_progress_phase(p) != KEDGE_PHASE_BACK || p->n_running > 0)
@@ -940,8 +899,13 @@ int64_t kedge_progress_next_time(const struct kedge_progress *p)
     uint32_t step;
     uint32_t action;
 
-    if (p->phase == KEDGE_PHASE_FORWARD)
-        return p->n_heap > 0 ? p->until[p->heap[0]] : INT64_MAX;
+    if (p->phase == KEDGE_PHASE_FORWARD) {
+        int64_t at = p->deadline > 0 ? p->deadline : INT64_MAX;
+
+        if (p->n_heap > 0 && !p->why.paused && p->until[p->heap[0]] < at)
+            at = p->until[p->heap[0]];
+        return at;
+    }
     if (p->phase != KEDGE_PHASE_BACK || p->n_running > 0 || p->back_step == NONE)
         return INT64_MAX;
     return next_back(p, &step, &action) && back_delayed(p, step) ? p->back_until : INT64_MAX;
@@ -949,20 +913,32 @@ int64_t kedge_progress_next_time(const struct kedge_progress *p)
 
 /* ---------------------------------------------------------------------- end */
 
-/* Whose text ends the run; NULL: nobody's. */
-static const struct ending *ending_of(const struct kedge_progress *p)
+/* What says why the run ends so; NULL: BARE does. */
+static const struct ending *ending_of(const struct kedge_progress *p, uint32_t status,
+                                      const char **bare)
 {
-    if (p->failed.step != NONE)
-        return &p->failed;
-    if (p->halted.step != NONE && !p->crash_loop)
+    *bare = "crash loop";
+    switch (status) {
+    case KEDGE_HALTED:
         return &p->halted;
-    return NULL;
+    case KEDGE_CANCELLED:
+    case KEDGE_ABORTED:
+        return &p->asked;
+    case KEDGE_STUCK:
+        return p->why.stuck ? NULL : &p->undo;
+    default:
+        if (!p->why.overdue)
+            return p->failed.step != NONE ? &p->failed : NULL;
+        *bare = "the run's deadline has passed";
+        return NULL;
+    }
 }
 
 int kedge_progress_end(struct kedge_progress *p, struct kedge_rec *rec)
 {
-    const struct ending *ending = ending_of(p);
     uint32_t status = outcome(p);
+    const struct ending *ending;
+    const char *bare;
 
     if (status == 0)
         return 0;
@@ -972,20 +948,46 @@ int kedge_progress_end(struct kedge_progress *p, struct kedge_rec *rec)
     rec->step = KEDGE_NO_STEP;
     if (status == KEDGE_COMPLETED) {
         rec->number = p->n > 0 ? kedge_progress_value_record(p, p->reactor->result) : 0;
-    } else if (ending != NULL) {
+        return 1;
+    }
+    ending = ending_of(p, status, &bare);
+    if (ending != NULL) {
         rec->step = ending->step;
         rec->text = (struct kedge_bytes){ ending->text, ending->len };
     } else {
-        rec->text = kedge_text("crash loop");
+        rec->text = kedge_text(bare);
     }
     return 1;
 }
 
-uint64_t kedge_progress_error_record(const struct kedge_progress *p)
+static struct ending *unread(struct kedge_progress *p)
 {
-    const struct ending *ending = ending_of(p);
+    struct ending *all[] = { &p->failed, &p->halted, &p->undo, &p->asked };
 
-    return ending != NULL && !ending->known ? ending->record : 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i]->record != 0 && !all[i]->known)
+            return all[i];
+    }
+    return NULL;
+}
+
+uint64_t kedge_progress_unread(struct kedge_progress *p)
+{
+    const struct ending *ending = unread(p);
+
+    return ending != NULL ? ending->record : 0;
+}
+
+int kedge_progress_read(struct kedge_progress *p, const struct kedge_rec *rec,
+                        struct kedge_error *err)
+{
+    struct ending *ending = unread(p);
+    struct kedge_rec same = *rec;
+
+    if (ending == NULL)
+        return KEDGE_OK;
+    same.step = ending->step;
+    return kedge_fold_keep_text(p, ending, ending->record, &same, err);
 }
 
 /* ------------------------------------------------------------------ questions */
@@ -1034,325 +1036,33 @@ uint64_t kedge_progress_position(const struct kedge_progress *p)
     return p->position;
 }
 
-/* ----------------------------------------------------------- snapshot: written */
-
-/*
- * format, position, number of steps, phase, bits; the ending of a failure and of a halt, each as
- * step + 1 and record; the delay on the way back as step + 1, failures, time; then two lists, each
- * after its length: done and skipped steps in the order of their records, and what there is to say
- * of other steps, or more of these; then a checksum as that of a record.  All but that in varints.
- */
-static size_t put_ending(unsigned char **to, const struct ending *ending)
+int kedge_progress_crashed(const struct kedge_progress *p)
 {
-    size_t size = put(to, ending->step == NONE ? 0 : (uint64_t)ending->step + 1);
-
-    return size + (ending->step == NONE ? 0 : put(to, ending->record));
+    return p->crashed;
 }
 
-static enum kedge_phase stored_phase(const struct kedge_progress *p)
+int kedge_progress_paused(const struct kedge_progress *p)
 {
-    return p->phase == KEDGE_PHASE_BACK && !p->settled ? KEDGE_PHASE_STOPPING : p->phase;
+    return p->why.paused;
 }
 
-static size_t put_head(const struct kedge_progress *p, unsigned char **to)
+int kedge_progress_cancelled(const struct kedge_progress *p)
 {
-    size_t size = put(to, FORMAT);
-
-    size += put(to, p->position);
-    size += put(to, p->n);
-    size += put(to, stored_phase(p));
-    size += put(to, (uint64_t)p->crash_loop | (uint64_t)p->stuck << 1);
-    size += put_ending(to, &p->failed);
-    size += put_ending(to, &p->halted);
-    size += put(to, p->back_step == NONE ? 0 : (uint64_t)p->back_step + 1);
-    if (p->back_step != NONE) {
-        size += put(to, p->back_failures);
-        size += put(to, zigzag(p->back_until));
-    }
-    return size;
+    return p->why.cancelled;
 }
 
-/* What of STEP the first list and the graph do not tell. */
-static uint32_t odd_bits(const struct kedge_progress *p, uint32_t step)
+uint32_t kedge_progress_round(const struct kedge_progress *p)
 {
-    uint32_t state = p->state[step];
-    uint32_t bits = 0;
-
-    if ((p->flags[step] & DOUBT) != 0)
-        bits |= ODD_DOUBT;
-    if (p->failures[step] > 0)
-        bits |= ODD_FAILURES;
-    if (state == KEDGE_STEP_DELAYED || state == KEDGE_STEP_FAILED || state == KEDGE_STEP_HALTED ||
-        state == KEDGE_STEP_COMPENSATED)
-        bits |= state;
-    if (state == KEDGE_STEP_UNDO_FAILED && (p->flags[step] & ORDERED) == 0)
-        bits |= state;
-    if (state == KEDGE_STEP_READY && p->phase != KEDGE_PHASE_FORWARD)
-        bits |= state;
-    return bits;
+    return p->round;
 }
 
-static size_t put_odd(const struct kedge_progress *p, unsigned char **to, uint32_t step,
-                      uint32_t bits, uint32_t expected)
+int kedge_progress_overdue(const struct kedge_progress *p, int64_t now, struct kedge_rec *rec)
 {
-    size_t size = put(to, step - expected);
-
-    size += put(to, bits);
-    if ((bits & ODD_FAILURES) != 0)
-        size += put(to, p->failures[step]);
-    if ((bits & ODD_STATE) == KEDGE_STEP_DELAYED)
-        size += put(to, zigzag(p->until[step]));
-    else if ((bits & ODD_STATE) != 0)
-        size += put(to, p->record[step]);
-    return size;
-}
-
-static size_t put_odds(const struct kedge_progress *p, unsigned char **to)
-{
-    uint32_t expected = 0;
-    uint32_t n = 0;
-    size_t size;
-
-    for (uint32_t i = 0; i < p->n; i++)
-        n += odd_bits(p, i) != 0;
-    size = put(to, n);
-    for (uint32_t i = 0; i < p->n; i++) {
-        uint32_t bits = odd_bits(p, i);
-
-        if (bits == 0)
-            continue;
-        size += put_odd(p, to, i, bits, expected);
-        expected = i + 1;
-    }
-    return size;
-}
-
-/* TO is NULL: only its size. */
-static size_t put_all(const struct kedge_progress *p, unsigned char **to)
-{
-    size_t size = put_head(p, to);
-
-    size += put(to, p->n_order);
-    for (uint32_t i = 0; i < p->n_order; i++)
-        size += put_entry(p, to, i);
-    return size + put_odds(p, to);
-}
-
-size_t kedge_progress_snapshot_size(const struct kedge_progress *p)
-{
-    return put_all(p, NULL) + SUM;
-}
-
-size_t kedge_progress_snapshot(struct kedge_progress *p, unsigned char *to)
-{
-    unsigned char *end = to;
-    size_t size = put_all(p, &end);
-    uint32_t sum = kedge_record_sum((struct kedge_bytes){ to, size });
-
-    for (unsigned i = 0; i < SUM; i++)
-        *end++ = (unsigned char)(sum >> (8 * i));
-    p->tail = 0;
-    return size + SUM;
-}
-
-/* By a bound of the size that is kept up to date, so that it may be asked after every record. */
-int kedge_progress_wants_snapshot(const struct kedge_progress *p)
-{
-    uint64_t size = HEAD_MAX + p->list_size + (uint64_t)ODD_MAX * p->n_odd;
-
-    return p->tail >= TAIL_MIN && p->tail / TAIL_RATIO >= size;
-}
-
-/* -------------------------------------------------------------- snapshot: read */
-
-struct reader {
-    struct kedge_bytes rest;
-    int bad;
-};
-
-static uint64_t get(struct reader *r, uint64_t max)
-{
-    uint64_t value = 0;
-
-    if (r->bad || !kedge_varint_read(&r->rest, &value) || value > max) {
-        r->bad = 1;
+    if (p->phase != KEDGE_PHASE_FORWARD || p->deadline == 0 || now < p->deadline ||
+        p->n_order == p->n)
         return 0;
-    }
-    return value;
-}
-
-static int64_t unzigzag(uint64_t n)
-{
-    return (n & 1) != 0 ? -(int64_t)(n >> 1) - 1 : (int64_t)(n >> 1);
-}
-
-/* A step, which is stored one higher; NONE. */
-static uint32_t get_step(const struct kedge_progress *p, struct reader *r)
-{
-    uint64_t step = get(r, p->n);
-
-    return step == 0 ? NONE : (uint32_t)(step - 1);
-}
-
-static void get_ending(struct kedge_progress *p, struct reader *r, struct ending *ending)
-{
-    ending->step = get_step(p, r);
-    if (ending->step != NONE)
-        ending->record = get(r, p->position);
-}
-
-static void get_head(struct kedge_progress *p, struct reader *r)
-{
-    uint64_t bits;
-
-    p->position = get(r, UINT64_MAX - 1);
-    if (get(r, UINT32_MAX) != p->n)
-        r->bad = 1;
-    p->phase = (enum kedge_phase)get(r, KEDGE_PHASE_ENDED);
-    if (p->phase < KEDGE_PHASE_FORWARD || p->position == 0)
-        r->bad = 1;
-    bits = get(r, 3);
-    p->crash_loop = (unsigned char)(bits & 1);
-    p->stuck = (unsigned char)(bits >> 1);
-    get_ending(p, r, &p->failed);
-    get_ending(p, r, &p->halted);
-    p->back_step = get_step(p, r);
-    if (p->back_step != NONE) {
-        p->back_failures = (uint32_t)get(r, UINT32_MAX);
-        p->back_until = unzigzag(get(r, UINT64_MAX));
-    }
-    p->settled = p->phase == KEDGE_PHASE_BACK;
-}
-
-static const unsigned char entry_states[] = { KEDGE_STEP_DONE, KEDGE_STEP_SKIPPED,
-                                              KEDGE_STEP_UNDONE, KEDGE_STEP_UNDO_FAILED };
-
-/* RECORD: of the last entry, then of this. */
-static void get_entry(struct kedge_progress *p, struct reader *r, uint64_t *record)
-{
-    uint64_t word = get(r, UINT64_MAX);
-    int64_t step = p->n_order > 0 ? (int64_t)p->order[p->n_order - 1] + 1 : 0;
-    int64_t distance = unzigzag(word >> ENTRY_BITS);
-    unsigned state = entry_states[word & 3];
-
-    if (distance < -(int64_t)UINT32_MAX || distance > (int64_t)UINT32_MAX)
-        r->bad = 1;
-    else
-        step += distance;
-    *record += 1 + get(r, p->position - *record > 0 ? p->position - *record - 1 : 0);
-    if (r->bad || *record > p->position || step < 0 || step >= (int64_t)p->n ||
-        p->missing[step] != 0 ||
-        (p->state[step] != KEDGE_STEP_WAITING && p->state[step] != KEDGE_STEP_READY)) {
-        r->bad = 1;
-        return;
-    }
-    take_out(p, (uint32_t)step);
-    if (state != KEDGE_STEP_SKIPPED && (word & ENTRY_NO_VALUE) == 0)
-        p->flags[step] |= VALUE;
-    p->n_undo_failed += state == KEDGE_STEP_UNDO_FAILED;
-    finish(p, (uint32_t)step, state, *record);
-}
-
-/* A state which the first list does not have. */
-static void get_state(struct kedge_progress *p, struct reader *r, uint32_t step, uint32_t state)
-{
-    if (state < KEDGE_STEP_READY || state > KEDGE_STEP_UNDO_FAILED || state == KEDGE_STEP_DONE ||
-        state == KEDGE_STEP_SKIPPED || state == KEDGE_STEP_UNDONE || p->missing[step] != 0 ||
-        (p->state[step] != KEDGE_STEP_WAITING && p->state[step] != KEDGE_STEP_READY)) {
-        r->bad = 1;
-        return;
-    }
-    take_out(p, step);
-    p->state[step] = (unsigned char)state;
-    p->n_undo_failed += state == KEDGE_STEP_UNDO_FAILED;
-    if (state == KEDGE_STEP_DELAYED) {
-        p->until[step] = unzigzag(get(r, UINT64_MAX));
-        heap_add(p, step);
-        return;
-    }
-    p->record[step] = get(r, p->position);
-    if (state == KEDGE_STEP_READY)
-        list_add(p, step);
-    else if (p->record[step] != 0)
-        value_unneed(p, step);
-}
-
-static void get_odds(struct kedge_progress *p, struct reader *r)
-{
-    uint64_t n = get(r, p->n);
-    uint64_t step = 0;
-
-    for (; n > 0 && !r->bad; n--, step++) {
-        uint64_t bits;
-
-        step += get(r, UINT32_MAX);
-        bits = get(r, ODD_FAILURES | ODD_DOUBT | ODD_STATE);
-        if (r->bad || step >= p->n) {
-            r->bad = 1;
-            return;
-        }
-        set_odd(p, (uint32_t)step);
-        if ((bits & ODD_DOUBT) != 0)
-            p->flags[step] |= DOUBT;
-        if ((bits & ODD_FAILURES) != 0)
-            p->failures[step] = (uint32_t)get(r, UINT32_MAX);
-        if ((bits & ODD_STATE) != 0)
-            get_state(p, r, (uint32_t)step, (uint32_t)(bits & ODD_STATE));
-    }
-}
-
-static void get_all(struct kedge_progress *p, struct reader *r)
-{
-    uint64_t record = 0;
-    uint64_t n;
-
-    get_head(p, r);
-    /* Only going forward steps become ready by themselves. */
-    for (uint32_t i = 0; i < p->n && p->phase != KEDGE_PHASE_FORWARD; i++) {
-        take_out(p, i);
-        p->state[i] = KEDGE_STEP_WAITING;
-    }
-    n = get(r, p->n);
-    for (uint64_t i = 0; i < n && !r->bad; i++)
-        get_entry(p, r, &record);
-    get_odds(p, r);
-    if (r->rest.len > 0)
-        r->bad = 1;
-    if (!r->bad && p->phase == KEDGE_PHASE_BACK) {
-        p->cursor = (struct cursor){ 0, p->n_order };
-        seek(p, &p->cursor);
-    }
-}
-
-static int load_corrupt(const struct kedge_progress *p, struct kedge_error *err, const char *what)
-{
-    return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "the snapshot of a run of '%s' %s",
-                           p->reactor->name, what);
-}
-
-int kedge_progress_load(struct kedge_progress *p, struct kedge_bytes snapshot,
-                        struct kedge_error *err)
-{
-    struct reader r = { snapshot, 0 };
-    const unsigned char *sum;
-    uint32_t expected;
-
-    if (snapshot.len == 0)
-        return KEDGE_OK;
-    KEDGE_ASSERT(p->position == 0 && p->n_running == 0);
-    if (snapshot.len <= SUM)
-        return load_corrupt(p, err, "is too short");
-    r.rest.len -= SUM;
-    sum = (const unsigned char *)snapshot.data + r.rest.len;
-    expected = kedge_record_sum(r.rest);
-    for (unsigned i = 0; i < SUM; i++) {
-        if (sum[i] != (unsigned char)(expected >> (8 * i)))
-            return load_corrupt(p, err, "does not fit its checksum");
-    }
-    if (get(&r, UINT64_MAX) > FORMAT)
-        return kedge_error_set(err, KEDGE_ERR_SCHEMA_NEW, 0,
-                               "the snapshot of a run of '%s' was written by a newer kedge",
-                               p->reactor->name);
-    get_all(p, &r);
-    return r.bad ? load_corrupt(p, err, "contradicts the definition, or itself") : KEDGE_OK;
+    memset(rec, 0, sizeof *rec);
+    rec->kind = KEDGE_RECORD_OVERDUE;
+    rec->step = KEDGE_NO_STEP;
+    return 1;
 }

@@ -4,18 +4,23 @@
  * Pure: no store, no clock, no thread.  The same kedge_progress_apply() is fed by replay and by the
  * live run, so that a recovered run stands where the lost one stood.
  *
- *      FORWARD --step failed for good, crash loop--> STOPPING --none running--> BACK --> ENDED
- *         |  \--step halted--> HALTING --none running--> ENDED (halted)          ^
- *         |                       \--step failed--> STOPPING (failure beats halt)
+ *      FORWARD --step failed for good, crash loop,--> STOPPING --none running--> BACK --> ENDED
+ *         |  \    deadline, cancel                                                ^
+ *         |   \--step halted--> HALTING --none running--> ENDED (halted)
+ *         |                       \--step failed, cancel--> STOPPING (failure beats halt)
  *         \--all done or skipped--> ENDED (completed)
+ *
+ * A request leads on from ENDED: undo (completed, halted) and the verbs for stuck runs to BACK,
+ * retry (failed, cancelled) to FORWARD.
  *
  * Invariants
  *   1. An action is handed out only when every step it needs is applied as DONE or SKIPPED, and
  *      only in FORWARD (run) or BACK (compensate, undo).
- *   2. In BACK actions are handed out one at a time: failed steps and steps in doubt that have a
- *      compensate, in the table's order; then done steps that have an undo, newest first.
+ *   2. In BACK actions are handed out one at a time: steps that began and came to no good end and
+ *      have a compensate, in the table's order; then done steps that have an undo, newest first.  A
+ *      step is not undone while something that came after it could not be; then the run is stuck.
  *   3. The run's error is that of the first failed step in the table's order.
- *   4. ENDED is absorbing.
+ *   4. ENDED is left by a request, and by nothing else.
  */
 #ifndef KEDGE_SRC_PROGRESS_H
 #define KEDGE_SRC_PROGRESS_H
@@ -77,9 +82,26 @@ enum kedge_phase kedge_progress_phase(const struct kedge_progress *p);
 /* Nothing is running, ready or delayed any more and the run is not ENDED: answers 1 and the END
    record that says how it ends (rec->status: COMPLETED, FAILED, HALTED or STUCK). */
 int kedge_progress_end(struct kedge_progress *p, struct kedge_rec *rec);
-/* Number of the record that has the END record's text, if P does not have it because it was loaded
-   from a snapshot; 0: rec->text is all there is. */
-uint64_t kedge_progress_error_record(const struct kedge_progress *p);
+/* Number of a record whose text P needs, and does not have because it was loaded from a snapshot;
+   0: none (any more).  And that record, to be remembered. */
+uint64_t kedge_progress_unread(struct kedge_progress *p);
+int kedge_progress_read(struct kedge_progress *p, const struct kedge_rec *rec,
+                        struct kedge_error *err);
+
+/* Is it going forward past its deadline?  Answers 1 and the record to append. */
+int kedge_progress_overdue(const struct kedge_progress *p, int64_t now, struct kedge_rec *rec);
+
+/*
+ * May a REQUEST record of VERB (enum kedge_verb) for STEP (or KEDGE_NO_STEP) follow now?  NULL:
+ * yes; else what the run is instead, as the rest of a sentence: "is paused already".
+ */
+const char *kedge_progress_refuses(const struct kedge_progress *p, uint32_t verb, uint32_t step);
+int kedge_progress_paused(const struct kedge_progress *p);
+int kedge_progress_cancelled(const struct kedge_progress *p);
+/* How often the run was taken up again after its end: each time its steps get new keys. */
+uint32_t kedge_progress_round(const struct kedge_progress *p);
+/* Is a CRASH_LOOP record the last?  Then a doubt is owed, as after any other death. */
+int kedge_progress_crashed(const struct kedge_progress *p);
 
 /* Record number of a DONE step's value, 0 if it has none. */
 uint64_t kedge_progress_value_record(const struct kedge_progress *p, uint32_t step);

@@ -159,7 +159,7 @@ struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struc
     unsigned char *to;
 
     KEDGE_ASSERT(rec->delay_us >= 0);
-    KEDGE_ASSERT(rec->kind >= KEDGE_RECORD_BEGIN && rec->kind <= KEDGE_RECORD_END);
+    KEDGE_ASSERT(rec->kind >= KEDGE_RECORD_BEGIN && rec->kind <= KEDGE_RECORD_KINDS);
     if (rec->value.len > SIZE_MAX / 4 || rec->steps.len > SIZE_MAX / 4)
         return NULL;
     numbers_of(rec, n);
@@ -323,7 +323,7 @@ int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct 
         return corrupt(err, "has version or kind 0");
     if (p[0] != FORMAT)
         return newer(err, "version", p[0]);
-    if (p[1] > KEDGE_RECORD_END)
+    if (p[1] > KEDGE_RECORD_KINDS)
         return newer(err, "kind", p[1]);
     rec->kind = p[1];
     return decode_fields((struct kedge_bytes){ p + HEAD, bytes.len - HEAD - SUM }, rec, err);

@@ -15,20 +15,27 @@
 #include <kedge/backend.h>
 
 enum kedge_record_kind {
-    KEDGE_RECORD_BEGIN = 1,        /* value: the run's input */
-    KEDGE_RECORD_DONE = 2,         /* step, attempt; value: its result */
-    KEDGE_RECORD_SKIPPED = 3,      /* step; text: reason */
-    KEDGE_RECORD_DELAYED = 4,      /* step, failures, delay_us from the record's time; text: error.
-                                      failures is 0 higher after a snooze */
-    KEDGE_RECORD_FAILED = 5,       /* step, failures; text: error.  For good. */
-    KEDGE_RECORD_HALTED = 6,       /* step; text: reason */
-    KEDGE_RECORD_DOUBT = 7,        /* steps: may have run without a record */
+    KEDGE_RECORD_BEGIN = 1,   /* value: the run's input; number: its deadline (UTC, us), 0: none */
+    KEDGE_RECORD_DONE = 2,    /* step, attempt; value: its result */
+    KEDGE_RECORD_SKIPPED = 3, /* step; text: reason */
+    KEDGE_RECORD_DELAYED = 4, /* step, failures, delay_us from the record's time; text: error.
+                                 failures is 0 higher after a snooze */
+    KEDGE_RECORD_FAILED = 5,  /* step, failures; text: error.  For good. */
+    KEDGE_RECORD_HALTED = 6,  /* step; text: reason */
+    KEDGE_RECORD_DOUBT = 7,   /* steps: may have run without a record */
     KEDGE_RECORD_CRASH_LOOP = 8,   /* number: recoveries; ends the forward run */
     KEDGE_RECORD_COMPENSATED = 9,  /* step */
     KEDGE_RECORD_UNDONE = 10,      /* step */
     KEDGE_RECORD_UNDO_FAILED = 11, /* step; text */
-    KEDGE_RECORD_END = 12          /* status, number: record of the result (0: none), step, text */
+    KEDGE_RECORD_END = 12,         /* status, number: record of the result (0: none), step, text */
+    KEDGE_RECORD_REQUEST = 13, /* number: enum kedge_verb; step or none; text: why; value: who */
+    KEDGE_RECORD_ASIDE = 14,   /* text: why a worker could make nothing of the journal */
+    KEDGE_RECORD_OVERDUE = 15  /* the deadline in BEGIN has passed; ends the forward run */
 };
+#define KEDGE_RECORD_KINDS KEDGE_RECORD_OVERDUE
+
+/* Flags of DELAYED, FAILED and UNDO_FAILED: it ran out of time, and may yet take effect. */
+#define KEDGE_RECORD_TIMED_OUT UINT32_C(1)
 
 #define KEDGE_NO_STEP UINT32_MAX
 

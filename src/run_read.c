@@ -27,6 +27,7 @@ static void info_of(struct kedge_run_info *info, const struct kedge_run *run)
         .reactor = run->reactor,
         .queue = run->queue,
         .context = run->context,
+        .parent = run->parent,
         .version = run->version,
         .status = run->status,
         .place = run->place,
@@ -49,16 +50,17 @@ static struct kedge_run_info *info_copy(const struct kedge_run_info *info)
     struct kedge_run_info *copy;
     unsigned char *at;
     size_t size = sizeof *info + info->id.len + info->reactor.len + info->queue.len +
-                  info->context.len + info->result.len + info->error.len + info->error_step.len;
+                  info->context.len + info->parent.len + info->result.len + info->error.len +
+                  info->error_step.len;
 
     copy = malloc(size);
     if (copy == NULL)
         return NULL;
     *copy = *info;
     at = (unsigned char *)(copy + 1);
-    struct kedge_bytes *const members[] = { &copy->id,        &copy->reactor, &copy->queue,
-                                            &copy->context,   &copy->result,  &copy->error,
-                                            &copy->error_step };
+    struct kedge_bytes *const members[] = { &copy->id,      &copy->reactor,   &copy->queue,
+                                            &copy->context, &copy->parent,    &copy->result,
+                                            &copy->error,   &copy->error_step };
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         if (members[i]->len != 0)
             memcpy(at, members[i]->data, members[i]->len);
@@ -135,7 +137,7 @@ static int add_ending(struct kedge_reader *r, const struct kedge_run *run, struc
     if (run->place != KEDGE_PLACE_REST || run->position == 0)
         return KEDGE_OK;
     rc = read_record(r, run, run->position, &e->end, &rec, err);
-    if (rc != KEDGE_OK || rec.kind != KEDGE_RECORD_END)
+    if (rc != KEDGE_OK || (rec.kind != KEDGE_RECORD_END && rec.kind != KEDGE_RECORD_ASIDE))
         return rc;
     if (run->status != KEDGE_COMPLETED)
         return add_error(r, run, &rec, e, info, err);
@@ -285,6 +287,8 @@ static int import_filter(struct kedge_run_filter *to, const struct kedge_run_fil
                              (unsigned)to->statuses);
     if (rc == KEDGE_OK && to->newest_first > 1)
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "filter.newest_first is neither 0 nor 1");
+    if (rc == KEDGE_OK && (to->unserved > 1 || to->reserved != 0))
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "filter.unserved is neither 0 nor 1");
     if (rc == KEDGE_OK && to->reactor.len != 0 && to->reactor.data == NULL)
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "filter.reactor has a length but no bytes");
     return rc;
@@ -304,12 +308,76 @@ static int show_page(const struct kedge_run_page *page, uint64_t *left, kedge_ru
     return rc;
 }
 
+/* What all workers alive serve, together. */
+struct served {
+    struct kedge_serve *all; /* borrowed from MEM */
+    size_t n;
+    size_t room;
+    struct kedge_mem *mem;
+};
+
+static int add_served(struct kedge_reader *r, struct served *s, const struct kedge_lease *lease,
+                      struct kedge_error *err)
+{
+    size_t need = s->n + lease->n_serves;
+    struct kedge_serve *more;
+
+    if (need > s->room) {
+        more = r->host->alloc(r->host->ctx, 2 * need * sizeof *more);
+        if (more == NULL)
+            return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+        if (s->n > 0)
+            memcpy(more, s->all, s->n * sizeof *more);
+        r->host->release(r->host->ctx, s->all);
+        s->all = more;
+        s->room = 2 * need;
+    }
+    if (lease->n_serves > 0)
+        memcpy(s->all + s->n, lease->serves, lease->n_serves * sizeof *more);
+    s->n = need;
+    return KEDGE_OK;
+}
+
+static void hang_on(struct served *s, struct kedge_mem *mem)
+{
+    struct kedge_mem *end = mem;
+
+    if (mem == NULL)
+        return;
+    while (end->next != NULL)
+        end = end->next;
+    end->next = s->mem;
+    s->mem = mem;
+}
+
+static int read_served(struct kedge_reader *r, struct served *s, struct kedge_error *err)
+{
+    struct kedge_bytes cursor = { NULL, 0 };
+    int rc = KEDGE_OK;
+
+    do {
+        struct kedge_lease_page page = { .mem = NULL };
+
+        rc = r->ops->lease_list(r->session, cursor, PAGE_RUNS, &page, kedge_reader_time(r), err);
+        if (rc != KEDGE_OK)
+            return rc;
+        hang_on(s, page.mem);
+        for (size_t i = 0; i < page.n && rc == KEDGE_OK; i++) {
+            if (page.leases[i].state == KEDGE_LEASE_LIVE)
+                rc = add_served(r, s, &page.leases[i], err);
+        }
+        cursor = page.next;
+    } while (rc == KEDGE_OK && cursor.len != 0);
+    return rc;
+}
+
 int kedge_run_list(struct kedge_store *store, const struct kedge_run_filter *filter,
                    kedge_run_fn *each, void *ctx, int64_t timeout_us, struct kedge_error *err)
 {
     struct kedge_run_filter f;
     struct kedge_list what = { .limit = 0 };
     struct kedge_mem *last = NULL; /* has the cursor */
+    struct served served = { .n = 0 };
     struct kedge_reader r;
     uint64_t left;
     int rc = each != NULL ? import_filter(&f, filter, err) : kedge_args_null("each", err);
@@ -322,7 +390,12 @@ int kedge_run_list(struct kedge_store *store, const struct kedge_run_filter *fil
     what.statuses = f.statuses;
     what.newest_first = f.newest_first;
     what.reactor = f.reactor;
-    do {
+    what.unserved = f.unserved;
+    if (f.unserved)
+        rc = read_served(&r, &served, err);
+    what.serves = served.all;
+    what.n_serves = served.n;
+    while (rc == 0) {
         struct kedge_run_page page = { .mem = NULL };
         uint64_t most = r.ops->limits->page_max < PAGE_RUNS ? r.ops->limits->page_max : PAGE_RUNS;
 
@@ -335,10 +408,13 @@ int kedge_run_list(struct kedge_store *store, const struct kedge_run_filter *fil
         kedge_reader_pause(&r);
         rc = show_page(&page, &left, each, ctx);
         what.cursor = page.next;
-        if (rc == 0 && left > 0 && what.cursor.len != 0)
-            rc = kedge_reader_resume(&r, err);
-    } while (rc == 0 && left > 0 && what.cursor.len != 0);
+        if (rc != 0 || left == 0 || what.cursor.len == 0)
+            break;
+        rc = kedge_reader_resume(&r, err);
+    }
     kedge_mem_free(r.host, last);
+    kedge_mem_free(r.host, served.mem);
+    r.host->release(r.host->ctx, served.all);
     kedge_reader_end(&r);
     return rc;
 }
@@ -383,7 +459,7 @@ const char *kedge_step_state_text(uint32_t state)
         [KEDGE_STEP_SKIPPED] = "skipped", [KEDGE_STEP_FAILED] = "failed",
         [KEDGE_STEP_HALTED] = "halted",   [KEDGE_STEP_COMPENSATED] = "compensated",
         [KEDGE_STEP_UNDONE] = "undone",   [KEDGE_STEP_UNDO_FAILED] = "undo failed",
-        [KEDGE_STEP_DROPPED] = "dropped",
+        [KEDGE_STEP_DROPPED] = "dropped", [KEDGE_STEP_LEFT] = "left",
     };
 
     return state < sizeof texts / sizeof *texts && texts[state] != NULL ? texts[state] : "?";

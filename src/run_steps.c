@@ -101,7 +101,8 @@ static int hear(struct telling *t, const struct kedge_record *record, const stru
 
     if (rec->kind == KEDGE_RECORD_DOUBT)
         return hear_doubt(t, rec, err);
-    if (rec->step == KEDGE_NO_STEP || rec->kind == KEDGE_RECORD_END)
+    if (rec->step == KEDGE_NO_STEP || rec->kind == KEDGE_RECORD_END ||
+        rec->kind == KEDGE_RECORD_REQUEST)
         return KEDGE_OK;
     rc = reach(t, rec->step, err);
     if (rc != KEDGE_OK)

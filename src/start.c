@@ -7,9 +7,7 @@
  */
 #include <config.h>
 
-#include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include <kedge/run.h>
@@ -21,24 +19,6 @@
 #include "session.h"
 
 /* -------------------------------------------------------------------- ids */
-
-static int random_bytes(void *to, size_t size, struct kedge_error *err)
-{
-    unsigned char *at = to;
-
-    while (size > 0) {
-        ssize_t n = getrandom(at, size, 0);
-
-        if (n < 0 && errno != EINTR)
-            return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "no randomness: %s",
-                                   strerror(errno));
-        if (n > 0) {
-            at += n;
-            size -= (size_t)n;
-        }
-    }
-    return KEDGE_OK;
-}
 
 /*
  * A UUID of version 7: milliseconds since 1970, then what is left of the time in 12 bits, so that
@@ -55,7 +35,7 @@ int kedge_run_id_make(char id[KEDGE_RUN_ID_SIZE], struct kedge_error *err)
 
     if (id == NULL)
         return kedge_args_null("id", err);
-    rc = random_bytes(b + 8, 8, err);
+    rc = kedge_random_bytes(b + 8, 8, err);
     if (rc != KEDGE_OK)
         return rc;
     (void)clock_gettime(CLOCK_REALTIME, &ts);
@@ -124,9 +104,11 @@ static int check_start(const struct kedge_backend_ops *ops, const struct kedge_r
         rc = check_bytes(start->context, "context", err);
     if (rc == KEDGE_OK)
         rc = check_bytes(start->queue, "queue", err);
-    if (rc == KEDGE_OK && (start->delay_us < 0 || start->at_us < 0))
+    if (rc == KEDGE_OK && (start->delay_us < 0 || start->at_us < 0 || start->timeout_us < 0))
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the start's %s is negative",
-                             start->delay_us < 0 ? "delay_us" : "at_us");
+                             start->delay_us < 0 ? "delay_us"
+                             : start->at_us < 0  ? "at_us"
+                                                 : "timeout_us");
     if (rc == KEDGE_OK && start->input.len > ops->limits->value_max)
         rc = kedge_error_set(err, KEDGE_ERR_TOO_BIG, 0,
                              "the input has %zu bytes, more than the %llu that '%s' allows",
@@ -157,6 +139,7 @@ struct starter {
     const struct kedge_host *host;
     void *session;
     int64_t deadline;
+    int64_t now; /* the store's, if it was asked */
     int *outcomes;
     /* The first outcome, by index, that is neither OK nor EXISTS. */
     size_t first_bad;
@@ -306,6 +289,28 @@ static void add(struct starter *s, size_t index, const struct kedge_run_start *s
     item->changes[1].append.first = 1;
 }
 
+/* By the store's clock, which is asked once for all. */
+static int find_deadline(struct starter *s, const struct kedge_run_start *start, uint64_t *deadline,
+                         struct kedge_error *err)
+{
+    struct kedge_time now = { .wall = s->now };
+    int64_t left = s->deadline - kedge_monotonic_us();
+    int64_t begin;
+    int rc = KEDGE_OK;
+
+    if (s->now == 0)
+        rc = s->ops->now(s->session, &now, left > 1000 ? left : 1000, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    s->now = now.wall;
+    begin = start->at_us != 0 ? start->at_us : now.wall;
+    if (start->at_us == 0)
+        begin = start->delay_us < INT64_MAX - begin ? begin + start->delay_us : INT64_MAX;
+    *deadline = (uint64_t)(start->timeout_us < INT64_MAX - begin ? begin + start->timeout_us
+                                                                 : INT64_MAX - 1);
+    return KEDGE_OK;
+}
+
 /* Check one start, make its record and put it into the batch, which is sent when it is full. */
 static int take(struct starter *s, size_t index, const struct kedge_run_start *from,
                 struct kedge_error *err)
@@ -321,10 +326,14 @@ static int take(struct starter *s, size_t index, const struct kedge_run_start *f
     if (rc == KEDGE_OK)
         rc = check_start(s->ops, &start, err);
     if (rc == KEDGE_OK)
-        rc = random_bytes(&request, sizeof request, err);
+        rc = kedge_random_bytes(&request, sizeof request, err);
     if (rc != KEDGE_OK)
         return rc;
     rec.value = start.input.len != 0 ? start.input : kedge_text("null");
+    if (start.timeout_us > 0)
+        rc = find_deadline(s, &start, &rec.number, err);
+    if (rc != KEDGE_OK)
+        return rc;
     buf = kedge_record_encode(s->host, &rec);
     if (buf == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");

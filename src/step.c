@@ -25,6 +25,9 @@
 
 #define SAID 1 /* what the outcome functions answer */
 
+/* A run waits so much longer for a function that hangs, beyond another time of its own. */
+#define ORPHAN_MORE_US INT64_C(1000000)
+
 /* ------------------------------------------------------------------ handles */
 
 static const struct kedge_reactor_step *def_of(const struct kedge_step *step)
@@ -68,6 +71,7 @@ static struct kedge_step *handle_new(struct kedge_worker *w)
 static void make_key(struct kedge_step *step)
 {
     const struct kedge_view *view = &step->view;
+    uint32_t round = kedge_progress_round(step->run->progress);
     XXH3_state_t state;
     XXH128_hash_t hash;
 
@@ -76,6 +80,8 @@ static void make_key(struct kedge_step *step)
     (void)XXH3_128bits_update(&state, view->reactor, strlen(view->reactor) + 1);
     (void)XXH3_128bits_update(&state, view->step, strlen(view->step) + 1);
     (void)XXH3_128bits_update(&state, &view->action, sizeof view->action);
+    if (round > 0) /* taken up again after its end: what was done then was taken back */
+        (void)XXH3_128bits_update(&state, &round, sizeof round);
     hash = XXH3_128bits_digest(&state);
     (void)snprintf(step->key, sizeof step->key, "kedge-%016llx-%016llx%016llx",
                    (unsigned long long)step->run->incarnation, (unsigned long long)hash.high64,
@@ -100,6 +106,9 @@ struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge
     step->live = true;
     step->called = false;
     step->later = false;
+    step->orphan = false;
+    step->deadline = INT64_MAX;
+    atomic_store(&step->late, false);
     atomic_store(&step->settled, STEP_OPEN);
     atomic_store(&step->stop, 0);
     step->started = kedge_worker_now(w);
@@ -123,6 +132,48 @@ struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge
     return step;
 }
 
+static bool is_run(const struct kedge_inflight *a, const struct kedge_inflight *b)
+{
+    return a->incarnation == b->incarnation && a->id.len == b->id.len &&
+           memcmp(a->id.data, b->id.data, a->id.len) == 0;
+}
+
+/* What has waited for it may go on. */
+static void orphan_returns(struct kedge_worker *w, struct kedge_step *step)
+{
+    struct kedge_step **at = &w->orphans;
+
+    while (*at != step)
+        at = &(*at)->orphan_next;
+    *at = step->orphan_next;
+    step->orphan = false;
+    for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
+        if (is_run(run, step->run))
+            kedge_inflight_timer(w, run, kedge_worker_now(w));
+    }
+}
+
+void kedge_step_orphan(struct kedge_worker *w, struct kedge_step *step, int64_t patience)
+{
+    atomic_store(&step->late, true);
+    step->orphan = true;
+    step->patience = patience;
+    step->orphan_next = w->orphans;
+    w->orphans = step;
+}
+
+const struct kedge_step *kedge_step_in_the_way(const struct kedge_worker *w,
+                                               const struct kedge_inflight *run,
+                                               const struct kedge_action *action)
+{
+    for (const struct kedge_step *step = w->orphans; step != NULL; step = step->orphan_next) {
+        if (is_run(step->run, run) &&
+            (step->index == action->step || action->action != KEDGE_ACTION_RUN))
+            return step;
+    }
+    return NULL;
+}
+
 void kedge_step_free(struct kedge_worker *w, struct kedge_step *step)
 {
     struct kedge_inflight *run = step->run;
@@ -134,6 +185,8 @@ void kedge_step_free(struct kedge_worker *w, struct kedge_step *step)
     while (*at != step)
         at = &(*at)->run_next;
     *at = step->run_next;
+    if (step->orphan)
+        orphan_returns(w, step);
     for (uint32_t i = 0; i < step->n_pages; i++)
         kedge_mem_free(w->host, step->pages[i].mem);
     w->host->release(w->host->ctx, step->pages);
@@ -157,6 +210,17 @@ void kedge_step_release_all(struct kedge_worker *w)
 const struct kedge_view *kedge_step_view(const struct kedge_step *step)
 {
     return &step->view;
+}
+
+/* The driver may be applying a record of the run. */
+static uint64_t value_record(const struct kedge_step *step, uint32_t index)
+{
+    uint64_t number;
+
+    (void)pthread_mutex_lock(&step->worker->lock);
+    number = kedge_progress_value_record(step->run->progress, index);
+    (void)pthread_mutex_unlock(&step->worker->lock);
+    return number;
 }
 
 /* In compensate and undo: from the pages read before it was called. */
@@ -193,7 +257,7 @@ int kedge_step_result(const struct kedge_step *step, const char *name, struct ke
                                "step '%s' of reactor '%s' does not come after '%s'",
                                step->view.step, step->view.reactor, name != NULL ? name : "");
     if (step->view.action != KEDGE_ACTION_RUN)
-        return value_of_page(step, kedge_progress_value_record(step->run->progress, index), value);
+        return value_of_page(step, value_record(step, index), value);
     (void)pthread_mutex_lock(&w->lock);
     found = kedge_progress_value(step->run->progress, index);
     if (found != NULL)
@@ -370,9 +434,12 @@ static int say(struct kedge_step *step, const struct kedge_outcome *said)
     int open = STEP_OPEN;
 
     if (!atomic_compare_exchange_strong(&step->settled, &open, STEP_SETTLING)) {
-        kedge_worker_log(step->worker, LOG_ERR,
-                         "step '%s' of reactor '%s' gave a second outcome, which is ignored",
-                         step->view.step, step->view.reactor);
+        bool late = atomic_load(&step->late);
+
+        kedge_worker_log(step->worker, late ? LOG_NOTICE : LOG_ERR,
+                         "step '%s' of reactor '%s' gave %s, which is ignored", step->view.step,
+                         step->view.reactor,
+                         late ? "its outcome after its time was over" : "a second outcome");
         return SAID;
     }
     /* NULL, without memory: the call's end makes a failed attempt of it. */
@@ -514,7 +581,7 @@ static bool read_values(struct kedge_worker *w, struct kedge_step *step)
         return false;
     for (uint32_t i = 0; i <= def->n_after && good; i++) {
         uint32_t index = i < def->n_after ? def->after[i] : step->index;
-        uint64_t number = kedge_progress_value_record(step->run->progress, index);
+        uint64_t number = value_record(step, index);
 
         if (number != 0)
             good = w->ops->retrieve_records(session, step->run->id, step->run->incarnation, number,
@@ -532,8 +599,11 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
 
     step->called = true;
     step->started = kedge_worker_now(w);
-    if (def->timeout_us > 0)
+    if (def->timeout_us > 0) {
         step->view.deadline_us = monotonic_us() + def->timeout_us;
+        step->deadline = step->started + def->timeout_us;
+        kedge_inflight_timer(w, step->run, step->deadline);
+    }
     w->calls++;
     (void)pthread_mutex_unlock(&w->lock);
     if (step->view.action != KEDGE_ACTION_RUN && !read_values(w, step)) {
@@ -545,13 +615,22 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
     (void)pthread_mutex_lock(&w->lock);
     w->calls--;
     step->called = false;
+    if (step->orphan && atomic_load(&step->settled) != STEP_SETTLING) {
+        kedge_out_free(w, step->out);
+        step->out = NULL;
+        kedge_step_free(w, step);
+        return;
+    }
     if (atomic_load(&step->settled) == STEP_OPEN && !step->later) {
         (void)pthread_mutex_unlock(&w->lock);
         no_outcome(step);
         (void)pthread_mutex_lock(&w->lock);
     }
-    if (atomic_load(&step->settled) != STEP_SETTLED)
-        return; /* somebody else will */
+    if (atomic_load(&step->settled) != STEP_SETTLED) {
+        if (atomic_load(&step->settled) == STEP_OPEN && step->run->gone)
+            kedge_step_free(w, step); /* the run went meanwhile: nobody may settle it any more */
+        return;                       /* else somebody will */
+    }
     if (step->out == NULL) {
         kedge_worker_log(w, LOG_ERR, "out of memory: step '%s' of reactor '%s' is run again",
                          step->view.step, step->view.reactor);
@@ -560,6 +639,56 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
         return;
     }
     finish(w, step);
+}
+
+/*
+ * As far as the run goes it has failed, and may yet take effect.  The function goes on until it
+ * heeds its stop request; what it says then is ignored.
+ */
+static void expire(struct kedge_worker *w, struct kedge_step *step, int64_t now)
+{
+    int64_t timeout = def_of(step)->timeout_us;
+    struct kedge_outcome said = { sizeof said, KEDGE_OUTCOME_FAIL, 0, { NULL, 0 }, NULL, 0 };
+    int open = STEP_OPEN;
+    struct kedge_rec rec;
+    struct kedge_out *out;
+    char text[64];
+
+    if (!atomic_compare_exchange_strong(&step->settled, &open, STEP_SETTLING))
+        return; /* in the last moment */
+    (void)snprintf(text, sizeof text, "it took longer than its %lld ms",
+                   (long long)(timeout / 1000));
+    said.text = text;
+    outcome_record(step, &said, &rec);
+    rec.flags = KEDGE_RECORD_TIMED_OUT;
+    out = kedge_out_new(w, &rec);
+    if (out == NULL) {
+        atomic_store(&step->settled, STEP_OPEN);
+        kedge_inflight_timer(w, step->run, now + 1000000);
+        return;
+    }
+    atomic_store(&step->late, true);
+    atomic_store(&step->settled, STEP_SETTLED);
+    kedge_step_tell_stop(step);
+    out->took_us = now - step->started;
+    *step->run->waiting_end = out;
+    step->run->waiting_end = &out->next;
+    kedge_inflight_dirty(w, step->run);
+    if (step->called)
+        kedge_step_orphan(w, step, now + timeout + ORPHAN_MORE_US);
+    else
+        kedge_step_free(w, step); /* what was to come later is not waited for */
+}
+
+void kedge_step_expire(struct kedge_worker *w, struct kedge_inflight *run, int64_t now)
+{
+    struct kedge_step *next;
+
+    for (struct kedge_step *step = run->steps; step != NULL; step = next) {
+        next = step->run_next;
+        if (step->deadline <= now && !step->orphan)
+            expire(w, step, now);
+    }
 }
 
 int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outcome *said,
@@ -571,6 +700,7 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
     int open = STEP_OPEN;
     struct kedge_error why;
     const char *fault;
+    bool gone;
 
     if (said->struct_size < sizeof *said)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "outcome.struct_size is %zu, not %zu",
@@ -589,7 +719,8 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
     (void)pthread_mutex_unlock(&w->lock);
     out = encode(step, said); /* STEP_SETTLING keeps the handle ours */
     (void)pthread_mutex_lock(&w->lock);
-    if (out == NULL) {
+    gone = step->run->gone;
+    if (out == NULL && !gone) {
         atomic_store(&step->settled, STEP_OPEN);
         (void)pthread_mutex_unlock(&w->lock);
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
@@ -602,5 +733,5 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
             kedge_worker_tell_loop(w);
     }
     (void)pthread_mutex_unlock(&w->lock);
-    return KEDGE_OK;
+    return gone ? KEDGE_STALE : KEDGE_OK;
 }

@@ -22,6 +22,7 @@
     INT64_C(150) /* how long ended steps may wait while their thread runs more                     \
                   */
 #define LOOP_SLICE_US INT64_C(1000)
+#define HOLD_MORE_US  INT64_C(10000000)
 
 /* ------------------------------------------------------------------ services */
 
@@ -63,6 +64,17 @@ void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, 
     w->host->log(w->host->ctx, level, text);
 }
 
+const char *kedge_worker_id_text(struct kedge_bytes id, char buf[KEDGE_ID_ROOM])
+{
+    const unsigned char *from = id.data;
+    size_t n = id.len < KEDGE_ID_ROOM - 4 ? id.len : KEDGE_ID_ROOM - 4;
+
+    for (size_t i = 0; i < n; i++)
+        buf[i] = from[i] > ' ' && from[i] < 127 ? (char)from[i] : '?';
+    (void)strcpy(buf + n, id.len > n ? "..." : "");
+    return buf;
+}
+
 void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event)
 {
     if (w->options.observe == NULL)
@@ -79,6 +91,14 @@ void kedge_worker_tell_loop(struct kedge_worker *w)
     w->loop_told = true;
     w->stats.hand_offs++;
     (void)eventfd_write(w->event_fd, 1);
+}
+
+void kedge_worker_timer(struct kedge_worker *w, int64_t at)
+{
+    if (at < w->next_timer)
+        w->next_timer = at;
+    if (w->loop_sleeps && at < w->loop_wakes && !w->driving) /* a driver's end tells it otherwise */
+        kedge_worker_tell_loop(w);
 }
 
 static void *pool_main(void *worker);
@@ -118,16 +138,30 @@ static struct kedge_step *pop_pool(struct kedge_worker *w)
     return pop(&w->pool_queue, &w->pool_end);
 }
 
-/* A step from a queue: called, unless its run has gone or the worker ends. */
+/*
+ * Is the run still ours, as far as can be known without asking?  Whoever was stopped past his
+ * lease's deadline may have lost it, and asks before he begins anything.
+ */
+static bool is_held(const struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    return !w->lease_dead && memcmp(&run->lease, &w->lease, sizeof w->lease) == 0 &&
+           kedge_worker_now(w) - w->extended < w->options.lease_ttl_us;
+}
+
+/* A step from a queue: called, unless its run has gone, or may have, or the worker ends. */
 static void run_step(struct kedge_worker *w, struct kedge_step *step)
 {
-    if (!step->run->gone && !atomic_load(&w->stopping)) {
+    bool held = is_held(w, step->run);
+
+    if (!step->run->gone && !atomic_load(&w->stopping) && held) {
         kedge_step_call(w, step);
         return;
     }
     if (!step->run->gone) {
         kedge_progress_give_back(step->run->progress, step->index);
         kedge_inflight_dirty(w, step->run);
+        if (!held)
+            kedge_worker_tell_loop(w);
     }
     kedge_step_free(w, step);
 }
@@ -151,15 +185,18 @@ static void run_loop_steps(struct kedge_worker *w)
  */
 static int64_t next_time(const struct kedge_worker *w)
 {
+    bool stopping = atomic_load(&w->stopping);
     int64_t at = w->next_timer;
 
     if (w->driving)
         return INT64_MAX;
     if (kedge_drive_room(w) && w->claim_at < at)
         at = w->claim_at;
-    if ((w->n_dirty > 0 || w->lease_dead || (w->claim_hint && kedge_drive_room(w))) &&
-        w->retry_at < at)
-        at = w->retry_at;
+    if (!stopping && !w->lease_dead && w->reconcile_at < at)
+        at = w->reconcile_at;
+    if (w->n_dirty > 0 || w->asked != NULL || w->lease_dead ||
+        (w->claim_hint && kedge_drive_room(w)))
+        at = 0;
     return at < w->retry_at ? w->retry_at : at;
 }
 
@@ -178,7 +215,7 @@ static bool pool_should_drive(struct kedge_worker *w)
  */
 static void leave_to_loop(struct kedge_worker *w)
 {
-    if (next_time(w) < w->loop_until)
+    if (next_time(w) < w->loop_wakes)
         kedge_worker_tell_loop(w);
 }
 
@@ -251,7 +288,7 @@ static void loop_sleep(struct kedge_worker *w, int64_t at)
     else
         ms = (int)((wait_us + 999) / 1000);
     w->loop_sleeps = true;
-    w->loop_until = at;
+    w->loop_wakes = at;
     (void)pthread_mutex_unlock(&w->lock);
     (void)epoll_wait(w->epoll_fd, &event, 1, ms);
     (void)pthread_mutex_lock(&w->lock);
@@ -269,12 +306,12 @@ static void set_timer(struct kedge_worker *w)
     struct itimerspec spec = { 0 };
     int64_t wait_us = at > now ? at - now : 1;
 
-    w->loop_until = at;
     if (at != INT64_MAX) {
         spec.it_value.tv_sec = (time_t)(wait_us / 1000000);
         spec.it_value.tv_nsec = (long)(wait_us % 1000000) * 1000;
     }
     (void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
+    w->loop_wakes = at;
 }
 
 /* Steps that were taken but not called go back; runs with nothing under way are handed on. */
@@ -283,7 +320,7 @@ static void wind_down(struct kedge_worker *w)
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
         for (struct kedge_step *step = run->steps; step != NULL; step = step->run_next)
             kedge_step_tell_stop(step);
-        if (!run->sending && run->steps == NULL)
+        if (!run->sending && kedge_progress_running(run->progress) == 0)
             kedge_inflight_dirty(w, run);
     }
     while (w->pool_queue != NULL)
@@ -508,6 +545,24 @@ static void *get(struct kedge_worker *w, size_t n, size_t size)
     return to;
 }
 
+/*
+ * How long a run may be held without a word from its worker before it is taken elsewhere, if all
+ * its steps say how long they take: long past the longest of them.  The worker itself ends their
+ * attempts much earlier, unless it hangs.
+ */
+static int64_t hold_of(const struct kedge_reactor *reactor)
+{
+    int64_t most = 0;
+
+    for (uint32_t i = 0; i < reactor->n_steps; i++) {
+        if (reactor->steps[i].timeout_us == 0)
+            return 0;
+        if (reactor->steps[i].timeout_us > most)
+            most = reactor->steps[i].timeout_us;
+    }
+    return most < INT64_MAX / 4 ? 2 * most + HOLD_MORE_US : 0;
+}
+
 /* Every reactor in every queue. */
 static int make_serves(struct kedge_worker *w, const struct kedge_worker_options *o)
 {
@@ -522,12 +577,17 @@ static int make_serves(struct kedge_worker *w, const struct kedge_worker_options
     w->queues = get(w, bytes + 1, 1);
     w->serves = get(w, n_queues * o->n_reactors, sizeof *w->serves);
     w->reactors = get(w, o->n_reactors, sizeof(struct kedge_reactor *));
-    if (w->queues == NULL || w->serves == NULL || w->reactors == NULL)
+    w->holds = get(w, o->n_reactors, sizeof *w->holds);
+    if (w->holds == NULL || w->queues == NULL || w->serves == NULL || w->reactors == NULL)
         return KEDGE_ERR_NOMEM;
     for (size_t i = 0; i < o->n_reactors; i++) {
         w->reactors[i] = kedge_reactor_hold((struct kedge_reactor *)(uintptr_t)o->reactors[i]);
         for (uint32_t j = 0; j < w->reactors[i]->n_steps; j++)
             w->has_pool |= (w->reactors[i]->steps[j].flags & KEDGE_STEP_POOL) != 0;
+        w->holds[i] = hold_of(w->reactors[i]);
+        w->claim_hold = i == 0 || (w->claim_hold > 0 && w->holds[i] > w->claim_hold)
+                            ? w->holds[i]
+                            : (w->holds[i] > 0 ? w->claim_hold : 0);
     }
     to = w->queues;
     for (size_t q = 0; q < n_queues; q++) {
@@ -586,6 +646,23 @@ static int make_room(struct kedge_worker *w)
                : KEDGE_ERR_NOMEM;
 }
 
+/* Nobody drives yet: what is in doubt is asked again here, while there is time. */
+static int first_lease(struct kedge_worker *w, struct kedge_error *err)
+{
+    int64_t until = real_now() + w->options.timeout_us;
+    int64_t pause = 1000;
+    int rc = kedge_keeper_grant(w, w->driver_session, err);
+
+    while (w->grant_doubt && rc != KEDGE_OK && real_now() < until) {
+        struct timespec ts = { 0, (long)pause * 1000 };
+
+        (void)nanosleep(&ts, NULL);
+        pause = pause < 50000 ? 2 * pause : 50000;
+        rc = kedge_keeper_grant(w, w->driver_session, err);
+    }
+    return rc;
+}
+
 static int meet_store(struct kedge_worker *w, struct kedge_error *err)
 {
     void *handle = kedge_store_handle(w->store);
@@ -603,7 +680,7 @@ static int meet_store(struct kedge_worker *w, struct kedge_error *err)
     if (rc == KEDGE_OK && (w->ops->caps & KEDGE_CAP_SERVER_CLOCK) != 0)
         w->skew = now.wall - w->host->clock_us(w->host->ctx, KEDGE_CLOCK_WALL);
     if (rc == KEDGE_OK)
-        rc = kedge_keeper_grant(w, w->driver_session, err);
+        rc = first_lease(w, err);
     return rc;
 }
 
@@ -673,6 +750,7 @@ static void free_worker(struct kedge_worker *w)
         kedge_reactor_free(w->reactors[i]);
     kedge_step_release_all(w);
     host->release(host->ctx, w->reactors);
+    host->release(host->ctx, w->holds);
     host->release(host->ctx, w->serves);
     host->release(host->ctx, w->queues);
     host->release(host->ctx, w->commits);
@@ -718,62 +796,84 @@ int kedge_worker_open(struct kedge_store *store, const struct kedge_worker_optio
 
 /* ---------------------------------------------------------------- closing */
 
-/* What is still under way makes its run say so.  True: all of that is durable. */
+/* What is still under way makes its run say so; then the run goes.  False: not all can say so. */
 static bool abandon(struct kedge_worker *w)
 {
-    bool said = true;
+    bool all = true;
 
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
         struct kedge_rec rec;
         struct kedge_out *out;
 
-        if (kedge_progress_running(run->progress) == 0)
-            continue;
-        if (run->item.sealed || !kedge_progress_abandon(run->progress, &rec)) {
-            said = said && !run->item.sealed && run->waiting == NULL;
-            continue;
+        if (!run->item.sealed && kedge_progress_running(run->progress) > 0 &&
+            kedge_progress_abandon(run->progress, &rec)) {
+            out = kedge_out_new(w, &rec);
+            if (out == NULL) {
+                all = false;
+                continue;
+            }
+            *run->waiting_end = out;
+            run->waiting_end = &out->next;
         }
-        said = false;
-        out = kedge_out_new(w, &rec);
-        if (out == NULL)
-            continue;
-        *run->waiting_end = out;
-        run->waiting_end = &out->next;
-        kedge_inflight_dirty(w, run);
+        run->flushed = 0; /* nothing is held back any more */
+        if (run->waiting != NULL || run->item.n_records > 0)
+            kedge_inflight_dirty(w, run);
     }
-    return said;
+    return all;
 }
 
-/* The seat is ours and stays so: a step that ends from now on ends too late. */
-static void revoke_lease(struct kedge_worker *w)
+/* Is there anything here that the store should know? */
+static bool owes(const struct kedge_worker *w)
 {
-    take_seat(w);
-    (void)w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
+    for (const struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
+        if (run->item.sealed || run->item.n_records > 0 || run->waiting != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* What is with the store, or waits for it, is tried once more, however long that was to wait. */
+static bool say_all(struct kedge_worker *w)
+{
+    bool all;
+
+    w->retry_at = 0;
+    if (w->n_dirty > 0)
+        kedge_drive(w, true);
+    all = abandon(w);
+    if (w->n_dirty > 0 && kedge_worker_now(w) >= w->retry_at)
+        kedge_drive(w, true);
+    return all && !owes(w);
+}
+
+/*
+ * All runs are due at once when the lease is revoked.  That charges no recovery, so that nobody
+ * would take steps to be in doubt which ran here and whose outcome could not be told: then the
+ * lease is left to its end, as by a crash.
+ */
+static void end_lease(struct kedge_worker *w, bool said)
+{
+    int rc = KEDGE_ERR_UNAVAILABLE;
+
+    w->driving = true; /* for good: the session is used here */
+    (void)pthread_mutex_unlock(&w->lock);
+    if (said)
+        rc = w->ops->lease_revoke(w->driver_session, &w->lease, w->options.timeout_us, NULL);
     (void)pthread_mutex_lock(&w->lock);
+    if (rc < 0 && (w->n_runs > 0 || w->claim_doubt))
+        kedge_worker_log(w, LOG_WARNING,
+                         "the worker's lease could not be handed back%s; its %u runs go on "
+                         "elsewhere when it is over, in %lld ms at most",
+                         said ? "" : " with all that its steps have done", (unsigned)w->n_runs,
+                         (long long)(w->options.lease_ttl_us / 1000));
 }
 
 static void hand_back(struct kedge_worker *w)
 {
     struct kedge_inflight *run;
     struct kedge_inflight *next;
-    bool said = abandon(w);
 
-    /* An item that is under way goes first; then what it left unsaid. */
-    for (int i = 0; i < 3 && !said; i++) {
-        while (w->driving)
-            loop_sleep(w, kedge_worker_now(w) + 1000);
-        if (kedge_drive_wanted(w))
-            kedge_drive(w, true);
-        said = abandon(w);
-    }
-    if (kedge_drive_wanted(w))
-        kedge_drive(w, true);
-    if (said)
-        revoke_lease(w);
-    else /* without a word its steps would not be in doubt: that takes a recovery */
-        kedge_worker_log(w, LOG_WARNING,
-                         "steps under way could not be noted; their runs wait for the lease's end");
-    w->driving = true;
+    end_lease(w, say_all(w));
     for (run = w->runs; run != NULL; run = next) {
         next = run->next;
         kedge_inflight_drop(w, run);
@@ -784,6 +884,10 @@ static void hand_back(struct kedge_worker *w)
     }
     w->dirty_end = &w->dirty;
     w->n_dirty = 0;
+    while ((run = w->asked) != NULL) {
+        w->asked = run->asked_next;
+        kedge_inflight_unref(w, run);
+    }
 }
 
 static void join_threads(struct kedge_worker *w)
@@ -815,6 +919,8 @@ void kedge_worker_close(struct kedge_worker *w, int64_t grace_us)
         if (!loop_once(w))
             loop_sleep(w, kedge_worker_now(w) + 10000);
     }
+    while (w->driving)
+        loop_sleep(w, kedge_worker_now(w) + 1000);
     hand_back(w);
     join_threads(w);
     (void)pthread_mutex_unlock(&w->lock);

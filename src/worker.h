@@ -31,6 +31,7 @@
 #include <kedge/store.h>
 #include <kedge/worker.h>
 
+#include "asked.h"
 #include "progress.h"
 
 #define KEDGE_KEY_SIZE 64
@@ -43,13 +44,22 @@ struct kedge_out {
     int64_t took_us;
 };
 
-enum kedge_item_end { KEDGE_ITEM_STAY = 0, KEDGE_ITEM_DUE = 1, KEDGE_ITEM_REST = 2 };
+enum kedge_item_end {
+    KEDGE_ITEM_STAY = 0,
+    KEDGE_ITEM_DUE = 1,
+    KEDGE_ITEM_REST = 2,
+    KEDGE_ITEM_PARK = 3
+};
+
+/* Take, append, snapshot, set, release, and a cell for each request. */
+#define KEDGE_ITEM_CHANGES 7
 
 /* The commit of one run, as it will be sent, and sent again. */
 struct kedge_item {
-    struct kedge_guard guard;
-    struct kedge_change changes[5];
-    uint64_t results[5];
+    struct kedge_guard guards[3]; /* the run, and a cell for each request that is taken up */
+    size_t n_guards;
+    struct kedge_change changes[KEDGE_ITEM_CHANGES];
+    uint64_t results[KEDGE_ITEM_CHANGES];
     size_t n_changes;
     struct kedge_bytes *records;
     size_t n_records;
@@ -61,7 +71,11 @@ struct kedge_item {
     enum kedge_item_end end;
     uint32_t rest_status;
     int64_t due_in;
+    uint32_t clear; /* requests that are taken up with it */
+    char cells[2][KEDGE_REQUEST_CELL_ROOM];
+    bool hold; /* stamps hold_until */
     size_t bytes;
+    bool doubt;    /* its answer never came, once at least */
     bool sealed;   /* guards and changes are set: only to be sent, as it is */
     bool reform;   /* its lease died: the same records under the one we have then */
     bool adopting; /* takes the run anew, under a new lease */
@@ -74,6 +88,12 @@ struct kedge_inflight {
     bool dirty;    /* in the queue of runs that need a commit */
     bool sending;  /* its item is with the store */
     bool gone;     /* lost, left or ended */
+    bool asked;    /* in the queue of runs with requests */
+    bool overdue;  /* its deadline has passed, and a record says so soon */
+    struct kedge_inflight *asked_next;
+    uint32_t requests; /* to be taken up */
+    uint32_t clear;    /* taken up; the next item says so */
+    uint64_t cells[2]; /* versions of the cells that were read; 0: there was none */
     struct kedge_reactor *reactor;
     struct kedge_progress *progress;
     struct kedge_bytes id;
@@ -85,14 +105,17 @@ struct kedge_inflight {
     uint64_t revision;
     uint64_t position; /* of the last record that was put into an item */
     uint32_t status;
+    uint64_t read_bytes; /* when it was taken */
     struct kedge_id128 lease;
     struct kedge_step *steps;  /* in flight */
     struct kedge_out *waiting; /* outcomes for the next item */
     struct kedge_out **waiting_end;
     struct kedge_item item;
-    int64_t flushed;     /* when the last item became durable */
-    int64_t wake_at;     /* INT64_MAX: no timer */
-    uint64_t read_bytes; /* of it, when it was taken */
+    int64_t flushed;  /* when the last item became durable */
+    int64_t patience; /* when to let go of it, as a function here is in its way */
+    int64_t hold_us;  /* 0: its hold has no bound */
+    int64_t held_until;
+    int64_t wake_at; /* INT64_MAX: no timer */
 };
 
 /* Where the outcome of a step stands. */
@@ -119,7 +142,13 @@ struct kedge_step {
     struct kedge_record_page *pages;
     uint32_t n_pages;
     int64_t started;
+    int64_t deadline; /* lease clock, once it was called; INT64_MAX: none */
     char key[KEDGE_KEY_SIZE];
+    /* Its time is over, or its run gone, and its function has not returned. */
+    bool orphan;
+    atomic_bool late; /* whatever it says now is ignored */
+    struct kedge_step *orphan_next;
+    int64_t patience; /* until when its run waits here for its return */
 };
 
 struct kedge_worker {
@@ -142,7 +171,7 @@ struct kedge_worker {
     bool in_loop;       /* a thread is in run, turn or drain */
     bool loop_sleeps;   /* it waits in epoll */
     bool loop_told;     /* the event descriptor is set */
-    int64_t loop_until; /* when it comes back by itself; INT64_MAX: not */
+    int64_t loop_wakes; /* when it does so by itself; lease clock */
     bool waking;        /* a pool thread was signalled and has not come yet */
     bool draining;      /* wants to know when the last run has gone */
     bool closing;
@@ -152,7 +181,15 @@ struct kedge_worker {
     int64_t claim_at; /* next due of what we serve, by the lease clock; INT64_MAX: none */
     int64_t retry_at; /* the store was unavailable: not before */
     int64_t retry_wait;
+    int64_t reconcile_at; /* when to compare what is held with what is here */
     bool told_unavailable;
+
+    /* A claim, or a grant, whose answer never came: sent again, as it is, before another. */
+    struct kedge_claim claim;
+    bool claim_doubt;
+    struct kedge_id128 grant_id;
+    struct kedge_id128 grant_request;
+    bool grant_doubt;
 
     struct kedge_id128 lease;
     int64_t extended; /* lease clock, when it was last extended */
@@ -173,6 +210,11 @@ struct kedge_worker {
     uint32_t n_slots;
     struct kedge_step *free_steps;
     uint32_t calls; /* step functions running now */
+    struct kedge_step *orphans;
+    struct kedge_inflight *asked;
+    uint64_t attention; /* of the lease, as far as it was looked after */
+    int64_t *holds;     /* of each reactor; 0: some step may take any time */
+    int64_t claim_hold; /* the longest; 0 if one of them has none */
 
     pthread_cond_t pool_cond;
     pthread_t *pool;
@@ -203,7 +245,12 @@ void kedge_worker_tell_loop(struct kedge_worker *w);
 void kedge_worker_wake_pool(struct kedge_worker *w);
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The id of a run as it may be printed; answers BUF. */
+#define KEDGE_ID_ROOM 72
+const char *kedge_worker_id_text(struct kedge_bytes id, char buf[KEDGE_ID_ROOM]);
 void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event);
+/* Something is to be done at AT: wakes the loop if that is before it would look. */
+void kedge_worker_timer(struct kedge_worker *w, int64_t at);
 
 /* -- step.c: lock held -- */
 struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge_action *action,
@@ -213,6 +260,15 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step);
 void kedge_step_free(struct kedge_worker *w, struct kedge_step *step);
 void kedge_step_tell_stop(struct kedge_step *step);
 void kedge_step_release_all(struct kedge_worker *w);
+/* The steps of RUN whose time is over: told to stop, and a failed attempt as far as the run goes.
+ */
+void kedge_step_expire(struct kedge_worker *w, struct kedge_inflight *run, int64_t now);
+/* The run goes without it. */
+void kedge_step_orphan(struct kedge_worker *w, struct kedge_step *step, int64_t patience);
+/* Must ACTION of RUN wait for a function that has not returned?  The orphan, or NULL. */
+const struct kedge_step *kedge_step_in_the_way(const struct kedge_worker *w,
+                                               const struct kedge_inflight *run,
+                                               const struct kedge_action *action);
 struct kedge_out *kedge_out_new(struct kedge_worker *w, const struct kedge_rec *rec);
 void kedge_out_free(struct kedge_worker *w, struct kedge_out *out);
 
@@ -222,15 +278,32 @@ void kedge_inflight_dirty(struct kedge_worker *w, struct kedge_inflight *run);
 void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run);
 /* Put what ended into its item and seal it.  Answers false if nothing needs sending now. */
 bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run);
-/* The store's answer to its item. */
+/* The store's answer to its item.  May release the lock. */
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer);
 /* A step that was handed out did not take place: it is handed out again, in a second. */
 void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, uint32_t step);
+/* Somebody else has it. */
+void kedge_inflight_lost(struct kedge_worker *w, struct kedge_inflight *run, const char *why);
 void kedge_inflight_drop(struct kedge_worker *w, struct kedge_inflight *run);
 void kedge_inflight_unref(struct kedge_worker *w, struct kedge_inflight *run);
 /* Make runs from what a claim took.  Releases the lock while it reads. */
 void kedge_inflight_take(struct kedge_worker *w, const struct kedge_run_page *page);
+
+/* Wake RUN at AT, unless it is woken before. */
+void kedge_inflight_timer(struct kedge_worker *w, struct kedge_inflight *run, int64_t at);
+
+/* -- asked.c: lock held -- */
+/* The store says so of a run held here. */
+void kedge_asked_note(struct kedge_worker *w, struct kedge_inflight *run, uint32_t bits);
+/* Read who asked for what, and why; by the driver, releases the lock meanwhile. */
+void kedge_asked_take_up(struct kedge_worker *w);
+
+/* -- reconcile.c: lock held, released around store calls; by the driver alone -- */
+bool kedge_reconcile_wanted(const struct kedge_worker *w, int64_t now);
+void kedge_reconcile(struct kedge_worker *w);
+/* Something is held that nobody here knows of: look in DELAY_US at the latest. */
+void kedge_reconcile_in(struct kedge_worker *w, int64_t delay_us);
 
 /* -- drive.c: lock held, released around store calls -- */
 bool kedge_drive_wanted(struct kedge_worker *w);
@@ -239,6 +312,7 @@ bool kedge_drive_room(const struct kedge_worker *w);
 void kedge_drive(struct kedge_worker *w, bool is_loop);
 
 /* -- keeper.c: no lock held -- */
+/* ERR_UNKNOWN: the next call sends the same request again. */
 int kedge_keeper_grant(struct kedge_worker *w, void *session, struct kedge_error *err);
 int kedge_keeper_extend(struct kedge_worker *w, void *session);
 /* Look after other workers.  Answers when to look again at the latest, in us. */

@@ -222,8 +222,24 @@ if built lmdb; then
 	[ $status -eq 0 ] && grep -q '^status=completed$' out && grep -q '^result="two"$' out &&
 		grep -q '^STEP  *AFTER  *STATE ' out &&
 		grep -q '^reserve  *-  *done  *1 .* 3  *no\\x1b *$' out &&
-		grep -q '^charge  *reserve  *done  *0 .* 5  *- *$' out
+		grep -q 'charge  *reserve  *done  *0 .* 5  *- *$' out
 	ok "show: facts and steps"
+	kedge demo order
+	[ $status -eq 0 ] && grep -q '^killed worker [0-9]* in the middle of that undo' out &&
+		grep -q 'charge  *done  *being undone in [0-9]*, in doubt: it began before' out &&
+		tail -n 6 out | grep -q '^reserve  *done  *undone' &&
+		tail -n 6 out | grep -q 'charge  *done  *undone' &&
+		tail -n 6 out | grep -q 'screen  *done  *-' &&
+		tail -n 6 out | grep -q 'ship  *failed: no carrier  *compensated' &&
+		tail -n 1 out | grep -qx 'run order-1001: failed, no carrier (step ship)'
+	ok "demo order: killed while it takes back, and goes on"
+	kedge demo order -s "lmdb://$tmp/order?map_size=64MiB" --no-kill
+	[ $status -eq 0 ] && ! grep -q killed out
+	ok "demo order --no-kill, on a store that stays"
+	kedge show -s "lmdb://$tmp/order" order-1001
+	[ $status -eq 0 ] && grep -qx 'status=failed' out && grep -q '^reserve  *-  *undone ' out &&
+		grep -q 'ship  *charge,screen  *compensated ' out
+	ok "show: what was taken back"
 	kedge show -s "$runs" failed
 	[ $status -eq 0 ] && grep -q '^error=broken$' out && grep -q '^error_step=step 0$' out &&
 		grep -q '^step 0  *-  *failed  *2 .* broken *$' out
@@ -232,7 +248,8 @@ if built lmdb; then
 	[ $status -eq 0 ] && grep -q '^id=a\\x0a\\x00\\\\b$' out
 	ok "show takes an id as list shows it"
 else
-	for t in 'runs are made' 'list' 'list --limit' 'show' 'show without a definition' 'show by an escaped id'; do
+	for t in 'runs are made' 'list' 'list --limit' 'show' 'demo order' 'demo order --no-kill' 'show of it' \
+		'show without a definition' 'show by an escaped id'; do
 		skip "lmdb: $t" "this build has no lmdb"
 	done
 fi

@@ -109,6 +109,11 @@ test_start_SOURCES = %D%/unit/test_start.c %D%/support/journal.c %D%/support/jou
 test_start_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_start_LDADD = $(KEDGE_CHECK_LINK)
 
+KEDGE_CHECK_TESTS += test_worker
+test_worker_SOURCES = %D%/unit/test_worker.c
+test_worker_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_worker_LDADD = $(KEDGE_CHECK_LINK)
+
 # ------------------------------------------------------ the rules of the contract
 KEDGE_CHECK_TESTS += test_rules test_mem
 test_rules_SOURCES = %D%/unit/test_rules.c
@@ -201,7 +206,12 @@ endif
 
 # ------------------------------------------------------------- whole sagas
 # Over one store, by hand: ./sagas lmdb:/tmp/x
-check_PROGRAMS += sagas doomed takeover
+check_PROGRAMS += sagas doomed takeover chaos frozen
+chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
+	%D%/engine/effects.c %D%/engine/effects.h
+chaos_LDADD = libkedge.la $(PTHREAD_LIBS)
+frozen_SOURCES = %D%/engine/frozen.c %D%/engine/effects.c %D%/engine/effects.h
+frozen_LDADD = libkedge.la $(PTHREAD_LIBS)
 takeover_SOURCES = %D%/engine/takeover.c
 takeover_LDADD = libkedge.la $(PTHREAD_LIBS)
 sagas_SOURCES = %D%/engine/sagas.c
@@ -209,8 +219,10 @@ sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
 doomed_SOURCES = %D%/engine/doomed.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += doomed
-dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
-TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh
+dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
+	%D%/engine/chaos.sh %D%/engine/frozen.sh
+TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
+	%D%/engine/chaos.sh %D%/engine/frozen.sh
 
 # The same, but for several stores in one go: ./turns mem: lmdb:/tmp/x
 KEDGE_SAGA = %D%/support/saga.c %D%/support/saga.h

@@ -14,6 +14,15 @@
  * is done is written afterwards.  If the worker dies in between, the step runs again, on some
  * worker, with the same idempotency key and with KEDGE_STEP_IN_DOUBT.  A step whose record is
  * durable never runs again.  No step starts before the records of all it comes after are durable.
+ *
+ * What a saga promises.  When a step fails for good, or the run is cancelled or past its deadline,
+ * no further step starts; those under way are told to stop and awaited.  Then steps that began and
+ * came to no good end are compensated: failed ones, those in doubt, those that waited for another
+ * attempt. Then done steps are undone, the newest first, so that nothing is undone before all that
+ * came after it.  Skipped steps are not undone.  Each compensate and undo has its record as a step
+ * has, and is retried by the step's policy.  One that fails for good keeps those it came after from
+ * being undone; when nothing else is left, the run is stuck, and waits for an operator
+ * (kedge_run_request()).
  */
 #ifndef KEDGE_REACTOR_H
 #define KEDGE_REACTOR_H
@@ -71,13 +80,21 @@ struct kedge_step_def {
     uint32_t kind;    /* KEDGE_STEP_PLAIN */
     uint32_t flags;   /* KEDGE_STEP_POOL */
     kedge_step_fn *run;
-    kedge_step_fn *compensate; /* clean up after run failed for good or is in doubt; or NULL */
+    kedge_step_fn *compensate; /* clean up after run began and came to no good end; or NULL */
     kedge_step_fn *undo;       /* take back what run did; NULL: there is nothing to take back */
     void *user;                /* for its functions; NULL: the reactor's */
     const char *const *after;  /* names of steps it needs, closed by NULL; NULL: none */
     struct kedge_retry retry;  /* of run; compensate and undo are retried by it as well */
-    int64_t timeout_us;        /* what one attempt is given, see deadline_us; 0: no bound */
-    const void *more;          /* by kind */
+    /*
+     * What one attempt is given, of any of its functions; 0: no bound.  When it is over the step is
+     * told to stop, and the attempt has failed, in doubt: it may yet take effect, and what it says
+     * afterwards is ignored.  No other action of the run that it could meddle with is started in
+     * this process before the function has returned; if it does not return for as long again, the
+     * run is left to other workers.  A loop that hangs in a step is a worker that hangs: runs of
+     * reactors whose steps all have a timeout are taken from it long after that.
+     */
+    int64_t timeout_us;
+    const void *more; /* by kind */
 };
 
 struct kedge_reactor_def {
@@ -138,9 +155,8 @@ struct kedge_view {
      * nothing below the highest seen) is safe from a worker that was paused and comes back.
      */
     uint64_t fence;
-    int64_t deadline_us;    /* CLOCK_MONOTONIC, when its timeout is over; 0: none.  For the step to
-                          heed; this release does not end the attempt by itself. */
-    struct kedge_bytes run; /* the run's id */
+    int64_t deadline_us;        /* CLOCK_MONOTONIC, when its timeout is over; 0: none */
+    struct kedge_bytes run;     /* the run's id */
     struct kedge_bytes input;   /* JSON, as it was given at the start */
     struct kedge_bytes context; /* the opaque bytes given at the start */
     /*
@@ -162,9 +178,9 @@ KEDGE_API int kedge_step_result(const struct kedge_step *step, const char *name,
                                 struct kedge_bytes *value, struct kedge_error *err);
 
 /*
- * Has it been asked to stop: 1 or 0?  By a failure elsewhere in the run, or the end of the worker.
- * A step that heeds it ends with whatever outcome is true, for instance kedge_fail(step, 0,
- * "stopped").  Any thread.
+ * Has it been asked to stop: 1 or 0?  By a failure elsewhere in the run, a request to cancel it,
+ * the end of its time, or the end of the worker. A step that heeds it ends with whatever outcome is
+ * true, for instance kedge_fail(step, 0, "stopped").  Any thread.
  */
 KEDGE_API int kedge_step_stopping(const struct kedge_step *step);
 

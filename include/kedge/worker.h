@@ -39,7 +39,8 @@ enum kedge_event_kind {
     KEDGE_EVENT_RUN_LOST = 6,      /* somebody else has it; what was in flight here is ignored */
     KEDGE_EVENT_LEASE_LOST = 7,    /* this worker was declared dead; it goes on with a new lease */
     KEDGE_EVENT_WORKER_BURIED = 8, /* this worker declared another dead; `text': its owner label */
-    KEDGE_EVENT_RUN_RECOVERED = 9  /* a dead worker's run was made due; `n': recoveries */
+    KEDGE_EVENT_RUN_RECOVERED = 9, /* a dead worker's run was made due; `n': recoveries */
+    KEDGE_EVENT_RUN_REQUESTED = 10 /* taken up here; `outcome': enum kedge_verb; `text': why */
 };
 
 /* Valid during the call.  What does not apply is empty or 0. */
@@ -142,6 +143,7 @@ KEDGE_API void kedge_worker_stop(struct kedge_worker *worker);
 /*
  * Close it: stop, wait up to GRACE_US for steps in flight, hand all its runs back at once (a step
  * still in flight makes its run say so, and its late outcome is ignored), revoke the lease, free.
+ * If the store cannot be told all of that, the lease is left to its end, as after a crash.
  * A pool thread that is still in a step then is waited for: its code may use what is freed next.
  * Nobody may be in run, turn or drain, and no kedge_settle() be under way.  NULL is fine.
  */

@@ -46,8 +46,7 @@ static void define(uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         defs[i].name = "step";
         defs[i].run = nothing;
-        defs[i].undo = nothing;
-        defs[i].compensate = nothing;
+        defs[i].functions = KEDGE_REACTOR_RUN | KEDGE_REACTOR_UNDO | KEDGE_REACTOR_COMPENSATE;
     }
 }
 
@@ -163,7 +162,8 @@ static struct kedge_rec rec_of(uint32_t kind, uint32_t step)
     struct kedge_rec rec = { .kind = kind, .step = step };
 
     rec.has_value = kind == KEDGE_RECORD_DONE || kind == KEDGE_RECORD_BEGIN;
-    if (kind == KEDGE_RECORD_FAILED || kind == KEDGE_RECORD_HALTED)
+    if (kind == KEDGE_RECORD_FAILED || kind == KEDGE_RECORD_HALTED ||
+        kind == KEDGE_RECORD_UNDO_FAILED)
         rec.text = kedge_text(step == 0 ? "zero" : step == 1 ? "one" : "more");
     return rec;
 }
@@ -173,6 +173,32 @@ static void say(uint32_t kind, uint32_t step)
     struct kedge_rec rec = rec_of(kind, step);
 
     append(&rec);
+}
+
+static struct kedge_rec request_of(uint32_t verb, uint32_t step)
+{
+    struct kedge_rec rec = { .kind = KEDGE_RECORD_REQUEST, .step = step, .number = verb };
+
+    rec.text = kedge_text("because");
+    rec.value = kedge_text("somebody");
+    rec.has_value = 1;
+    return rec;
+}
+
+static void asked(uint32_t verb, uint32_t step)
+{
+    struct kedge_rec rec = request_of(verb, step);
+
+    ck_assert_ptr_null(kedge_progress_refuses(p, verb, step));
+    append(&rec);
+}
+
+static void asked_in_vain(uint32_t verb, uint32_t step)
+{
+    struct kedge_rec rec = request_of(verb, step);
+
+    ck_assert_ptr_nonnull(kedge_progress_refuses(p, verb, step));
+    ck_assert_int_eq(try_append(&rec), KEDGE_ERR_CORRUPT);
 }
 
 static void delayed(uint32_t step, uint32_t action, uint32_t failures, int64_t delay)
@@ -213,6 +239,24 @@ static struct kedge_progress *rebuild(uint64_t from)
     ck_assert_uint_eq(kedge_progress_position(q), from);
     for (uint64_t i = from + 1; i <= n_records; i++)
         ck_assert_msg(apply(q, i) == KEDGE_OK, "%s", err.msg);
+    return q;
+}
+
+/* And with the texts that no snapshot has. */
+static struct kedge_progress *rebuild_all(uint64_t from)
+{
+    struct kedge_progress *q = rebuild(from);
+    uint64_t number;
+
+    while ((number = kedge_progress_unread(q)) != 0) {
+        const struct kedge_buf *buf = journal[number].buf;
+        struct kedge_rec rec;
+
+        ck_assert_int_eq(kedge_record_decode((struct kedge_bytes){ buf->data, buf->len }, &rec,
+                                             &err),
+                         KEDGE_OK);
+        ck_assert_int_eq(kedge_progress_read(q, &rec, &err), KEDGE_OK);
+    }
     return q;
 }
 
@@ -363,6 +407,226 @@ START_TEST(failure_awaits_those_running_and_goes_back)
 }
 END_TEST
 
+/* 0 and 1 before 2 before 3; 4 alone. */
+static int forked(uint32_t i, uint32_t j)
+{
+    return (i == 2 && j < 2) || (i == 3 && j == 2);
+}
+
+START_TEST(what_others_count_on_is_not_undone)
+{
+    begin(6, forked);
+    for (uint32_t i = 0; i < 5; i++)
+        say(KEDGE_RECORD_DONE, i);
+    say(KEDGE_RECORD_FAILED, 5);
+    takes(5, COMPENSATE, 1, 0);
+    say(KEDGE_RECORD_COMPENSATED, 5);
+    takes(4, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDONE, 4);
+    takes(3, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDONE, 3);
+    takes(2, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDO_FAILED, 2);
+    STATE(0, DONE);
+    STATE(1, DONE);
+    ends(KEDGE_STUCK, 2, "more");
+    asked_in_vain(KEDGE_VERB_RETRY_UNDO, 1);
+    asked_in_vain(KEDGE_VERB_RESUME, KEDGE_NO_STEP);
+    asked_in_vain(KEDGE_VERB_UNDO, KEDGE_NO_STEP);
+    asked_in_vain(KEDGE_VERB_CANCEL, KEDGE_NO_STEP);
+    asked(KEDGE_VERB_RETRY_UNDO, 2);
+    takes(2, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDO_FAILED, 2);
+    ends(KEDGE_STUCK, 2, "more");
+    asked(KEDGE_VERB_SKIP_UNDO, KEDGE_NO_STEP);
+    STATE(2, LEFT);
+    takes(1, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDONE, 1);
+    recover();
+    takes(0, UNDO, 1, 1);
+    say(KEDGE_RECORD_UNDO_FAILED, 0);
+    ends(KEDGE_STUCK, 0, "zero");
+    asked(KEDGE_VERB_MARK_UNDONE, 0);
+    STATE(0, UNDONE);
+    ends(KEDGE_FAILED, 5, "more");
+}
+END_TEST
+
+START_TEST(cancelled_by_somebody)
+{
+    begin(3, none);
+    takes(0, RUN, 1, 0);
+    takes(1, RUN, 1, 0);
+    say(KEDGE_RECORD_DONE, 0);
+    asked(KEDGE_VERB_CANCEL, KEDGE_NO_STEP);
+    asked_in_vain(KEDGE_VERB_CANCEL, KEDGE_NO_STEP);
+    asked_in_vain(KEDGE_VERB_PAUSE, KEDGE_NO_STEP);
+    PHASE(STOPPING);
+    takes_nothing();
+    say(KEDGE_RECORD_FAILED, 1);
+    takes(1, COMPENSATE, 1, 0);
+    say(KEDGE_RECORD_COMPENSATED, 1);
+    takes(0, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDONE, 0);
+    STATE(2, DROPPED);
+    ends(KEDGE_CANCELLED, KEDGE_NO_STEP, "because");
+}
+END_TEST
+
+START_TEST(what_was_delayed_is_compensated)
+{
+    begin(3, none);
+    takes(0, RUN, 1, 0);
+    delayed(0, 0, 0, 1000); /* a snooze */
+    takes(1, RUN, 1, 0);
+    delayed(1, 0, 1, 1000);
+    asked(KEDGE_VERB_CANCEL, KEDGE_NO_STEP);
+    takes(0, COMPENSATE, 1, 0);
+    say(KEDGE_RECORD_COMPENSATED, 0);
+    recover();
+    takes(1, COMPENSATE, 1, 1);
+    say(KEDGE_RECORD_COMPENSATED, 1);
+    ends(KEDGE_CANCELLED, KEDGE_NO_STEP, "because");
+}
+END_TEST
+
+START_TEST(paused_and_resumed)
+{
+    begin(2, none);
+    asked_in_vain(KEDGE_VERB_RESUME, KEDGE_NO_STEP);
+    takes(0, RUN, 1, 0);
+    asked(KEDGE_VERB_PAUSE, KEDGE_NO_STEP);
+    asked_in_vain(KEDGE_VERB_PAUSE, KEDGE_NO_STEP);
+    say(KEDGE_RECORD_DONE, 0);
+    takes_nothing();
+    ck_assert_int_eq(kedge_progress_next_time(p), INT64_MAX);
+    asked(KEDGE_VERB_RESUME, KEDGE_NO_STEP);
+    takes(1, RUN, 1, 0);
+    asked(KEDGE_VERB_PAUSE, KEDGE_NO_STEP);
+    say(KEDGE_RECORD_DONE, 1); /* the last one: there is nothing to pause */
+    ends(KEDGE_COMPLETED, KEDGE_NO_STEP, "");
+}
+END_TEST
+
+START_TEST(undone_after_its_end)
+{
+    begin(3, chained);
+    for (uint32_t i = 0; i < 3; i++)
+        say(KEDGE_RECORD_DONE, i);
+    asked_in_vain(KEDGE_VERB_UNDO, KEDGE_NO_STEP);
+    ends(KEDGE_COMPLETED, KEDGE_NO_STEP, "");
+    asked_in_vain(KEDGE_VERB_RETRY, KEDGE_NO_STEP);
+    asked(KEDGE_VERB_UNDO, KEDGE_NO_STEP);
+    for (uint32_t i = 3; i-- > 0;) {
+        takes(i, UNDO, 1, 0);
+        say(KEDGE_RECORD_UNDONE, i);
+    }
+    ends(KEDGE_CANCELLED, KEDGE_NO_STEP, "because");
+    asked_in_vain(KEDGE_VERB_UNDO, KEDGE_NO_STEP);
+}
+END_TEST
+
+/* 0 before 1 before 2 before 3; only 1 has an undo; 4 and 5 alone. */
+static int four_chained(uint32_t i, uint32_t j)
+{
+    return i < 4 && i == j + 1;
+}
+
+START_TEST(taken_up_again_after_a_failure)
+{
+    begin(6, four_chained);
+    for (uint32_t i = 0; i < 6; i++)
+        defs[i].functions = i == 1 ? KEDGE_REACTOR_UNDO : 0;
+    for (uint32_t i = 0; i < 3; i++)
+        say(KEDGE_RECORD_DONE, i);
+    say(KEDGE_RECORD_SKIPPED, 4);
+    say(KEDGE_RECORD_FAILED, 3);
+    takes(1, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDONE, 1);
+    ends(KEDGE_FAILED, 3, "more");
+    ck_assert_uint_eq(kedge_progress_round(p), 0);
+    asked(KEDGE_VERB_RETRY, KEDGE_NO_STEP);
+    ck_assert_uint_eq(kedge_progress_round(p), 1);
+    PHASE(FORWARD);
+    STATE(0, DONE);    /* not taken back */
+    STATE(1, READY);   /* taken back */
+    STATE(2, WAITING); /* made from what 1 said */
+    STATE(3, WAITING);
+    STATE(4, SKIPPED);
+    STATE(5, READY);
+    takes(5, RUN, 1, 0);
+    takes(1, RUN, 1, 0);
+    takes_nothing();
+    say(KEDGE_RECORD_DONE, 5);
+    for (uint32_t i = 1; i < 4; i++)
+        say(KEDGE_RECORD_DONE, i);
+    ends(KEDGE_COMPLETED, KEDGE_NO_STEP, "");
+}
+END_TEST
+
+START_TEST(its_deadline_passes)
+{
+    struct kedge_rec rec = rec_of(KEDGE_RECORD_BEGIN, KEDGE_NO_STEP);
+
+    define(2);
+    finish_definition(chained);
+    p = kedge_progress_new(host, &reactor);
+    rec.number = 2000;
+    append(&rec);
+    ck_assert_int_eq(kedge_progress_next_time(p), 2000);
+    say(KEDGE_RECORD_DONE, 0);
+    takes(1, RUN, 1, 0);
+    ck_assert_int_eq(kedge_progress_overdue(p, 1999, &rec), 0);
+    ck_assert_int_eq(kedge_progress_overdue(p, 2000, &rec), 1);
+    append(&rec);
+    ck_assert_int_eq(kedge_progress_overdue(p, 2000, &rec), 0);
+    PHASE(STOPPING);
+    say(KEDGE_RECORD_FAILED, 1);
+    takes(1, COMPENSATE, 1, 0);
+    say(KEDGE_RECORD_COMPENSATED, 1);
+    takes(0, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDONE, 0);
+    ends(KEDGE_FAILED, KEDGE_NO_STEP, "the run's deadline has passed");
+}
+END_TEST
+
+START_TEST(set_aside_and_given_up)
+{
+    begin(2, none);
+    say(KEDGE_RECORD_DONE, 0);
+    say(KEDGE_RECORD_ASIDE, KEDGE_NO_STEP);
+    takes_nothing();
+    refused(KEDGE_RECORD_DONE, 1);
+    asked_in_vain(KEDGE_VERB_CANCEL, KEDGE_NO_STEP);
+    asked(KEDGE_VERB_RESUME, KEDGE_NO_STEP);
+    takes(1, RUN, 1, 0);
+    kedge_progress_give_back(p, 1);
+    say(KEDGE_RECORD_ASIDE, KEDGE_NO_STEP);
+    asked(KEDGE_VERB_ABANDON, KEDGE_NO_STEP);
+    takes_nothing();
+    ends(KEDGE_ABORTED, KEDGE_NO_STEP, "because");
+    asked_in_vain(KEDGE_VERB_ABANDON, KEDGE_NO_STEP);
+}
+END_TEST
+
+START_TEST(what_ran_out_of_time_is_in_doubt)
+{
+    struct kedge_rec rec = rec_of(KEDGE_RECORD_DELAYED, 0);
+
+    begin(1, none);
+    takes(0, RUN, 1, 0);
+    rec.failures = 1;
+    rec.flags = KEDGE_RECORD_TIMED_OUT;
+    append(&rec);
+    takes(0, RUN, 2, 1);
+    rec.kind = KEDGE_RECORD_FAILED;
+    rec.failures = 2;
+    append(&rec);
+    takes(0, COMPENSATE, 1, 1);
+    say(KEDGE_RECORD_COMPENSATED, 0);
+}
+END_TEST
+
 START_TEST(what_cannot_be_undone_is_stuck)
 {
     begin(3, none);
@@ -376,7 +640,7 @@ START_TEST(what_cannot_be_undone_is_stuck)
     takes(0, UNDO, 1, 0);
     say(KEDGE_RECORD_UNDONE, 0);
     STATE(1, UNDO_FAILED);
-    ends(KEDGE_STUCK, 2, "more");
+    ends(KEDGE_STUCK, 1, "one");
 }
 END_TEST
 
@@ -390,11 +654,11 @@ START_TEST(the_first_failure_in_the_table_counts)
     say(KEDGE_RECORD_FAILED, 1);
     say(KEDGE_RECORD_FAILED, 0);
     q = rebuild(n_records);
-    ck_assert_uint_eq(kedge_progress_error_record(p), 0);
-    ck_assert_uint_eq(kedge_progress_error_record(q), n_records);
+    ck_assert_uint_eq(kedge_progress_unread(p), 0);
+    ck_assert_uint_eq(kedge_progress_unread(q), n_records);
     kedge_progress_free(q);
     q = rebuild(n_records - 1);
-    ck_assert_uint_eq(kedge_progress_error_record(q), 0);
+    ck_assert_uint_eq(kedge_progress_unread(q), 0);
     kedge_progress_free(q);
     for (uint32_t i = 0; i < 3; i++) {
         takes(i, COMPENSATE, 1, 0);
@@ -472,12 +736,13 @@ END_TEST
 START_TEST(crash_loop_goes_back_and_then_is_stuck)
 {
     begin(3, none);
-    defs[1].compensate = NULL;
+    defs[1].functions &= ~KEDGE_REACTOR_COMPENSATE;
     say(KEDGE_RECORD_DONE, 2);
     takes(0, RUN, 1, 0);
     takes(1, RUN, 1, 0);
     recover();
     say(KEDGE_RECORD_CRASH_LOOP, KEDGE_NO_STEP);
+    ck_assert_int_eq(kedge_progress_crashed(p), 1);
     PHASE(BACK);
     takes(0, COMPENSATE, 1, 1);
     say(KEDGE_RECORD_COMPENSATED, 0);
@@ -663,8 +928,8 @@ static void define_by_chance(void)
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = 0; j < n; j++)
             graph[i][j] = rank[j] < rank[i] && below(density) < 5;
-        defs[i].undo = below(3) ? nothing : NULL;
-        defs[i].compensate = below(3) ? nothing : NULL;
+        defs[i].functions = KEDGE_REACTOR_RUN | (below(3) ? KEDGE_REACTOR_UNDO : 0) |
+                            (below(3) ? KEDGE_REACTOR_COMPENSATE : 0);
     }
     reactor.result = below(n);
     finish_definition(by_chance);
@@ -696,6 +961,8 @@ static void compare_actions(struct kedge_progress *q)
 
     if (kedge_progress_phase(p) == KEDGE_PHASE_STOPPING)
         return; /* to Q nothing is running any more */
+    if (kedge_progress_paused(p) && n_running > 0)
+        return;
     /* What runs in HALTING is not offered again. */
     for (uint32_t i = 0; i < n_running && kedge_progress_phase(p) != KEDGE_PHASE_HALTING; i++)
         ours[running[i].step] =
@@ -720,16 +987,14 @@ static void compare_ends(struct kedge_progress *q)
     ck_assert_uint_eq(ours.status, theirs.status);
     ck_assert_uint_eq(ours.step, theirs.step);
     ck_assert_uint_eq(ours.number, theirs.number);
-    if (kedge_progress_error_record(q) == 0) {
-        ck_assert_uint_eq(ours.text.len, theirs.text.len);
-        if (ours.text.len > 0)
-            ck_assert_mem_eq(ours.text.data, theirs.text.data, ours.text.len);
-    }
+    ck_assert_uint_eq(ours.text.len, theirs.text.len);
+    if (ours.text.len > 0)
+        ck_assert_mem_eq(ours.text.data, theirs.text.data, ours.text.len);
 }
 
 static void compare(uint64_t from)
 {
-    struct kedge_progress *q = rebuild(from);
+    struct kedge_progress *q = rebuild_all(from);
     unsigned char copy[2048];
     const struct line *line = &journal[n_records];
 
@@ -748,6 +1013,18 @@ static void compare(uint64_t from)
         compare_ends(q);
     compare_actions(q);
     kedge_progress_free(q);
+}
+
+/* Does something that comes after J, or after what comes after it, count on J, its undo having
+   failed? */
+static int is_counted_on(uint32_t j)
+{
+    for (uint32_t k = 0; k < reactor.n_steps; k++) {
+        if (graph[k][j] &&
+            (kedge_progress_state(p, k) == KEDGE_STEP_UNDO_FAILED || is_counted_on(k)))
+            return 1;
+    }
+    return 0;
 }
 
 /* What the rules say, from the journal alone. */
@@ -769,10 +1046,10 @@ static void check_start(const struct kedge_action *a)
     for (uint32_t j = reactor.n_steps; j-- > 0;) {
         uint32_t state = kedge_progress_state(p, j);
 
-        if (defs[j].compensate != NULL && state == KEDGE_STEP_FAILED)
+        if ((defs[j].functions & KEDGE_REACTOR_COMPENSATE) != 0 && state == KEDGE_STEP_FAILED)
             last = j;
-        if (defs[j].undo != NULL && state == KEDGE_STEP_DONE &&
-            kedge_progress_value_record(p, j) > newest)
+        if ((defs[j].functions & KEDGE_REACTOR_UNDO) != 0 && state == KEDGE_STEP_DONE &&
+            !is_counted_on(j) && kedge_progress_value_record(p, j) > newest)
             newest = kedge_progress_value_record(p, j);
     }
     if (a->action == COMPENSATE)
@@ -816,6 +1093,29 @@ static void crash(void)
         say(KEDGE_RECORD_CRASH_LOOP, KEDGE_NO_STEP);
 }
 
+/* Somebody asks for something.  Answers whether it was done. */
+static int ask(uint32_t verb)
+{
+    struct kedge_rec rec = request_of(verb, KEDGE_NO_STEP);
+
+    if (verb >= KEDGE_VERB_RETRY_UNDO && verb <= KEDGE_VERB_MARK_UNDONE && below(2))
+        rec.step = below(reactor.n_steps);
+    if (kedge_progress_refuses(p, verb, rec.step) != NULL)
+        return 0;
+    append(&rec);
+    return 1;
+}
+
+/* At its end: more requests, until one leads on or there were enough. */
+static int asked_for_more(uint32_t *most)
+{
+    for (; *most > 0; --*most) {
+        if (ask(KEDGE_VERB_CANCEL + below(KEDGE_VERB_RETRY_NEW - KEDGE_VERB_CANCEL)))
+            return 1;
+    }
+    return 0;
+}
+
 static void turn(uint32_t trouble)
 {
     struct kedge_action a;
@@ -827,7 +1127,11 @@ static void turn(uint32_t trouble)
         running[n_running++] = a;
     }
     ck_assert_uint_eq(kedge_progress_running(p), n_running);
-    if (below(25) == 0) {
+    if (below(40) == 0) {
+        (void)ask(below(2) ? KEDGE_VERB_CANCEL : KEDGE_VERB_PAUSE);
+    } else if (kedge_progress_paused(p) && n_running == 0) {
+        (void)ask(below(4) ? KEDGE_VERB_RESUME : KEDGE_VERB_CANCEL);
+    } else if (below(25) == 0) {
         crash();
     } else if (n_running > 0) {
         struct kedge_rec rec;
@@ -847,6 +1151,7 @@ static void turn(uint32_t trouble)
 static void one_run(uint64_t with)
 {
     uint32_t trouble;
+    uint32_t most;
     struct kedge_rec rec;
 
     seed = with;
@@ -854,9 +1159,11 @@ static void one_run(uint64_t with)
     now = 1000;
     define_by_chance();
     trouble = below(12);
+    most = below(8);
     p = kedge_progress_new(host, &reactor);
     say(KEDGE_RECORD_BEGIN, KEDGE_NO_STEP);
-    for (uint64_t last = 0; kedge_progress_phase(p) != KEDGE_PHASE_ENDED;) {
+    for (uint64_t last = 0;
+         kedge_progress_phase(p) != KEDGE_PHASE_ENDED || asked_for_more(&most);) {
         if (n_running == 0 && kedge_progress_end(p, &rec))
             append(&rec);
         else
@@ -984,6 +1291,15 @@ int main(void)
     tcase_add_test(tc, delays);
     tcase_add_test(tc, failure_awaits_those_running_and_goes_back);
     tcase_add_test(tc, what_cannot_be_undone_is_stuck);
+    tcase_add_test(tc, what_others_count_on_is_not_undone);
+    tcase_add_test(tc, cancelled_by_somebody);
+    tcase_add_test(tc, what_was_delayed_is_compensated);
+    tcase_add_test(tc, paused_and_resumed);
+    tcase_add_test(tc, undone_after_its_end);
+    tcase_add_test(tc, taken_up_again_after_a_failure);
+    tcase_add_test(tc, its_deadline_passes);
+    tcase_add_test(tc, set_aside_and_given_up);
+    tcase_add_test(tc, what_ran_out_of_time_is_in_doubt);
     tcase_add_test(tc, the_first_failure_in_the_table_counts);
     tcase_add_test(tc, halt_awaits_those_running);
     tcase_add_test(tc, failure_beats_halt);

@@ -557,7 +557,7 @@ START_TEST(words)
     ck_assert_str_eq(kedge_step_state_text(KEDGE_STEP_DONE), "done");
     ck_assert_str_eq(kedge_run_status_text(0), "?");
     ck_assert_str_eq(kedge_run_place_text(99), "?");
-    ck_assert_str_eq(kedge_step_state_text(12), "?");
+    ck_assert_str_eq(kedge_step_state_text(13), "?");
 }
 END_TEST
 
