@@ -216,8 +216,8 @@ static int64_t saga(const struct kedge_reactor *reactor, int64_t k, int64_t drou
     start_all();
     open_worker(reactor);
     /* One worker to the end: what it dropped, nobody else would pick up. */
-    for (int i = 0; i < 40 && n >= 0 && n < RUNS; i++) {
-        (void)kedge_worker_drain(the_worker, SECONDS / 50, &err);
+    for (int64_t i = 0; i < LIVENESS && n >= 0 && n < RUNS; i += SECONDS / 500) {
+        (void)kedge_worker_drain(the_worker, SECONDS / 500, &err);
         atomic_fetch_add(&host_state.now, 1100000);
         n = ended_well();
     }
