@@ -133,8 +133,8 @@ check_PROGRAMS += make_runs
 make_runs_SOURCES = %D%/support/make_runs.c %D%/support/journal.c %D%/support/journal.h
 make_runs_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 
-dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
-TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
+dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
+TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh
