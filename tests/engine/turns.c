@@ -249,9 +249,13 @@ static atomic_int n_ended;
 
 static int second_awaits_first(struct kedge_step *step, void *user)
 {
+    const struct timespec moment = { 0, 50000000 };
+
     (void)user;
-    if (atomic_fetch_add(&n_called, 1) == 0)
+    if (atomic_fetch_add(&n_called, 1) == 0) {
+        (void)nanosleep(&moment, NULL); /* the loop falls asleep */
         return kedge_ok(step, "true", 4);
+    }
     return await_count(&n_ended, 1) ? kedge_ok(step, "true", 4) : kedge_ok(step, "false", 5);
 }
 
