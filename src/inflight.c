@@ -759,10 +759,123 @@ static void answered_no(struct kedge_worker *w, struct kedge_inflight *run, int 
     kedge_mem_free(w->host, mem);
 }
 
+/*
+ * Nobody who does as we do can go on with it: it is at rest as stuck, with the reason in a record
+ * after all that is there, which stays as it is.  Another, newer one may read it, when asked to.
+ */
+static int set_aside(struct kedge_worker *w, const struct kedge_run *head, const char *why)
+{
+    struct kedge_rec rec = { .kind = KEDGE_RECORD_ASIDE,
+                             .step = KEDGE_NO_STEP,
+                             .text = kedge_text(why) };
+    struct kedge_guard guard = {
+        .kind = KEDGE_GUARD_HELD, .name = head->id, .lease = head->holder, .number = head->fence
+    };
+    struct kedge_change changes[2] = { { .kind = KEDGE_APPEND, .name = head->id },
+                                       { .kind = KEDGE_RELEASE, .name = head->id } };
+    struct kedge_commit commit = {
+        .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 2
+    };
+    struct kedge_buf *buf = kedge_record_encode(w->host, &rec);
+    struct kedge_answer answer = { 0 };
+    struct kedge_bytes record;
+    int rc;
+
+    if (buf == NULL)
+        return KEDGE_ERR_NOMEM;
+    record = (struct kedge_bytes){ buf->data, buf->len };
+    changes[0].append.records = &record;
+    changes[0].append.n = 1;
+    changes[0].append.first = head->position + 1;
+    changes[1].release.place = KEDGE_PLACE_REST;
+    changes[1].release.status = KEDGE_STUCK;
+    kedge_worker_random(w, &commit.request);
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
+    kedge_buf_drop(w->host, buf);
+    return rc == KEDGE_OK ? answer.outcome : rc;
+}
+
+/* It is stuck, and says so. */
+static void tell_aside(struct kedge_worker *w, const struct kedge_run *head, const char *why)
+{
+    w->stats.runs_ended++;
+    kedge_worker_emit(w, &(struct kedge_event){
+                             .struct_size = sizeof(struct kedge_event),
+                             .kind = KEDGE_EVENT_RUN_ENDED,
+                             .outcome = KEDGE_STUCK,
+                             .fence = head->fence,
+                             .run = head->id,
+                             .text = why,
+                         });
+    kedge_store_run_ended(w->store, head->id);
+}
+
+/* Handed back as by a crash: due in a second, one recovery charged, so that whoever takes it next
+   knows of the steps that ran in vain. */
+static int hand_back_charged(struct kedge_worker *w, const struct kedge_run *head)
+{
+    struct kedge_guard guard = {
+        .kind = KEDGE_GUARD_HELD, .name = head->id, .lease = head->holder, .number = head->fence
+    };
+    struct kedge_change changes[2] = { { .kind = KEDGE_SET, .name = head->id },
+                                       { .kind = KEDGE_RELEASE, .name = head->id } };
+    struct kedge_commit commit = {
+        .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 2
+    };
+    struct kedge_answer answer = { 0 };
+    int rc;
+
+    changes[0].set.mask = KEDGE_SET_RECOVERIES;
+    changes[0].set.recoveries = head->recoveries + 1;
+    changes[1].release.place = KEDGE_PLACE_DUE;
+    changes[1].release.when = in_us(1000000);
+    kedge_worker_random(w, &commit.request);
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
+    return rc == KEDGE_OK ? answer.outcome : rc;
+}
+
+/*
+ * The store will not have what the run's steps have done, today or ever.  It is tried again as
+ * often as a run whose workers die, and then set aside.
+ */
+static void refused(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
+                    const char *why)
+{
+    struct kedge_retrieve want = { run->id, run->incarnation, 0, 0 };
+    struct kedge_run_state state = { 0 };
+    char text[KEDGE_ERRMSG_MAX];
+    char id[KEDGE_ID_ROOM];
+    int rc;
+
+    (void)snprintf(text, sizeof text, "the store refuses what its steps have done (%s): %s",
+                   kedge_status_name(outcome), why);
+    kedge_worker_log(w, LOG_CRIT, "run %s: %s", kedge_worker_id_text(run->id, id), text);
+    run->sending = true; /* nobody else sends it meanwhile */
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = w->ops->retrieve(w->driver_session, &want, &state, w->options.timeout_us, NULL);
+    (void)pthread_mutex_lock(&w->lock);
+    run->sending = false;
+    if (rc == KEDGE_OK && state.run.recoveries >= w->options.crash_limit) {
+        rc = set_aside(w, &state.run, text);
+        if (rc == KEDGE_OK)
+            tell_aside(w, &state.run, text);
+    } else if (rc == KEDGE_OK) {
+        rc = hand_back_charged(w, &state.run);
+    }
+    kedge_mem_free(w->host, state.mem);
+    if (rc != KEDGE_OK) /* it stays held, until what is held is compared with what is here */
+        kedge_reconcile_in(w, 1000000);
+    emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
+    kedge_inflight_drop(w, run);
+}
+
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer)
 {
-    char id[KEDGE_ID_ROOM];
 
     run->sending = false;
     switch (outcome) {
@@ -794,12 +907,8 @@ void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run,
         run->item.doubt |= outcome == KEDGE_ERR_UNKNOWN;
         kedge_inflight_dirty(w, run);
         return;
-    default: /* it stays held, until what is held is compared with what is here */
-        kedge_worker_log(w, LOG_CRIT, "the store refuses to go on with run %s (%s): %s",
-                         kedge_worker_id_text(run->id, id), kedge_status_name(outcome),
-                         answer->why);
-        emit_run(w, run, KEDGE_EVENT_RUN_LOST, 0, 0);
-        kedge_inflight_drop(w, run);
+    default:
+        refused(w, run, outcome, answer->why[0] != '\0' ? answer->why : kedge_status_text(outcome));
         return;
     }
 }
@@ -1071,44 +1180,6 @@ static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run)
 }
 
 /*
- * Nobody who reads as we do can go on with it: it is at rest as stuck, with the reason in a record
- * after all that is there, which stays as it is.  Another, newer one may read it, when asked to.
- */
-static int set_aside(struct kedge_worker *w, const struct kedge_run *head, const char *why)
-{
-    struct kedge_rec rec = { .kind = KEDGE_RECORD_ASIDE,
-                             .step = KEDGE_NO_STEP,
-                             .text = kedge_text(why) };
-    struct kedge_guard guard = {
-        .kind = KEDGE_GUARD_HELD, .name = head->id, .lease = head->holder, .number = head->fence
-    };
-    struct kedge_change changes[2] = { { .kind = KEDGE_APPEND, .name = head->id },
-                                       { .kind = KEDGE_RELEASE, .name = head->id } };
-    struct kedge_commit commit = {
-        .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 2
-    };
-    struct kedge_buf *buf = kedge_record_encode(w->host, &rec);
-    struct kedge_answer answer = { 0 };
-    struct kedge_bytes record;
-    int rc;
-
-    if (buf == NULL)
-        return KEDGE_ERR_NOMEM;
-    record = (struct kedge_bytes){ buf->data, buf->len };
-    changes[0].append.records = &record;
-    changes[0].append.n = 1;
-    changes[0].append.first = head->position + 1;
-    changes[1].release.place = KEDGE_PLACE_REST;
-    changes[1].release.status = KEDGE_STUCK;
-    kedge_worker_random(w, &commit.request);
-    (void)pthread_mutex_unlock(&w->lock);
-    rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
-    (void)pthread_mutex_lock(&w->lock);
-    kedge_buf_drop(w->host, buf);
-    return rc == KEDGE_OK ? answer.outcome : rc;
-}
-
-/*
  * It was claimed, and is held, but nothing of it is here.  A store or a memory that failed will do
  * better another time, so it is handed back soon.  So is one that could not be set aside.
  */
@@ -1125,16 +1196,7 @@ static void not_read(struct kedge_worker *w, const struct kedge_run *head, int r
         kedge_reconcile_in(w, 1000000);
         return;
     }
-    w->stats.runs_ended++;
-    kedge_worker_emit(w, &(struct kedge_event){
-                             .struct_size = sizeof(struct kedge_event),
-                             .kind = KEDGE_EVENT_RUN_ENDED,
-                             .outcome = KEDGE_STUCK,
-                             .fence = head->fence,
-                             .run = head->id,
-                             .text = why,
-                         });
-    kedge_store_run_ended(w->store, head->id);
+    tell_aside(w, head, why);
 }
 
 /* It was here before and was lost: there is one holder of it, and that is not the old one. */

@@ -1046,6 +1046,11 @@ int kedge_progress_paused(const struct kedge_progress *p)
     return p->why.paused;
 }
 
+int kedge_progress_aside(const struct kedge_progress *p)
+{
+    return p->why.aside;
+}
+
 int kedge_progress_cancelled(const struct kedge_progress *p)
 {
     return p->why.cancelled;

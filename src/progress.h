@@ -97,6 +97,7 @@ int kedge_progress_overdue(const struct kedge_progress *p, int64_t now, struct k
  */
 const char *kedge_progress_refuses(const struct kedge_progress *p, uint32_t verb, uint32_t step);
 int kedge_progress_paused(const struct kedge_progress *p);
+int kedge_progress_aside(const struct kedge_progress *p);
 int kedge_progress_cancelled(const struct kedge_progress *p);
 /* How often the run was taken up again after its end: each time its steps get new keys. */
 uint32_t kedge_progress_round(const struct kedge_progress *p);

@@ -9,6 +9,7 @@
  */
 #include <config.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -449,16 +450,18 @@ static int deed_blind(struct asker *a, struct deed *d, struct kedge_error *err)
 }
 
 /* A record of ours takes the recovery away that would have told of the doubt. */
+static bool owes_doubt(const struct asker *a)
+{
+    return a->progress != NULL && a->state.run.place != KEDGE_PLACE_REST &&
+           (a->state.run.recoveries > 0 || kedge_progress_crashed(a->progress));
+}
+
 static int deed_doubt(struct asker *a, struct deed *d, struct kedge_error *err)
 {
-    const struct kedge_run *run = &a->state.run;
     struct kedge_time now;
     struct kedge_rec rec;
     int rc;
 
-    if (a->progress == NULL || run->place == KEDGE_PLACE_REST ||
-        (run->recoveries == 0 && !kedge_progress_crashed(a->progress)))
-        return KEDGE_OK;
     rc = a->r.ops->now(a->r.session, &now, kedge_reader_time(&a->r), err);
     if (rc != KEDGE_OK || !kedge_progress_doubt(a->progress, now.wall, &rec))
         return rc;
@@ -467,14 +470,18 @@ static int deed_doubt(struct asker *a, struct deed *d, struct kedge_error *err)
 
 static int deed_records(struct asker *a, struct deed *d, struct kedge_error *err)
 {
+    bool aside = a->progress != NULL && kedge_progress_aside(a->progress);
     struct kedge_rec rec;
-    int rc = deed_doubt(a, d, err);
+    int rc = owes_doubt(a) ? deed_doubt(a, d, err) : KEDGE_OK;
 
     request_record(a, a->in.verb, &rec);
     if (a->in.verb == KEDGE_VERB_PAUSE)
         rec.delay_us = a->state.run.due;
     if (rc == KEDGE_OK)
         rc = deed_record(a, d, &rec, err);
+    /* Who set it aside could not tell which of its steps were under way. */
+    if (rc == KEDGE_OK && aside && a->in.verb == KEDGE_VERB_RESUME)
+        rc = deed_doubt(a, d, err);
     if (rc != KEDGE_OK)
         return rc;
     return a->progress != NULL ? deed_folded(a, d, err) : deed_blind(a, d, err);

@@ -102,7 +102,7 @@ static void be_worker(char **args)
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
     const struct kedge_reactor *reactors[CHAOS_SHAPES];
 
-    effects_open(args[1], atoi(args[2]));
+    effects_open(args[1], number_of(args[2], CHAOS_WORKERS_MOST));
     for (int i = 0; i < CHAOS_SHAPES; i++)
         reactors[i] = make_reactor(i);
     options.pool_threads = 4;
@@ -402,15 +402,17 @@ int main(int argc, char **argv)
 
     if (argc == 5 && strcmp(argv[1], "--worker") == 0)
         be_worker(argv + 2);
-    if (argc != 7 || atoi(argv[3]) < 3 || atoi(argv[3]) > PROCESSES_MOST) {
+    if (argc != 7) {
         (void)fprintf(stderr, "usage: chaos URL DIR PROCESSES RUNS KILLS STOPS\n");
         return 2;
     }
     url = argv[1];
-    n_victims = atoi(argv[3]);
-    n_runs = atoi(argv[4]);
-    kills = atoi(argv[5]);
-    stops = atoi(argv[6]);
+    n_victims = number_of(argv[3], PROCESSES_MOST);
+    n_runs = number_of(argv[4], 100000);
+    kills = number_of(argv[5], CHAOS_WORKERS_MOST / 2);
+    stops = number_of(argv[6], CHAOS_WORKERS_MOST / 2);
+    if (n_victims < 3 || kills + stops < 1)
+        bail("nobody would take over, or nothing happen");
     seed();
     (void)snprintf(log_path, sizeof log_path, "%s/effects", argv[2]);
     effects_open(log_path, 0);

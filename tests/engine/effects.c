@@ -40,6 +40,16 @@ void must(int rc, const char *what)
         bail("%s: %s: %s", what, kedge_status_name(rc), rc < 0 ? err.msg : "");
 }
 
+int number_of(const char *text, int most)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (*text == '\0' || *end != '\0' || n < 0 || n > most)
+        bail("'%s' is not a number from 0 to %d", text, most);
+    return (int)n;
+}
+
 int64_t now_us(void)
 {
     struct timespec ts;
@@ -193,7 +203,7 @@ static struct kedge_worker *the_worker;
 static void on_term(int sig)
 {
     (void)sig;
-    kedge_worker_stop(the_worker);
+    kedge_worker_stop(the_worker); /* NOLINT(bugprone-signal-handler,cert-sig30-c): it may */
 }
 
 void effects_serve(const char *url, const struct kedge_reactor *const *reactors, size_t n_reactors,

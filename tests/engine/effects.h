@@ -53,6 +53,9 @@ extern struct kedge_error err;
 void must(int rc, const char *what);
 void bail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* The number that TEXT is, from 0 to MOST; else the program ends. */
+int number_of(const char *text, int most);
+
 int64_t now_us(void);
 void nap_us(int64_t us);
 

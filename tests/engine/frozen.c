@@ -14,6 +14,7 @@
  *	./frozen URL DIR
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -57,7 +58,7 @@ static struct kedge_reactor *make_reactor(void)
     static const char *const names[STEPS] = { "s0", "s1", "s2", "s3", "s4" };
     const char *after[STEPS][2] = { { NULL } };
     struct kedge_step_def steps[STEPS];
-    struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT("frozen", 1, steps);
+    struct kedge_reactor_def def;
     struct kedge_reactor *reactor;
 
     memset(steps, 0, sizeof steps);
@@ -68,6 +69,7 @@ static struct kedge_reactor *make_reactor(void)
         steps[i].flags = KEDGE_STEP_POOL;
         steps[i].after = after[i];
     }
+    def = (struct kedge_reactor_def)KEDGE_REACTOR_DEF_INIT("frozen", 1, steps);
     must(kedge_reactor_new(&def, &reactor, &err), "reactor");
     return reactor;
 }
@@ -77,10 +79,10 @@ static void be_worker(char **args)
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
     const struct kedge_reactor *reactor = make_reactor();
 
-    effects_open(args[1], atoi(args[2]));
-    gate = atoi(args[3]);
-    gated_step = atoi(args[4]);
-    options.pool_threads = (uint32_t)atoi(args[5]);
+    effects_open(args[1], number_of(args[2], INT_MAX));
+    gate = number_of(args[3], INT_MAX);
+    gated_step = number_of(args[4], STEPS);
+    options.pool_threads = (uint32_t)number_of(args[5], 100);
     options.lease_ttl_us = TTL_US;
     effects_serve(args[0], &reactor, 1, &options);
 }

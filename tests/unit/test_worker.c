@@ -988,6 +988,7 @@ static void *ask_all_the_time(void *worker)
         kedge_worker_stats(worker, &stats);
         ck_assert_uint_ge(stats.read_bytes, bytes);
         bytes = stats.read_bytes;
+        atomic_store(&asked, 1);
     }
     return NULL;
 }
@@ -1016,7 +1017,10 @@ START_TEST(threads_meet_under_the_lock_only)
     }
     atomic_fetch_add(&clock_now, 2 * SECOND);
     atomic_store(&enough, 0);
+    atomic_store(&asked, 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, ask_all_the_time, worker), 0);
+    while (atomic_load(&asked) == 0)
+        nap(1000);
     must(kedge_worker_drain(worker, 30 * SECOND, &err));
     atomic_store(&enough, 1);
     (void)pthread_join(thread, NULL);
