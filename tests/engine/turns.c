@@ -222,6 +222,7 @@ static void timers(void)
     struct kedge_worker *worker;
     pthread_t thread;
 
+    options.lease_ttl_us = 3600 * SECONDS;
     options.look_us = 600 * SECONDS;
     atomic_store(&second_try, 0);
     worker = worker_open(&def, &options);
@@ -280,6 +281,8 @@ static void behind(void)
     atomic_store(&n_called, 0);
     atomic_store(&n_ended, 0);
     options.pool_threads = 1;
+    options.lease_ttl_us = 3600 * SECONDS;
+    options.look_us = 600 * SECONDS; /* no keeper that happens to wake the loop */
     options.observe = count_ended;
     worker = worker_open(&def, &options);
     run_start("behind", "behind-0");
