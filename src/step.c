@@ -416,7 +416,7 @@ static void outcome_record(const struct kedge_step *step, const struct kedge_out
 }
 
 /* Why an outcome cannot be taken as it is; NULL: it can. */
-static const char *outcome_fault(const struct kedge_step *step, const struct kedge_outcome *said,
+static const char *outcome_fault(const struct kedge_worker *w, const struct kedge_outcome *said,
                                  struct kedge_error *err)
 {
     if (said->kind < KEDGE_OUTCOME_OK || said->kind > KEDGE_OUTCOME_SNOOZE)
@@ -425,7 +425,7 @@ static const char *outcome_fault(const struct kedge_step *step, const struct ked
         return "a snooze into the past";
     if (said->kind != KEDGE_OUTCOME_OK || said->value.len == 0)
         return NULL;
-    if (said->value.len > step->worker->limits.value_max - 4096)
+    if (said->value.len > w->limits.value_max - 4096)
         return "its value is larger than the store takes";
     if (kedge_json_check(said->value.data, said->value.len, err) != KEDGE_OK)
         return err->msg;
@@ -438,7 +438,7 @@ static struct kedge_out *encode(struct kedge_step *step, const struct kedge_outc
     struct kedge_error why;
     struct kedge_rec rec;
     char text[KEDGE_ERRMSG_MAX + 64];
-    const char *fault = outcome_fault(step, said, &why);
+    const char *fault = outcome_fault(step->worker, said, &why);
     struct kedge_outcome instead = {
         sizeof instead, KEDGE_OUTCOME_FAIL, KEDGE_FAIL_FINAL, { NULL, 0 }, text, 0
     };
@@ -792,11 +792,16 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
     struct kedge_step *step;
     struct kedge_out *out;
     int open = STEP_OPEN;
+    struct kedge_error why;
+    const char *fault;
     bool gone;
 
     if (said->struct_size < sizeof *said)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "outcome.struct_size is %zu, not %zu",
                                said->struct_size, sizeof *said);
+    fault = outcome_fault(w, said, &why);
+    if (fault != NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the outcome is no good: %s", fault);
     (void)pthread_mutex_lock(&w->lock);
     step = slot < w->n_slots ? w->slots[slot] : NULL;
     if (step == NULL || !step->live || step->generation != (uint32_t)(token >> 32) ||

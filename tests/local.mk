@@ -144,8 +144,8 @@ check_PROGRAMS += make_runs
 make_runs_SOURCES = %D%/support/make_runs.c %D%/support/journal.c %D%/support/journal.h
 make_runs_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 
-dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
-TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
+dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
+TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh
@@ -246,11 +246,16 @@ check_PROGRAMS += turns
 turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
 turns_LDADD = libkedge.la $(PTHREAD_LIBS)
 EXTRA_DIST += %D%/engine/over.sh
-check_PROGRAMS += counts
+check_PROGRAMS += alloc behave counts
+alloc_SOURCES = %D%/engine/alloc.c $(KEDGE_SAGA)
+alloc_LDADD = libkedge.la $(PTHREAD_LIBS)
+TESTS += alloc
+behave_SOURCES = %D%/engine/behave.c $(KEDGE_SAGA)
+behave_LDADD = libkedge.la $(PTHREAD_LIBS)
 counts_SOURCES = %D%/engine/counts.c $(KEDGE_SAGA) %D%/support/fault_backend.c \
 	%D%/support/fault_backend.h
 counts_LDADD = libkedge-core.la $(PTHREAD_LIBS)
-kedge_engine_tests += %D%/engine/turns.sh %D%/engine/counts.sh
+kedge_engine_tests += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh
 
 dist_check_SCRIPTS += $(kedge_engine_tests)
 TESTS += $(kedge_engine_tests)

@@ -23,7 +23,8 @@
  * itself is every crash point then.
  *
  * Threads: a handle made here is a store like any other; the functions below may be called by any
- * thread.  All handles are closed by kedge_store_close() before kedge_testing_close().
+ * thread.  All handles are closed by kedge_store_close() before kedge_testing_close(), and what was
+ * read through them is freed before.
  */
 #ifndef KEDGE_TESTING_H
 #define KEDGE_TESTING_H
