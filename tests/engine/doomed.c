@@ -274,7 +274,7 @@ static int see_step(void *ctx, const struct kedge_step_info *info)
     struct seen_run *run = ctx;
 
     if (info->index < STEPS_MOST)
-        run->steps[info->index] = (struct seen_step){ info->state, info->failures, info->next };
+        run->steps[info->index] = (struct seen_step){ info->state, info->failures, info->time };
     return 0;
 }
 

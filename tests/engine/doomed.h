@@ -12,7 +12,10 @@
 
 #include <kedge/kedge.h>
 
-enum { STEPS_MOST = 9, AFTER_MOST = 4, RUNS_MOST = 8, PHASES_MOST = 3, ACTIONS = 4 };
+enum { STEPS_MOST = 9, AFTER_MOST = 4, RUNS_MOST = 8, PHASES_MOST = 3 };
+
+#define PAUSE_US                                                                                   \
+    INT64_C(2000) /* of a snooze, and before the second attempt; then twice that, ... */
 
 /* What a step is going to say: snoozes, then failures, then its end. */
 struct plan {
@@ -80,7 +83,7 @@ extern int64_t (*the_clock)(void);
 struct seen_step {
     uint32_t state; /* enum kedge_step_state; 0: nothing is known */
     uint32_t failures;
-    int64_t next;
+    int64_t time; /* of its last record */
 };
 
 struct seen_run {

@@ -167,7 +167,13 @@ static int unrecorded(int step, uint32_t action, int phase, int n)
     return n - recorded;
 }
 
-/* M1 and M2 of a step that runs. */
+/* How long it waits after so many failures, or its snooze. */
+static int64_t wait_of(const struct plan *plan, uint32_t failures)
+{
+    return plan->snoozes > 0 ? PAUSE_US : PAUSE_US << (failures - 1);
+}
+
+/* M1, M2 and M6 of a step that runs. */
 static int check_runs(int step, int phase, const struct effect **e, int n)
 {
     const struct plan *plan = &saga->steps[step];
@@ -185,8 +191,16 @@ static int check_runs(int step, int phase, const struct effect **e, int n)
             return wrong(step, phase, "attempt %u of %u", (unsigned)due,
                          (unsigned)last_attempt(plan));
     }
-    if (n > 0 && h->same_clock && from->state == KEDGE_STEP_DELAYED && e[0]->at < from->next)
-        return wrong(step, phase, "%lld us before its time", (long long)(from->next - e[0]->at));
+    for (int i = 0; i < n && h->same_clock; i++) {
+        int64_t since = i > 0 ? e[i - 1]->at : from->time;
+        int64_t wait = i > 0 || from->state == KEDGE_STEP_DELAYED
+                           ? wait_of(plan, from->failures + (uint32_t)i)
+                           : 0;
+
+        if (wait > 0 && e[i]->at < since + wait)
+            return wrong(step, phase, "%lld us before its time",
+                         (long long)(since + wait - e[i]->at));
+    }
     return 1;
 }
 

@@ -257,7 +257,7 @@ static int run_it(struct kedge_step *step, void *user)
     char text[64];
 
     if (before < plan->snoozes)
-        return kedge_snooze(step, 2000);
+        return kedge_snooze(step, PAUSE_US);
     if (view->attempt <= plan->fails) {
         (void)snprintf(text, sizeof text, "%s failed, attempt %u", plan->name,
                        (unsigned)view->attempt);
@@ -301,7 +301,7 @@ struct kedge_reactor *saga_reactor(const struct saga *saga, const char *name)
             .undo = plan->undo ? take_back : NULL,
             .compensate = plan->compensate ? take_back : NULL,
             .after = plan->after,
-            .retry = { .attempts = plan->attempts, .base_us = 2000 },
+            .retry = { .attempts = plan->attempts, .base_us = PAUSE_US },
         };
     }
     if (kedge_reactor_new(&def, &reactor, &err) != KEDGE_OK) {
