@@ -1,6 +1,7 @@
 /* bare.c - records in an LMDB table, nothing else */
 #include <config.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,4 +144,50 @@ void bare_verify(const struct bare_runs *runs)
     if (runs->sequence > 0)
         verify_journal(runs->bare, txn, SEQUENCE_TAG, runs->sequence);
     mdb_txn_abort(txn);
+}
+
+void bare_begin(struct bare *bare, struct bare_runs *runs, const char *name, size_t n_runs)
+{
+    char dir[PATH_MAX];
+
+    scratch_dir(dir, sizeof dir, name);
+    bare_open(bare, dir);
+    bare_runs_init(runs, bare, 1, n_runs);
+}
+
+void bare_end(struct bare *bare, struct bare_runs *runs)
+{
+    bare_verify(runs);
+    bare_runs_release(runs);
+    bare_close(bare);
+}
+
+void bare_appends(struct side *side, const struct limit *limit)
+{
+    const struct bare_work *w = side->ctx;
+    int64_t t = now_ns();
+
+    for (uint64_t rounds = 0; !limit_reached(limit, rounds, t); rounds++) {
+        int64_t began = t;
+
+        bare_append(w->runs, w->batch);
+        t = now_ns();
+        samples_add(&side->lat, t - began);
+        side->ops += w->batch;
+    }
+}
+
+void bare_sequences(struct side *side, const struct limit *limit)
+{
+    const struct bare_work *w = side->ctx;
+    int64_t t = now_ns();
+
+    for (uint64_t rounds = 0; !limit_reached(limit, rounds, t); rounds++) {
+        int64_t began = t;
+
+        bare_sequence(w->runs, w->batch);
+        t = now_ns();
+        samples_add(&side->lat, t - began);
+        side->ops += w->batch;
+    }
 }

@@ -47,4 +47,16 @@ void bare_sequence(struct bare_runs *runs, size_t n);
 /* What was written is there, and nothing is missing. */
 void bare_verify(const struct bare_runs *runs);
 
+/* A bare environment of its own: pages that one kind of work frees would change another. */
+void bare_begin(struct bare *bare, struct bare_runs *runs, const char *name, size_t n_runs);
+void bare_end(struct bare *bare, struct bare_runs *runs);
+
+/* Sides: so many puts per transaction, by bare_append() and by bare_sequence(). */
+struct bare_work {
+    struct bare_runs *runs;
+    size_t batch;
+};
+void bare_appends(struct side *side, const struct limit *limit);
+void bare_sequences(struct side *side, const struct limit *limit);
+
 #endif

@@ -27,6 +27,7 @@ struct options opt = {
     .dir = ".",
     .population = 1000000,
     .records = 100000,
+    .parked = 100000,
 };
 
 static char scratch[4096]; /* "": none */

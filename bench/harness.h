@@ -24,7 +24,8 @@ struct options {
     const char *tsv;
     const char *store;   /* URL; NULL: LMDB below `dir' */
     uint64_t population; /* healthy runs in the large store of `expired' */
-    uint64_t records;    /* journal length of `head' */
+    uint64_t records;    /* journal length of `head' and `resume' */
+    uint64_t parked;     /* runs that are not due, of `parked' */
     bool smoke;
 };
 extern struct options opt;

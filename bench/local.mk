@@ -1,9 +1,13 @@
 # ------------------------------------------------------------------ programs
-# What the storage contract costs on LMDB; nothing to hold against without it.
+# What the storage contract and the engine cost on LMDB; nothing to hold against without it.
 bench_spike_lmdb_sources = \
 	%D%/bare.c %D%/bare.h \
+	%D%/engine.c %D%/engine.h \
 	%D%/harness.c %D%/harness.h \
+	%D%/parked.c \
 	%D%/procs.c %D%/procs.h \
+	%D%/resume.c \
+	%D%/saga.c %D%/saga.h \
 	%D%/spike_lmdb.c \
 	%D%/subject.c %D%/subject.h
 bench_programs =

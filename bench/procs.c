@@ -176,3 +176,30 @@ void procs_finish(struct procs *procs)
         (void)close(procs->v[i].from);
     }
 }
+
+void proc_once(void (*work)(void *ctx, void *result), void *ctx, void *result, size_t size)
+{
+    int up[2];
+    pid_t pid;
+
+    (void)fflush(NULL);
+    if (pipe(up) != 0)
+        die("no pipe: %s", strerror(errno));
+    pid = fork();
+    if (pid < 0)
+        die("cannot fork: %s", strerror(errno));
+    if (pid == 0) {
+        (void)close(up[0]);
+        work(ctx, result);
+        if (write_all(up[1], result, size) < 0)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(up[1]);
+    if (read_all(up[0], result, size) <= 0)
+        die("a process ended early");
+    (void)close(up[0]);
+    if (kill(pid, SIGKILL) != 0 || waitpid(pid, NULL, 0) != pid)
+        die("cannot end a process: %s", strerror(errno));
+}

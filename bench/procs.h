@@ -37,4 +37,8 @@ void procs_run(struct procs *procs, unsigned n, unsigned kind, const struct limi
 /* Let them check their work and end; a failure is ours. */
 void procs_finish(struct procs *procs);
 
+/* Run WORK in a process of its own, which is killed with -9 as soon as it has filled in its RESULT
+   of SIZE bytes.  Nothing of a store's may be open here. */
+void proc_once(void (*work)(void *ctx, void *result), void *ctx, void *result, size_t size);
+
 #endif

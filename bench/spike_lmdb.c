@@ -1,5 +1,6 @@
 /*
- * spike_lmdb.c - what the storage contract costs on LMDB, next to bare LMDB in the same run
+ * spike_lmdb.c - what the storage contract and the engine cost on LMDB, next to bare LMDB in the
+ * same run
  *
  * Every workload checks in the end that what it wrote is there.  Times never make it fail.
  */
@@ -16,6 +17,7 @@
 #include <time.h>
 
 #include "bare.h"
+#include "engine.h"
 #include "harness.h"
 #include "procs.h"
 #include "subject.h"
@@ -35,11 +37,6 @@ struct kedge_work {
     struct runs *runs;
     size_t batch;
 };
-struct bare_work {
-    struct bare_runs *runs;
-    size_t batch;
-};
-
 static void kedge_appends(struct side *side, const struct limit *limit)
 {
     const struct kedge_work *w = side->ctx;
@@ -55,36 +52,6 @@ static void kedge_appends(struct side *side, const struct limit *limit)
     }
 }
 
-static void bare_appends(struct side *side, const struct limit *limit)
-{
-    const struct bare_work *w = side->ctx;
-    int64_t t = now_ns();
-
-    for (uint64_t rounds = 0; !limit_reached(limit, rounds, t); rounds++) {
-        int64_t began = t;
-
-        bare_append(w->runs, w->batch);
-        t = now_ns();
-        samples_add(&side->lat, t - began);
-        side->ops += w->batch;
-    }
-}
-
-static void bare_sequences(struct side *side, const struct limit *limit)
-{
-    const struct bare_work *w = side->ctx;
-    int64_t t = now_ns();
-
-    for (uint64_t rounds = 0; !limit_reached(limit, rounds, t); rounds++) {
-        int64_t began = t;
-
-        bare_sequence(w->runs, w->batch);
-        t = now_ns();
-        samples_add(&side->lat, t - began);
-        side->ops += w->batch;
-    }
-}
-
 /* A store and a bare environment, each with its runs. */
 struct pair {
     struct subject subject;
@@ -94,28 +61,11 @@ struct pair {
     struct bare_runs bare_runs;
 };
 
-/* A bare environment of its own: pages that one kind of work frees would change another. */
-static void bare_begin(struct bare *bare, struct bare_runs *runs, const char *name, size_t n_runs)
-{
-    char dir[PATH_MAX];
-
-    scratch_dir(dir, sizeof dir, name);
-    bare_open(bare, dir);
-    bare_runs_init(runs, bare, 1, n_runs);
-}
-
-static void bare_end(struct bare *bare, struct bare_runs *runs)
-{
-    bare_verify(runs);
-    bare_runs_release(runs);
-    bare_close(bare);
-}
-
 static void pair_open(struct pair *p, const char *ns, size_t n_runs)
 {
     char url[PATH_MAX + 64];
 
-    subject_url(url, sizeof url);
+    subject_url(url, sizeof url, "kedge");
     subject_open(&p->subject, url, ns);
     user_open(&p->user, &p->subject, HOUR_US);
     runs_create(&p->runs, &p->user, 1, n_runs);
@@ -426,7 +376,7 @@ static void workload_procs8(void)
     };
 
     all.procs = single.procs = bare_all.procs = bare_single.procs = &procs;
-    subject_url(state.url, sizeof state.url);
+    subject_url(state.url, sizeof state.url, "kedge");
     scratch_dir(state.dir, sizeof state.dir, "bare");
     procs_start(&procs, PROCS, &work);
     run_passes(sides, N_OF(sides), 1);
@@ -523,7 +473,7 @@ static void workload_expired(void)
     };
     static const struct claim claims[] = { { 0, 1, P50, true, 2 } };
 
-    subject_url(url, sizeof url);
+    subject_url(url, sizeof url, "kedge");
     population_build(&few, url, "few", opt.smoke ? 60 : 1000);
     population_build(&many, url, "many", n);
     population_wait(&few);
@@ -580,7 +530,7 @@ static void workload_head(void)
     static const struct claim claims[] = { { 0, 1, P50, true, 0 } };
     int64_t began = now_ns();
 
-    subject_url(url, sizeof url);
+    subject_url(url, sizeof url, "kedge");
     subject_open(&subject, url, "head");
     user_open(&user, &subject, HOUR_US);
     runs_create(&runs, &user, 1, 2);
@@ -795,11 +745,16 @@ static const struct workload {
     { "claim", "claim and release", workload_claim, false },
     { "create", "start runs", workload_create, false },
     { "extend", "latency of lease_extend", workload_extend, false },
+    { "saga1", "a worker with one run in flight", workload_saga1, false },
+    { "saga64", "a worker with 64 runs in flight", workload_saga64, false },
+    { "stepcost", "a step of a long run, and of short ones", workload_stepcost, false },
+    { "resume", "take over a run with many finished steps", workload_resume, true },
+    { "parked", "a worker's memory with many runs that are not due", workload_parked, true },
 };
 
 static const char usage_text[] =
     "usage: spike_lmdb [OPTION...]\n"
-    "Measure the LMDB backend through the storage contract against bare LMDB.\n"
+    "Measure kedge on LMDB, the store alone and the whole engine, against bare LMDB.\n"
     "\n"
     "  --passes N       passes per workload (9)\n"
     "  --seconds S      seconds per pass and side (1)\n"
@@ -809,7 +764,8 @@ static const char usage_text[] =
     "  --side TEXT      only sides whose names contain TEXT, for a profiler; no ratios then\n"
     "  --tsv FILE       all figures of all passes\n"
     "  --population N   healthy runs for `expired' (1000000)\n"
-    "  --records N      journal length for `head' (100000)\n"
+    "  --records N      journal length for `head' and `resume' (100000)\n"
+    "  --parked N       runs that are not due for `parked' (100000)\n"
     "  --store URL      another store instead of LMDB below D\n"
     "  --smoke          a few operations each, checked; prints TAP, measures nothing\n"
     "\n"
@@ -847,19 +803,13 @@ static double seconds(const char *text)
 static void parse(int argc, char **argv)
 {
     static const struct option longs[] = {
-        { "passes", required_argument, NULL, 'p' },
-        { "seconds", required_argument, NULL, 's' },
-        { "slices", required_argument, NULL, 'l' },
-        { "dir", required_argument, NULL, 'd' },
-        { "only", required_argument, NULL, 'o' },
-        { "side", required_argument, NULL, 'i' },
-        { "tsv", required_argument, NULL, 't' },
-        { "population", required_argument, NULL, 'n' },
-        { "records", required_argument, NULL, 'r' },
-        { "store", required_argument, NULL, 'u' },
-        { "smoke", no_argument, NULL, 'k' },
-        { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
+        { "passes", required_argument, NULL, 'p' },  { "seconds", required_argument, NULL, 's' },
+        { "slices", required_argument, NULL, 'l' },  { "dir", required_argument, NULL, 'd' },
+        { "only", required_argument, NULL, 'o' },    { "side", required_argument, NULL, 'i' },
+        { "tsv", required_argument, NULL, 't' },     { "population", required_argument, NULL, 'n' },
+        { "records", required_argument, NULL, 'r' }, { "parked", required_argument, NULL, 'a' },
+        { "store", required_argument, NULL, 'u' },   { "smoke", no_argument, NULL, 'k' },
+        { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
     };
     int c;
 
@@ -892,6 +842,9 @@ static void parse(int argc, char **argv)
         case 'r':
             opt.records = number(optarg, 1, UINT32_MAX, "records");
             break;
+        case 'a':
+            opt.parked = number(optarg, 1, 500000, "parked");
+            break;
         case 'u':
             opt.store = optarg;
             break;
@@ -923,7 +876,7 @@ static bool open_and_describe(void)
     bool shared;
 
     workload_begin("store", "what it says of itself");
-    subject_url(url, sizeof url);
+    subject_url(url, sizeof url, "kedge");
     subject_open(&subject, url, "default");
     shared = (subject.ops->caps & KEDGE_CAP_SHARED) != 0;
     subject_describe(&subject);

@@ -59,7 +59,7 @@ static struct kedge_bytes id_of(char id[ID_BYTES], uint64_t tag)
 
 /* ---------------------------------------------------------- store and session */
 
-void subject_url(char *url, size_t size)
+void subject_url(char *url, size_t size, const char *name)
 {
     static const char plain[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-";
@@ -70,7 +70,7 @@ void subject_url(char *url, size_t size)
         (void)snprintf(url, size, "%s", opt.store);
         return;
     }
-    scratch_dir(dir, sizeof dir, "kedge");
+    scratch_dir(dir, sizeof dir, name);
     n = snprintf(url, size, "lmdb://");
     for (const char *p = dir; *p != '\0' && n >= 0 && (size_t)n < size; p++)
         n += snprintf(url + n, size - (size_t)n, strchr(plain, *p) != NULL ? "%c" : "%%%02X",

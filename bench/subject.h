@@ -43,8 +43,8 @@ struct runs {
 /* Open the store at URL; NS is created if need be. */
 void subject_open(struct subject *s, const char *url, const char *ns);
 void subject_close(struct subject *s);
-/* The URL for a store of the workload under way, new if it is one with files. */
-void subject_url(char *url, size_t size);
+/* The URL for a store of the workload under way; if it is one with files, a new one called NAME. */
+void subject_url(char *url, size_t size, const char *name);
 /* Tell the reader what the store says of itself. */
 void subject_describe(const struct subject *s);
 

@@ -343,10 +343,8 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
             kedge_reconcile(w);
         if (w->pool_queue != NULL && !is_loop)
             break; /* its own thread runs one, and wakes another if there are more */
-        if (w->pool_queue != NULL)
-            kedge_worker_wake_pool(w);
-        if (w->loop_queue != NULL && is_loop)
-            break;
+        if (is_loop)
+            break; /* it comes back, if it may: a pool that never rests could keep it for ever */
     }
     w->driving = false;
     if (is_loop && w->pool_queue != NULL)

@@ -181,23 +181,24 @@ static void run_loop_steps(struct kedge_worker *w)
 
 /*
  * When has the loop something to do even if nobody tells it?  INT64_MAX: never.  While another
- * thread drives it is that one's business, and it looks at this when it has left the seat.
+ * thread drives, what is due now is that one's business, and it looks at this when it has left
+ * the seat.  What is due later is told all the same: else it would have to be told each time.
  */
 static int64_t next_time(const struct kedge_worker *w)
 {
     bool stopping = atomic_load(&w->stopping);
     int64_t at = w->next_timer;
 
-    if (w->driving)
-        return INT64_MAX;
     if (kedge_drive_room(w) && w->claim_at < at)
         at = w->claim_at;
     if (!stopping && !w->lease_dead && w->reconcile_at < at)
         at = w->reconcile_at;
-    if (w->n_dirty > 0 || w->asked != NULL || w->lease_dead ||
-        (w->claim_hint && kedge_drive_room(w)))
+    if (!w->driving && (w->n_dirty > 0 || w->asked != NULL || w->lease_dead ||
+                        (w->claim_hint && kedge_drive_room(w))))
         at = 0;
-    return at < w->retry_at ? w->retry_at : at;
+    if (at < w->retry_at)
+        at = w->retry_at;
+    return w->driving && at <= kedge_worker_now(w) ? INT64_MAX : at;
 }
 
 /* ------------------------------------------------------------------- pool */
@@ -838,17 +839,21 @@ static bool owes(const struct kedge_worker *w)
     return false;
 }
 
+static void send_all(struct kedge_worker *w)
+{
+    while (w->n_dirty > 0 && kedge_worker_now(w) >= w->retry_at)
+        kedge_drive(w, true);
+}
+
 /* What is with the store, or waits for it, is tried once more, however long that was to wait. */
 static bool say_all(struct kedge_worker *w)
 {
     bool all;
 
     w->retry_at = 0;
-    if (w->n_dirty > 0)
-        kedge_drive(w, true);
+    send_all(w);
     all = abandon(w);
-    if (w->n_dirty > 0 && kedge_worker_now(w) >= w->retry_at)
-        kedge_drive(w, true);
+    send_all(w);
     return all && !owes(w);
 }
 

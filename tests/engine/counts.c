@@ -6,6 +6,7 @@
  *	./counts URL...
  */
 #include <sys/resource.h>
+#include <time.h>
 
 #include <kedge/testing.h>
 
@@ -209,6 +210,37 @@ static void lone(const char *name, uint32_t flags)
     say(name, "no wake-up per step, the keeper's counted", b.wake_ups - a.wake_ups <= STEPS / 20);
     kedge_run_info_free(info);
     worker_join(worker, thread);
+}
+
+/* A foreign loop that calls too often, also while a pool thread is in a commit: it is not told of
+   what it need not do. */
+static void impatient(void)
+{
+    struct kedge_reactor_def def = { sizeof def,
+                                     "impatient",
+                                     1,
+                                     0,
+                                     chain(STEPS, say_null, KEDGE_STEP_POOL),
+                                     STEPS,
+                                     sizeof(struct kedge_step_def),
+                                     NULL,
+                                     NULL };
+    struct kedge_worker *worker = worker_open(&def, NULL);
+    const struct timespec pause = { 0, 100000 };
+    const int64_t most = LIVENESS / 100; /* of the pauses */
+    struct kedge_counts c;
+    int64_t n = 0;
+
+    run_start("impatient", "impatient");
+    do {
+        must(kedge_worker_turn(worker, &err), "turn");
+        (void)nanosleep(&pause, NULL);
+        c = worker_counts(worker);
+    } while (c.runs_ended == 0 && ++n < most);
+    note("impatient: %llu hand-offs", (unsigned long long)c.hand_offs);
+    say("impatient", "the run ends", c.runs_ended == 1);
+    say("impatient", "no hand-off per step", c.hand_offs <= STEPS / 20);
+    kedge_worker_close(worker, LIVENESS);
 }
 
 static void crowd(const char *name, uint32_t flags)
@@ -431,6 +463,7 @@ static void all(void)
     starts();
     lone("lone-loop", 0);
     lone("lone-pool", KEDGE_STEP_POOL);
+    impatient();
     crowd("crowd-loop", 0);
     crowd("crowd-pool", KEDGE_STEP_POOL);
     held_back("held-back", 0, 1);

@@ -102,6 +102,8 @@ static int commit_sized(void *s, const struct kedge_commit *commits, size_t n,
     return real->commit(s, commits, n, answers, timeout_us, e);
 }
 
+static void (*during_commit)(void); /* called within the call; NULL: nothing */
+
 static atomic_int refuse_after; /* what the next call answers after one that failed */
 
 static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
@@ -109,6 +111,8 @@ static int faulty_commit(void *s, const struct kedge_commit *commits, size_t n,
 {
     int rc = KEDGE_OK;
 
+    if (during_commit != NULL)
+        during_commit();
     if (!fails(COMMIT))
         return commit_sized(s, commits, n, answers, timeout_us, e);
     if (atomic_load(&plans[COMMIT].effect))
@@ -766,6 +770,106 @@ START_TEST(a_pool_step_is_sent_again_though_the_loop_sleeps)
 }
 END_TEST
 
+/* Outcomes that come while the store is busy, one after the other. */
+static struct kedge_worker *busy_worker;
+static pthread_t busy_loop; /* whose turns are counted */
+static pthread_mutex_t token_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t tokens[4];
+static int n_tokens;
+static atomic_int loop_commits;
+static atomic_int busy;
+
+static int say_later(struct kedge_step *step, void *user)
+{
+    int rc;
+
+    (void)user;
+    (void)pthread_mutex_lock(&token_lock);
+    rc = kedge_later(step, &tokens[n_tokens++]);
+    (void)pthread_mutex_unlock(&token_lock);
+    return rc;
+}
+
+/* Settle a step if there is one that waits for it. */
+static int settle_one(void)
+{
+    struct kedge_outcome done = { sizeof done, KEDGE_OUTCOME_OK, 0, { NULL, 0 }, NULL, 0 };
+    uint64_t token = 0;
+    int found;
+
+    (void)pthread_mutex_lock(&token_lock);
+    found = n_tokens > 0;
+    if (found)
+        token = tokens[--n_tokens];
+    (void)pthread_mutex_unlock(&token_lock);
+    if (found)
+        ck_assert_int_eq(kedge_settle(busy_worker, token, &done, NULL), KEDGE_OK);
+    return found;
+}
+
+/* While the store is busy with one run, the other's step ends: so there is always more. */
+static void settle_meanwhile(void)
+{
+    if (atomic_load(&busy) && pthread_equal(pthread_self(), busy_loop))
+        atomic_fetch_add(&loop_commits, 1);
+    for (int i = 0; i < 10000 && atomic_load(&busy) && !settle_one(); i++)
+        nap(1000);
+}
+
+static int waiting_tokens(void)
+{
+    int n;
+
+    (void)pthread_mutex_lock(&token_lock);
+    n = n_tokens;
+    (void)pthread_mutex_unlock(&token_lock);
+    return n;
+}
+
+/* A foreign loop has other things to do. */
+START_TEST(a_turn_ends_though_the_pool_is_never_idle)
+{
+    static const char *const after[] = { "a",  NULL, "b",  NULL, "c",  NULL, "d",
+                                         NULL, "e",  NULL, "f",  NULL, "g",  NULL };
+    static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+    struct kedge_step_def steps[8];
+    struct kedge_reactor *reactor;
+
+    memset(steps, 0, sizeof steps);
+    for (size_t i = 0; i < 8; i++) {
+        steps[i].name = names[i];
+        steps[i].run = say_later;
+        steps[i].flags = KEDGE_STEP_POOL;
+        steps[i].after = i > 0 ? &after[2 * (i - 1)] : NULL;
+    }
+    reactor = reactor_of(steps, 8);
+    during_commit = settle_meanwhile;
+    busy_worker = worker_on(faulty, reactor, 60 * SECOND);
+    busy_loop = pthread_self();
+    start("r");
+    start("s");
+    for (int i = 0; i < 6000 && waiting_tokens() < 2; i++) {
+        must(kedge_worker_turn(busy_worker, &err));
+        nap(10000);
+    }
+    atomic_store(&busy, 1);
+    ck_assert(settle_one());
+    must(kedge_worker_turn(busy_worker, &err));
+    atomic_store(&busy, 0);
+    ck_assert_int_le(atomic_load(&loop_commits), 2);
+    for (int i = 0; i < 6000 && place_of("r") + place_of("s") != 2 * KEDGE_PLACE_REST; i++) {
+        (void)settle_one();
+        must(kedge_worker_turn(busy_worker, &err));
+        nap(1000);
+    }
+    ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_REST);
+    ck_assert_uint_eq(place_of("s"), KEDGE_PLACE_REST);
+    kedge_worker_close(busy_worker, 0);
+    during_commit = NULL;
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- sizes */
 
 static int say_much(struct kedge_step *step, void *user)
@@ -1073,6 +1177,7 @@ int main(void)
     tcase_add_checked_fixture(sleeping, setup, teardown);
     tcase_set_timeout(sleeping, 120);
     tcase_add_test(sleeping, a_pool_step_is_sent_again_though_the_loop_sleeps);
+    tcase_add_test(sleeping, a_turn_ends_though_the_pool_is_never_idle);
     suite_add_tcase(suite, sleeping);
     tcase_add_checked_fixture(sizes, setup, teardown);
     tcase_set_timeout(sizes, 120);

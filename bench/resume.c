@@ -1,0 +1,167 @@
+/*
+ * resume.c - take over a run with a long journal: what is read, and when its next step starts
+ *
+ * A process carries the run through its first steps and is killed with -9 in the next one.  From
+ * then on worker after worker in this process takes the run, a hundred steps on from the last one,
+ * and hands it back: so that all lengths of tail between two snapshots are met.
+ */
+#include <config.h>
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "harness.h"
+#include "procs.h"
+#include "saga.h"
+#include "subject.h"
+
+#define ROOM     30000 /* steps there are beyond those that are done first */
+#define ADVANCE  97
+#define BOUND_US 50000
+
+struct resume {
+    struct saga saga;
+    char url[PATH_MAX + 64];
+    uint32_t first;     /* steps done before the first take-over */
+    bool hold;          /* a step holds the run until its process is killed */
+    int64_t started_ns; /* the first step of this worker; 0: none yet */
+    int64_t taken_ns;
+    int64_t read_us;
+    uint32_t recoveries;
+    uint32_t began; /* number of that step */
+    uint64_t bytes;
+    struct samples read; /* bytes, one a round */
+};
+
+static void note_taken(void *ctx, const struct kedge_event *event)
+{
+    struct resume *r = ctx;
+
+    if (event->kind != KEDGE_EVENT_RUN_TAKEN)
+        return;
+    r->taken_ns = now_ns();
+    r->read_us = event->us;
+    r->bytes = event->bytes;
+    r->recoveries = event->n;
+}
+
+static int step(struct saga *saga, struct kedge_step *step, uint32_t number)
+{
+    struct resume *r = saga->shape.ctx;
+    char value[RECORD_BYTES];
+    uint64_t token;
+
+    if (r->started_ns == 0) {
+        r->started_ns = now_ns();
+        r->began = number;
+    }
+    if (r->hold && number == r->first + 1)
+        return kedge_later(step, &token);
+    saga_value(value, kedge_step_view(step)->run, number);
+    return kedge_ok(step, value, sizeof value);
+}
+
+static void define(struct resume *r, int64_t checkpoint_us)
+{
+    struct saga_shape shape = {
+        .name = "long",
+        .n_steps = r->first + (opt.smoke ? 500 : ROOM),
+        .in_flight = 1,
+        .checkpoint_us = checkpoint_us,
+        .observe = note_taken,
+        .step = step,
+        .ctx = r,
+    };
+
+    saga_define(&r->saga, &shape);
+}
+
+/* In a process of its own: so many steps, several per flush, and into the next one. */
+static void build(void *ctx, void *result)
+{
+    struct resume *r = ctx;
+
+    r->hold = true;
+    define(r, 5000);
+    saga_store_open(&r->saga, r->url, NULL);
+    saga_worker_open(&r->saga);
+    saga_start(&r->saga, 1, 0);
+    while (saga_counts(&r->saga).steps < r->first) {
+        saga_turn(&r->saga, 1);
+        die_if_stopped();
+    }
+    *(uint64_t *)result = saga_counts(&r->saga).steps;
+}
+
+/* A new worker, until it is in its first step; how long that took once it was open. */
+static int64_t take(struct resume *r, int wait_ms)
+{
+    int64_t began;
+
+    r->started_ns = 0;
+    saga_worker_open(&r->saga);
+    began = now_ns();
+    while (r->started_ns == 0) {
+        saga_turn(&r->saga, wait_ms);
+        die_if_stopped();
+    }
+    return r->started_ns - began;
+}
+
+static void take_overs(struct side *side, const struct limit *limit)
+{
+    struct resume *r = side->ctx;
+    uint64_t rounds = 0;
+
+    do {
+        int64_t took = take(r, 0);
+
+        side->own_ns += took;
+        samples_add(&side->lat, took);
+        samples_add(&r->read, (int64_t)r->bytes);
+        side->ops++;
+        while (saga_counts(&r->saga).steps < ADVANCE &&
+               r->began + 2 * ADVANCE < r->saga.shape.n_steps)
+            saga_turn(&r->saga, 1);
+        saga_worker_close(&r->saga);
+    } while (!limit_reached(limit, ++rounds, now_ns()));
+}
+
+void workload_resume(void)
+{
+    static struct resume r;
+    struct side sides[] = { { .name = "claim to next step", .run = take_overs, .ctx = &r } };
+    uint64_t done;
+    int64_t began = now_ns();
+
+    r.first = (uint32_t)(opt.smoke ? 1000 : opt.records);
+    subject_url(r.url, sizeof r.url, "kedge");
+    proc_once(build, &r, &done, sizeof done);
+    if (done != r.first)
+        die("%" PRIu64 " steps were done, not %" PRIu32, done, r.first);
+    report_note("%" PRIu64 " steps done in %.1f s, what ended within 5 ms per flush", done,
+                (double)(now_ns() - began) / 1e9);
+    define(&r, 0);
+    saga_store_open(&r.saga, r.url, NULL);
+    r.saga.runs = 1;
+    (void)take(&r, 1);
+    if (r.began != r.first + 1 || r.recoveries != 1)
+        die("step %" PRIu32 " came next, after %" PRIu32 " recoveries", r.began, r.recoveries);
+    report_note("after kill -9: %" PRIu64 " bytes read, %.1f ms, next step %.1f ms after the claim",
+                r.bytes, (double)r.read_us / 1e3,
+                (double)(r.started_ns - r.taken_ns) / 1e6 + (double)r.read_us / 1e3);
+    saga_worker_close(&r.saga);
+    run_passes(sides, 1, 1);
+    samples_sort(&r.read);
+    report_sides(sides, 1, "take-overs");
+    report_below(&sides[0], BOUND_US);
+    report_note("bytes read: median %.0f, from %.0f to %.0f", 1000 * samples_at(&r.read, 0.5),
+                1000 * samples_at(&r.read, 0), 1000 * samples_at(&r.read, 1));
+    saga_verify(&r.saga, r.began - 1, ADVANCE * 2);
+    saga_store_close(&r.saga);
+    saga_undefine(&r.saga);
+    free(r.read.v);
+    sides_release(sides, 1);
+}
