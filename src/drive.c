@@ -21,9 +21,40 @@ static int64_t min64(int64_t a, int64_t b)
 
 /* ----------------------------------------------------------------- timers */
 
+/* Take the steps of crowded runs out of a queue; those runs are for others first. */
+static struct kedge_step **unqueue(struct kedge_worker *w, struct kedge_step **at, int64_t now)
+{
+    struct kedge_step *step;
+
+    while ((step = *at) != NULL) {
+        struct kedge_inflight *run = step->run;
+
+        if (!run->crowded) {
+            at = &step->next;
+            continue;
+        }
+        *at = step->next;
+        kedge_progress_give_back(run->progress, step->index);
+        kedge_step_free(w, step);
+        run->patience = now;
+        kedge_inflight_dirty(w, run);
+    }
+    return at;
+}
+
+static void hand_crowded_back(struct kedge_worker *w, int64_t now)
+{
+    w->loop_end = unqueue(w, &w->loop_queue, now);
+    w->pool_end = unqueue(w, &w->pool_queue, now);
+    for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next)
+        run->crowded = false;
+}
+
 /* Runs whose time has come.  Rare: the list is walked only when the earliest is due. */
 static void wake_runs(struct kedge_worker *w, int64_t now)
 {
+    bool crowded = false;
+
     if (now < w->next_timer)
         return;
     w->next_timer = INT64_MAX;
@@ -39,10 +70,15 @@ static void wake_runs(struct kedge_worker *w, int64_t now)
         if (run->item.n_records > 0 && !run->sending) {
             run->flushed = 0; /* held back long enough */
             kedge_inflight_dirty(w, run);
+            kedge_inflight_timers(w, run, kedge_worker_wall(w));
+        } else if (kedge_inflight_crowded(w, run)) {
+            run->crowded = crowded = true;
         } else {
             kedge_inflight_go_on(w, run);
         }
     }
+    if (crowded)
+        hand_crowded_back(w, now);
 }
 
 /* ---------------------------------------------------------------- batches */
@@ -248,6 +284,7 @@ static void renew(struct kedge_worker *w)
         return;
     }
     w->lease_dead = false;
+    w->renewed = true;
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next)
         kedge_inflight_dirty(w, run);
     kedge_worker_emit(w, &(struct kedge_event){ .struct_size = sizeof(struct kedge_event),

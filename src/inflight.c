@@ -92,31 +92,46 @@ static int64_t start_ready(struct kedge_worker *w, struct kedge_inflight *run, i
     return patience;
 }
 
-/* Past its deadline: a record will say so, once. */
-static void note_overdue(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
+/* Past its deadline: a record will say so, once, and is waited for.  Answers whether it is. */
+static bool note_overdue(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
 {
     struct kedge_out *out;
     struct kedge_rec rec;
 
-    if (run->overdue || !kedge_progress_overdue(run->progress, wall, &rec))
-        return;
+    if (!kedge_progress_overdue(run->progress, wall, &rec))
+        return false;
+    if (run->overdue)
+        return true;
     out = kedge_out_new(w, &rec);
-    if (out == NULL)
-        return;
+    if (out == NULL) {
+        kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+        return true;
+    }
     run->overdue = true;
     *run->waiting_end = out;
     run->waiting_end = &out->next;
+    return true;
 }
 
-static void set_timers(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
+/* What is past needs no timer: it has been seen to, or waits for something else. */
+static void timer_after(struct kedge_worker *w, struct kedge_inflight *run, int64_t at, int64_t now)
+{
+    if (at > now && at != INT64_MAX)
+        kedge_inflight_timer(w, run, at);
+}
+
+void kedge_inflight_timers(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
 {
     int64_t now = kedge_worker_now(w);
     int64_t next = kedge_progress_next_time(run->progress);
 
-    if (next != INT64_MAX)
-        kedge_inflight_timer(w, run, now + (next > wall ? next - wall : 0));
+    if (next != INT64_MAX && next > wall)
+        kedge_inflight_timer(w, run, now + (next - wall));
+    timer_after(w, run, run->patience, now);
+    if (run->hold_us > 0)
+        timer_after(w, run, run->held_until - run->hold_us / 2 + 1, now);
     for (const struct kedge_step *step = run->steps; step != NULL; step = step->run_next) {
-        if (step->called && !step->orphan && step->deadline != INT64_MAX)
+        if (!step->orphan && step->deadline != INT64_MAX)
             kedge_inflight_timer(w, run, step->deadline);
     }
 }
@@ -125,22 +140,20 @@ void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run)
 {
     int64_t wall = kedge_worker_wall(w);
     enum kedge_phase phase = kedge_progress_phase(run->progress);
+    bool overdue;
 
     if (run->gone)
         return;
     if (phase == KEDGE_PHASE_STOPPING || phase == KEDGE_PHASE_HALTING)
         for (struct kedge_step *step = run->steps; step != NULL; step = step->run_next)
             kedge_step_tell_stop(step);
-    note_overdue(w, run, wall);
+    overdue = note_overdue(w, run, wall);
     run->patience = INT64_MAX;
-    if ((run->requests | run->clear) == 0) /* else what is asked for comes first */
+    if (!overdue && (run->requests | run->clear) == 0) /* else what is asked for comes first */
         run->patience = start_ready(w, run, wall);
-    if (run->patience != INT64_MAX)
-        kedge_inflight_timer(w, run, run->patience);
     if (run->waiting != NULL || (kedge_progress_running(run->progress) == 0 && !run->sending))
         kedge_inflight_dirty(w, run);
-    else
-        set_timers(w, run, wall);
+    kedge_inflight_timers(w, run, wall);
 }
 
 void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, uint32_t step)
@@ -149,6 +162,25 @@ void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, ui
         return;
     kedge_progress_give_back(run->progress, step);
     kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+}
+
+/* Is it time to say again how long the run may be held? */
+static bool wants_hold(const struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    return run->hold_us > 0 && run->held_until - kedge_worker_now(w) < run->hold_us / 2;
+}
+
+bool kedge_inflight_crowded(const struct kedge_worker *w, const struct kedge_inflight *run)
+{
+    if (run->sending || run->dirty || run->item.sealed || run->waiting != NULL ||
+        run->item.n_records > 0 || kedge_progress_running(run->progress) == 0 ||
+        !wants_hold(w, run))
+        return false;
+    for (const struct kedge_step *step = run->steps; step != NULL; step = step->run_next) {
+        if (!step->orphan && (step->called || step->later))
+            return false;
+    }
+    return true;
 }
 
 /* ------------------------------------------------------------- the commit */
@@ -239,7 +271,7 @@ static bool may_hold_back(const struct kedge_worker *w, const struct kedge_infli
     const struct kedge_item *item = &run->item;
 
     if (w->options.checkpoint_min_interval_us <= 0 || item->end != KEDGE_ITEM_STAY ||
-        item->clear != 0 || run->waiting != NULL ||
+        item->clear != 0 || run->waiting != NULL || wants_hold(w, run) ||
         kedge_worker_now(w) - run->flushed >= w->options.checkpoint_min_interval_us)
         return false;
     for (const struct kedge_out *out = item->outs; out != NULL; out = out->next) {
@@ -361,12 +393,6 @@ static void add_set(struct kedge_inflight *run)
     change->set.clear_requests = item->clear;
     change->set.hold_until = in_us(run->hold_us);
     add_cells(run);
-}
-
-/* Is it time to say again how long the run may be held? */
-static bool wants_hold(const struct kedge_worker *w, const struct kedge_inflight *run)
-{
-    return run->hold_us > 0 && run->held_until - kedge_worker_now(w) < run->hold_us / 2;
 }
 
 /* Guards and changes, for the lease we have now. */
@@ -876,7 +902,6 @@ static void refused(struct kedge_worker *w, struct kedge_inflight *run, int outc
 void kedge_inflight_answered(struct kedge_worker *w, struct kedge_inflight *run, int outcome,
                              const struct kedge_answer *answer)
 {
-
     run->sending = false;
     switch (outcome) {
     case KEDGE_OK:
@@ -1007,7 +1032,8 @@ static struct kedge_inflight *new_run(struct kedge_worker *w, const struct kedge
     run->wake_at = INT64_MAX;
     run->flushed = kedge_worker_now(w);
     run->patience = INT64_MAX;
-    run->held_until = run->flushed + w->claim_hold;
+    run->held_until =
+        head->hold_until > 0 ? run->flushed + head->hold_until - kedge_worker_wall(w) : 0;
     run->waiting_end = &run->waiting;
     run->item.outs_end = &run->item.outs;
     run->progress = kedge_progress_new(host, run->reactor);
@@ -1230,7 +1256,7 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
             kedge_inflight_unref(w, run);
         return;
     }
-    if (head->position > 1 || head->recoveries > 0)
+    if (head->position > 1 || head->recoveries > 0 || w->renewed)
         drop_older(w, run);
     run->next = w->runs;
     run->prev = &w->runs;

@@ -7,11 +7,13 @@ libkedge_core_la_SOURCES = \
 	%D%/buf.c %D%/buf.h \
 	%D%/describe.c %D%/describe.h \
 	%D%/drive.c \
+	%D%/enumerate.c \
 	%D%/fold.h \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
 	%D%/inflight.c \
 	%D%/json.c \
+	%D%/judge.c %D%/judge.h \
 	%D%/kassert.h \
 	%D%/keeper.c \
 	%D%/progress.c %D%/progress.h %D%/progress_request.c %D%/progress_snapshot.c \
@@ -28,7 +30,7 @@ libkedge_core_la_SOURCES = \
 	%D%/status.c \
 	%D%/step.c \
 	%D%/store.c %D%/store.h \
-	%D%/testing.c \
+	%D%/testing.c %D%/testing.h \
 	%D%/worker.c %D%/worker.h
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
 	-DKEDGE_CONFIGURED_ABI=$(KEDGE_BACKEND_ABI)

@@ -157,6 +157,13 @@ const struct kedge_bytes *kedge_progress_value(const struct kedge_progress *p, u
     return p->value[step].buf != NULL ? &p->value[step].bytes : NULL;
 }
 
+struct kedge_buf *kedge_progress_value_hold(const struct kedge_progress *p, uint32_t step,
+                                            struct kedge_bytes *value)
+{
+    *value = p->value[step].bytes;
+    return kedge_buf_hold(p->value[step].buf);
+}
+
 /* -------------------------------------------------------------- new and free */
 
 /* One allocation: members with strict alignment first.  0 bytes: it does not fit. */

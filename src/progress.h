@@ -117,6 +117,9 @@ int kedge_progress_in_doubt(const struct kedge_progress *p, uint32_t step);
 void kedge_progress_value_set(struct kedge_progress *p, uint32_t step, struct kedge_buf *buf,
                               struct kedge_bytes value);
 const struct kedge_bytes *kedge_progress_value(const struct kedge_progress *p, uint32_t step);
+/* The same, with what it lies in: the caller's to drop.  NULL: it is not in memory. */
+struct kedge_buf *kedge_progress_value_hold(const struct kedge_progress *p, uint32_t step,
+                                            struct kedge_bytes *value);
 
 /*
  * Is it time for a snapshot: has the tail since the last one at least 16 KiB and 8 times the bytes

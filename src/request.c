@@ -507,6 +507,20 @@ static int64_t due_before_pause(const struct asker *a)
     return rec.delay_us;
 }
 
+/* A reactor that no worker has shown to the store yet: the run's first record is all there is. */
+static int64_t next_time(const struct asker *a)
+{
+    struct kedge_rec rec;
+
+    if (a->progress != NULL)
+        return kedge_progress_next_time(a->progress);
+    if (a->state.n_tail == 0 ||
+        kedge_record_decode(a->state.tail[0].data, &rec, NULL) != KEDGE_OK ||
+        rec.kind != KEDGE_RECORD_BEGIN || rec.number == 0 || rec.number >= INT64_MAX)
+        return INT64_MAX;
+    return (int64_t)rec.number;
+}
+
 static void deed_release(const struct asker *a, struct deed *d)
 {
     struct kedge_change *change = deed_change(a, d, KEDGE_RELEASE);
@@ -526,7 +540,7 @@ static void deed_release(const struct asker *a, struct deed *d)
         change->release.when = (struct kedge_when){ when, when > 0 ? KEDGE_AT : KEDGE_IN, 0 };
         return;
     }
-    when = a->progress != NULL ? kedge_progress_next_time(a->progress) : INT64_MAX;
+    when = next_time(a);
     change->release.place = KEDGE_PLACE_PARKED;
     change->release.status = KEDGE_PAUSED;
     change->release.wakes_on = KEDGE_WAKES_ON_INTERRUPT;

@@ -7,7 +7,7 @@
  */
 #include <config.h>
 
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <kedge/run.h>
@@ -44,20 +44,30 @@ static void info_of(struct kedge_run_info *info, const struct kedge_run *run)
     memcpy(info->holder, run->holder.b, sizeof info->holder);
 }
 
+/* What is handed out, and whose memory it is. */
+struct handed {
+    const struct kedge_host *host;
+    struct kedge_run_info info;
+};
+
 /* INFO and all it points to, in one piece of memory. */
-static struct kedge_run_info *info_copy(const struct kedge_run_info *info)
+static struct kedge_run_info *info_copy(const struct kedge_host *host,
+                                        const struct kedge_run_info *info)
 {
+    struct handed *handed;
     struct kedge_run_info *copy;
     unsigned char *at;
-    size_t size = sizeof *info + info->id.len + info->reactor.len + info->queue.len +
+    size_t size = sizeof *handed + info->id.len + info->reactor.len + info->queue.len +
                   info->context.len + info->parent.len + info->result.len + info->error.len +
                   info->error_step.len;
 
-    copy = malloc(size);
-    if (copy == NULL)
+    handed = host->alloc(host->ctx, size);
+    if (handed == NULL)
         return NULL;
+    handed->host = host;
+    copy = &handed->info;
     *copy = *info;
-    at = (unsigned char *)(copy + 1);
+    at = (unsigned char *)(handed + 1);
     struct kedge_bytes *const members[] = { &copy->id,      &copy->reactor,   &copy->queue,
                                             &copy->context, &copy->parent,    &copy->result,
                                             &copy->error,   &copy->error_step };
@@ -72,7 +82,12 @@ static struct kedge_run_info *info_copy(const struct kedge_run_info *info)
 
 void kedge_run_info_free(struct kedge_run_info *info)
 {
-    free(info);
+    struct handed *handed;
+
+    if (info == NULL)
+        return;
+    handed = (void *)((unsigned char *)info - offsetof(struct handed, info));
+    handed->host->release(handed->host->ctx, handed);
 }
 
 /* --------------------------------------------------------------- its result */
@@ -164,7 +179,7 @@ static int read_info(struct kedge_reader *r, const struct kedge_run *run, uint32
     if ((want & KEDGE_RUN_WANT_RESULT) != 0)
         rc = add_ending(r, run, &e, &info, err);
     if (rc == KEDGE_OK) {
-        *out = info_copy(&info);
+        *out = info_copy(r->host, &info);
         if (*out == NULL)
             rc = kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     }

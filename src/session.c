@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "kassert.h"
@@ -60,6 +60,7 @@ static int cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t 
 #define GET_TIMEOUT_US INT64_C(10000000)
 
 struct kedge_sessions {
+    const struct kedge_host *host;
     pthread_mutex_t lock;
     pthread_cond_t put; /* for backends with one session at a time */
     size_t n_idle;
@@ -67,19 +68,21 @@ struct kedge_sessions {
     void *idle[IDLE_MAX];
 };
 
-struct kedge_sessions *kedge_sessions_new(void)
+struct kedge_sessions *kedge_sessions_new(const struct kedge_host *host)
 {
-    struct kedge_sessions *s = calloc(1, sizeof *s);
+    struct kedge_sessions *s = host->alloc(host->ctx, sizeof *s);
 
     if (s == NULL)
         return NULL;
+    memset(s, 0, sizeof *s);
+    s->host = host;
     if (pthread_mutex_init(&s->lock, NULL) != 0) {
-        free(s);
+        host->release(host->ctx, s);
         return NULL;
     }
     if (cond_init(&s->put) != 0) {
         (void)pthread_mutex_destroy(&s->lock);
-        free(s);
+        host->release(host->ctx, s);
         return NULL;
     }
     return s;
@@ -93,7 +96,7 @@ void kedge_sessions_free(struct kedge_sessions *sessions, const struct kedge_bac
         ops->session_close(sessions->idle[--sessions->n_idle]);
     (void)pthread_cond_destroy(&sessions->put);
     (void)pthread_mutex_destroy(&sessions->lock);
-    free(sessions);
+    sessions->host->release(sessions->host->ctx, sessions);
 }
 
 /* Under the lock: wait until no session is out. */

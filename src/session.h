@@ -25,7 +25,7 @@ void kedge_session_put(struct kedge_store *store, void *session);
 
 /* The cache itself, which belongs to the store.  Freeing it closes what is in it. */
 struct kedge_sessions;
-struct kedge_sessions *kedge_sessions_new(void); /* NULL: no memory */
+struct kedge_sessions *kedge_sessions_new(const struct kedge_host *host); /* NULL: no memory */
 void kedge_sessions_free(struct kedge_sessions *sessions, const struct kedge_backend_ops *ops);
 struct kedge_sessions *kedge_store_sessions(struct kedge_store *store); /* in store.c */
 

@@ -174,6 +174,14 @@ const struct kedge_step *kedge_step_in_the_way(const struct kedge_worker *w,
     return NULL;
 }
 
+static void drop_kept(struct kedge_worker *w, struct kedge_step *step)
+{
+    for (uint32_t i = 0; step->kept != NULL && i < def_of(step)->n_after; i++)
+        kedge_buf_drop(w->host, step->kept[i].buf);
+    w->host->release(w->host->ctx, step->kept);
+    step->kept = NULL;
+}
+
 void kedge_step_free(struct kedge_worker *w, struct kedge_step *step)
 {
     struct kedge_inflight *run = step->run;
@@ -192,6 +200,7 @@ void kedge_step_free(struct kedge_worker *w, struct kedge_step *step)
     w->host->release(w->host->ctx, step->pages);
     step->pages = NULL;
     step->n_pages = 0;
+    drop_kept(w, step);
     step->live = false;
     step->free_next = w->free_steps;
     w->free_steps = step;
@@ -239,6 +248,24 @@ static int value_of_page(const struct kedge_step *step, uint64_t number, struct 
     return KEDGE_NOT_FOUND;
 }
 
+/* In run: from what has not been dropped yet, or was kept for it.  Lock held. */
+static int value_of_run(const struct kedge_step *step, uint32_t index, struct kedge_bytes *value)
+{
+    const struct kedge_reactor_step *def = def_of(step);
+    const struct kedge_bytes *found = NULL;
+
+    if (step->kept == NULL)
+        found = kedge_progress_value(step->run->progress, index);
+    for (uint32_t i = 0; step->kept != NULL && i < def->n_after; i++) {
+        if (def->after[i] == index && step->kept[i].buf != NULL)
+            found = &step->kept[i].value;
+    }
+    if (found == NULL)
+        return KEDGE_NOT_FOUND;
+    *value = *found;
+    return KEDGE_OK;
+}
+
 int kedge_step_result(const struct kedge_step *step, const char *name, struct kedge_bytes *value,
                       struct kedge_error *err)
 {
@@ -246,9 +273,8 @@ int kedge_step_result(const struct kedge_step *step, const char *name, struct ke
     const struct kedge_reactor_step *def = def_of(step);
     uint32_t index = kedge_reactor_find(reactor, kedge_text(name));
     bool named = index == step->index && step->view.action != KEDGE_ACTION_RUN;
-    const struct kedge_bytes *found;
     struct kedge_worker *w = step->worker;
-    int rc = KEDGE_OK;
+    int rc;
 
     for (uint32_t i = 0; i < def->n_after && !named; i++)
         named = def->after[i] == index;
@@ -259,11 +285,7 @@ int kedge_step_result(const struct kedge_step *step, const char *name, struct ke
     if (step->view.action != KEDGE_ACTION_RUN)
         return value_of_page(step, value_record(step, index), value);
     (void)pthread_mutex_lock(&w->lock);
-    found = kedge_progress_value(step->run->progress, index);
-    if (found != NULL)
-        *value = *found;
-    else
-        rc = KEDGE_NOT_FOUND;
+    rc = value_of_run(step, index, value);
     (void)pthread_mutex_unlock(&w->lock);
     return rc;
 }
@@ -394,7 +416,7 @@ static void outcome_record(const struct kedge_step *step, const struct kedge_out
 }
 
 /* Why an outcome cannot be taken as it is; NULL: it can. */
-static const char *outcome_fault(const struct kedge_step *step, const struct kedge_outcome *said,
+static const char *outcome_fault(const struct kedge_worker *w, const struct kedge_outcome *said,
                                  struct kedge_error *err)
 {
     if (said->kind < KEDGE_OUTCOME_OK || said->kind > KEDGE_OUTCOME_SNOOZE)
@@ -403,7 +425,7 @@ static const char *outcome_fault(const struct kedge_step *step, const struct ked
         return "a snooze into the past";
     if (said->kind != KEDGE_OUTCOME_OK || said->value.len == 0)
         return NULL;
-    if (said->value.len > step->worker->limits.value_max - 4096)
+    if (said->value.len > w->limits.value_max - 4096)
         return "its value is larger than the store takes";
     if (kedge_json_check(said->value.data, said->value.len, err) != KEDGE_OK)
         return err->msg;
@@ -416,7 +438,7 @@ static struct kedge_out *encode(struct kedge_step *step, const struct kedge_outc
     struct kedge_error why;
     struct kedge_rec rec;
     char text[KEDGE_ERRMSG_MAX + 64];
-    const char *fault = outcome_fault(step, said, &why);
+    const char *fault = outcome_fault(step->worker, said, &why);
     struct kedge_outcome instead = {
         sizeof instead, KEDGE_OUTCOME_FAIL, KEDGE_FAIL_FINAL, { NULL, 0 }, text, 0
     };
@@ -513,6 +535,16 @@ static void emit_started(struct kedge_worker *w, const struct kedge_step *step)
                          });
 }
 
+static void hand_over(struct kedge_worker *w, struct kedge_step *step, struct kedge_out *out)
+{
+    struct kedge_inflight *run = step->run;
+
+    out->took_us = kedge_worker_now(w) - step->started;
+    *run->waiting_end = out;
+    run->waiting_end = &out->next;
+    kedge_inflight_dirty(w, run);
+}
+
 /* Settled, and its function has returned: hand the outcome to the run.  Lock held. */
 static void finish(struct kedge_worker *w, struct kedge_step *step)
 {
@@ -520,14 +552,10 @@ static void finish(struct kedge_worker *w, struct kedge_step *step)
     struct kedge_out *out = step->out;
 
     step->out = NULL;
-    if (run->gone) {
+    if (run->gone)
         kedge_out_free(w, out);
-    } else {
-        out->took_us = kedge_worker_now(w) - step->started;
-        *run->waiting_end = out;
-        run->waiting_end = &out->next;
-        kedge_inflight_dirty(w, run);
-    }
+    else
+        hand_over(w, step, out);
     kedge_step_free(w, step);
 }
 
@@ -549,6 +577,12 @@ static int64_t monotonic_us(void)
 
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* The end of time is INT64_MAX. */
+static int64_t after(int64_t time, int64_t us)
+{
+    return us < INT64_MAX - time ? time + us : INT64_MAX;
 }
 
 static kedge_step_fn *function_of(const struct kedge_step *step)
@@ -600,8 +634,8 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
     step->called = true;
     step->started = kedge_worker_now(w);
     if (def->timeout_us > 0) {
-        step->view.deadline_us = monotonic_us() + def->timeout_us;
-        step->deadline = step->started + def->timeout_us;
+        step->view.deadline_us = after(monotonic_us(), def->timeout_us);
+        step->deadline = after(step->started, def->timeout_us);
         kedge_inflight_timer(w, step->run, step->deadline);
     }
     w->calls++;
@@ -641,43 +675,103 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
     finish(w, step);
 }
 
-/*
- * As far as the run goes it has failed, and may yet take effect.  The function goes on until it
- * heeds its stop request; what it says then is ignored.
- */
-static void expire(struct kedge_worker *w, struct kedge_step *step, int64_t now)
+/* The run goes on without it, and the function until it heeds its stop request. */
+static void go_without(struct kedge_worker *w, struct kedge_step *step, int64_t now)
 {
-    int64_t timeout = def_of(step)->timeout_us;
+    int64_t patience = after(now, def_of(step)->timeout_us);
+
+    kedge_step_tell_stop(step);
+    if (step->called)
+        kedge_step_orphan(w, step, after(patience, ORPHAN_MORE_US));
+    else
+        kedge_step_free(w, step); /* what was to come later is not waited for */
+}
+
+static struct kedge_out *timed_out(struct kedge_worker *w, const struct kedge_step *step)
+{
     struct kedge_outcome said = { sizeof said, KEDGE_OUTCOME_FAIL, 0, { NULL, 0 }, NULL, 0 };
-    int open = STEP_OPEN;
     struct kedge_rec rec;
-    struct kedge_out *out;
     char text[64];
 
-    if (!atomic_compare_exchange_strong(&step->settled, &open, STEP_SETTLING))
-        return; /* in the last moment */
     (void)snprintf(text, sizeof text, "it took longer than its %lld ms",
-                   (long long)(timeout / 1000));
+                   (long long)(def_of(step)->timeout_us / 1000));
     said.text = text;
     outcome_record(step, &said, &rec);
     rec.flags = KEDGE_RECORD_TIMED_OUT;
-    out = kedge_out_new(w, &rec);
+    return kedge_out_new(w, &rec);
+}
+
+/* Look at it again at AT. */
+static void expire_at(struct kedge_worker *w, struct kedge_step *step, int64_t at)
+{
+    step->deadline = at;
+    if (at != INT64_MAX)
+        kedge_inflight_timer(w, step->run, at);
+}
+
+/* It said what became of it in time, and does not return: what it said counts. */
+static void expire_settled(struct kedge_worker *w, struct kedge_step *step, int64_t now)
+{
+    struct kedge_out *out = step->out;
+
+    if (out == NULL) { /* no memory: its return makes it run again */
+        expire_at(w, step, INT64_MAX);
+        return;
+    }
+    step->out = NULL;
+    hand_over(w, step, out);
+    go_without(w, step, now);
+}
+
+/* As far as the run goes it has failed, and may yet take effect.  What it says now is ignored. */
+static void expire_open(struct kedge_worker *w, struct kedge_step *step, int64_t now)
+{
+    struct kedge_out *out = timed_out(w, step);
+    int open = STEP_OPEN;
+
     if (out == NULL) {
-        atomic_store(&step->settled, STEP_OPEN);
-        kedge_inflight_timer(w, step->run, now + 1000000);
+        expire_at(w, step, now + 1000000);
         return;
     }
     atomic_store(&step->late, true);
-    atomic_store(&step->settled, STEP_SETTLED);
-    kedge_step_tell_stop(step);
-    out->took_us = now - step->started;
-    *step->run->waiting_end = out;
-    step->run->waiting_end = &out->next;
-    kedge_inflight_dirty(w, step->run);
-    if (step->called)
-        kedge_step_orphan(w, step, now + timeout + ORPHAN_MORE_US);
+    if (!atomic_compare_exchange_strong(&step->settled, &open, STEP_SETTLED)) {
+        atomic_store(&step->late, false); /* it spoke in the last moment */
+        kedge_out_free(w, out);
+        expire_at(w, step, now);
+        return;
+    }
+    hand_over(w, step, out);
+    go_without(w, step, now);
+}
+
+/* The run may drop what only this step needed.  Its function has borrowed it.  False: no memory. */
+static bool keep_values(struct kedge_worker *w, struct kedge_step *step)
+{
+    const struct kedge_reactor_step *def = def_of(step);
+    const struct kedge_progress *progress = step->run->progress;
+
+    if (step->kept != NULL || !step->called || step->view.action != KEDGE_ACTION_RUN ||
+        def->n_after == 0)
+        return true;
+    step->kept = w->host->alloc(w->host->ctx, def->n_after * sizeof *step->kept);
+    for (uint32_t i = 0; step->kept != NULL && i < def->n_after; i++)
+        step->kept[i].buf =
+            kedge_progress_value_hold(progress, def->after[i], &step->kept[i].value);
+    return step->kept != NULL;
+}
+
+static void expire(struct kedge_worker *w, struct kedge_step *step, int64_t now)
+{
+    int settled = atomic_load(&step->settled);
+
+    if (settled == STEP_SETTLING) /* by a thread that is about to say so */
+        expire_at(w, step, now + 1000);
+    else if (!keep_values(w, step))
+        expire_at(w, step, now + 1000000);
+    else if (settled == STEP_SETTLED)
+        expire_settled(w, step, now);
     else
-        kedge_step_free(w, step); /* what was to come later is not waited for */
+        expire_open(w, step, now);
 }
 
 void kedge_step_expire(struct kedge_worker *w, struct kedge_inflight *run, int64_t now)
@@ -698,11 +792,16 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
     struct kedge_step *step;
     struct kedge_out *out;
     int open = STEP_OPEN;
+    struct kedge_error why;
+    const char *fault;
     bool gone;
 
     if (said->struct_size < sizeof *said)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "outcome.struct_size is %zu, not %zu",
                                said->struct_size, sizeof *said);
+    fault = outcome_fault(w, said, &why);
+    if (fault != NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the outcome is no good: %s", fault);
     (void)pthread_mutex_lock(&w->lock);
     step = slot < w->n_slots ? w->slots[slot] : NULL;
     if (step == NULL || !step->live || step->generation != (uint32_t)(token >> 32) ||

@@ -148,23 +148,28 @@ static int choose_backend(const struct kedge_registered **backend, const char **
 
 static void store_free(struct kedge_store *s)
 {
+    const struct kedge_host *host = s->host;
+
     s->magic = 0;
     kedge_sessions_free(s->sessions, s->backend != NULL ? &s->backend->backend.ops : NULL);
-    free(s->ns);
-    free(s);
+    host->release(host->ctx, s->ns);
+    host->release(host->ctx, s);
 }
 
 static int store_new(const struct kedge_host *host, const char *ns, struct kedge_store **store,
                      struct kedge_error *err)
 {
-    struct kedge_store *s = calloc(1, sizeof *s);
+    struct kedge_store *s = host->alloc(host->ctx, sizeof *s);
 
     if (s == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    memset(s, 0, sizeof *s);
     s->magic = STORE_MAGIC;
     s->host = host;
-    s->ns = strdup(ns);
-    s->sessions = kedge_sessions_new();
+    s->ns = host->alloc(host->ctx, strlen(ns) + 1);
+    if (s->ns != NULL)
+        memcpy(s->ns, ns, strlen(ns) + 1);
+    s->sessions = kedge_sessions_new(host);
     if (s->ns == NULL || s->sessions == NULL) {
         store_free(s);
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");

@@ -3,13 +3,16 @@
  *
  *   I1  A doomed handle has one number, its writing calls so far.  It is dead from the moment that
  *       number reaches K: no call that begins later reaches the store, and no answer that comes
- *       later is seen, whichever thread waits for it.
+ *       later is seen, whichever thread waits for it.  With KILL the process goes at that point:
+ *       the K-th call takes it along, and every other thread that comes here waits for that.
  *   I2  A doomed handle owns a handle of its own underneath; closing the one closes the other.
  */
 #include <config.h>
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,12 +21,15 @@
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <kedge/backend.h>
 #include <kedge/testing.h>
 
+#include "kassert.h"
 #include "session.h"
 #include "store.h"
+#include "testing.h"
 
 /* 2020-01-01T00:00:00Z: as good as any, and no test may come to depend on today. */
 #define BEGIN_US INT64_C(1577836800000000)
@@ -38,6 +44,8 @@ struct kedge_testing {
     bool ours; /* nobody else knows the store's name: it goes when this is closed */
     char *url;
     struct kedge_store *anchor; /* open all the time */
+    kedge_testing_log_fn *log;  /* NULL: as everywhere */
+    void *log_ctx;
 };
 
 /* ------------------------------------------------------------ a doomed handle */
@@ -48,8 +56,15 @@ struct doomed {
     const struct kedge_backend_ops *ops; /* of `below' */
     const struct kedge_host *host;
     uint64_t k;
-    uint32_t when;
+    uint32_t when; /* BEFORE or AFTER */
+    bool kill;
     _Atomic uint64_t calls;
+    /* Watched (testing.h); before anything uses the handle. */
+    kedge_testing_watch_fn *watch;
+    void *watch_ctx;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool told;
 };
 
 struct session {
@@ -68,25 +83,59 @@ static int died(const struct doomed *d, struct kedge_error *err)
                            d->k);
 }
 
-/* What a call may do to the store. */
-enum effect { READS, WRITES };
+static _Noreturn void await_death(void)
+{
+    for (;;)
+        (void)pause();
+}
 
-/* May this call go to the store? */
-static bool enter(struct session *s, enum effect effect)
+static _Noreturn void perish(void)
+{
+    (void)kill(getpid(), SIGKILL);
+    await_death();
+}
+
+/* What a call may do to the store, and whether it gets there. */
+enum effect { READS, WRITES };
+enum passage { REFUSED, PASSES, LAST };
+
+static enum passage enter(struct session *s, enum effect effect)
 {
     struct doomed *d = s->store;
     uint64_t n;
 
-    if (is_dead(d)) /* a count of what the dead tried would mean nothing */
-        return false;
+    if (is_dead(d)) { /* a count of what the dead tried would mean nothing */
+        if (d->kill)
+            await_death();
+        return REFUSED;
+    }
     if (effect == READS)
-        return true;
+        return PASSES;
     n = atomic_fetch_add(&d->calls, 1) + 1;
-    if (n != d->k)
-        return n < d->k;
+    if (d->watch != NULL && n <= d->k)
+        d->watch(d->watch_ctx, n);
+    if (n < d->k)
+        return PASSES;
+    if (d->kill && n > d->k)
+        await_death();
+    if (d->kill && d->when == KEDGE_TESTING_BEFORE)
+        perish();
     /* Threads that wait in the store are to hear of it now.  To others it is a hint in vain. */
-    (void)d->ops->notify(s->below, NULL);
-    return d->when == KEDGE_TESTING_AFTER;
+    if (n == d->k && !d->kill)
+        (void)d->ops->notify(s->below, NULL);
+    return n == d->k && d->when == KEDGE_TESTING_AFTER ? LAST : REFUSED;
+}
+
+/* The store has answered: is the answer not to be seen? */
+static bool unseen(const struct doomed *d, enum passage passage)
+{
+    if (!is_dead(d))
+        return false;
+    if (d->kill && passage == LAST)
+        perish();
+    if (d->kill)
+        await_death();
+    return true;
 }
 
 static void wait_in_vain(int64_t us)
@@ -102,12 +151,13 @@ static void wait_in_vain(int64_t us)
     static int doomed_##op params                                                                  \
     {                                                                                              \
         struct session *s = session;                                                               \
+        enum passage passage = enter(s, effect);                                                   \
         int rc;                                                                                    \
                                                                                                    \
-        if (!enter(s, effect))                                                                     \
+        if (passage == REFUSED)                                                                    \
             return died(s->store, err);                                                            \
         rc = s->store->ops->op args;                                                               \
-        return is_dead(s->store) ? died(s->store, err) : rc;                                       \
+        return unseen(s->store, passage) ? died(s->store, err) : rc;                               \
     }
 
 /*
@@ -118,14 +168,15 @@ static void wait_in_vain(int64_t us)
     static int doomed_##op params                                                                  \
     {                                                                                              \
         struct session *s = session;                                                               \
+        enum passage passage = enter(s, effect);                                                   \
         type answer;                                                                               \
         int rc;                                                                                    \
                                                                                                    \
         memset(&answer, 0, sizeof answer);                                                         \
-        if (!enter(s, effect))                                                                     \
+        if (passage == REFUSED)                                                                    \
             return died(s->store, err);                                                            \
         rc = s->store->ops->op args;                                                               \
-        if (is_dead(s->store)) {                                                                   \
+        if (unseen(s->store, passage)) {                                                           \
             release(s->store->host, answer);                                                       \
             return died(s->store, err);                                                            \
         }                                                                                          \
@@ -204,7 +255,51 @@ PASS_OUT(purge, WRITES, struct kedge_purged, NOTHING,
          (s->below, limit, &answer, timeout_us, err))
 PASS_OUT(verify, READS, struct kedge_verified, MEMORY,
          (void *session, struct kedge_verified *out, TAIL), (s->below, &answer, timeout_us, err))
-PASS(notify, READS, (void *session, struct kedge_error *err), (s->below, err))
+
+/* -- a watched handle hears of what is told through itself, and of nothing else -- */
+
+static void tell_watched(struct doomed *d)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    d->told = true;
+    (void)pthread_cond_broadcast(&d->cond);
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+static int wait_watched(struct doomed *d, int64_t timeout_us)
+{
+    struct timespec until;
+    bool told;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(timeout_us / 1000000);
+    until.tv_nsec += (long)(timeout_us % 1000000) * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    (void)pthread_mutex_lock(&d->lock);
+    while (!d->told && pthread_cond_timedwait(&d->cond, &d->lock, &until) == 0)
+        ;
+    told = d->told;
+    d->told = false;
+    (void)pthread_mutex_unlock(&d->lock);
+    return told ? KEDGE_OK : KEDGE_QUIET;
+}
+
+static int doomed_notify(void *session, struct kedge_error *err)
+{
+    struct session *s = session;
+    struct doomed *d = s->store;
+    int rc;
+
+    if (d->watch != NULL)
+        tell_watched(d);
+    if (!enter(s, READS))
+        return died(d, err);
+    rc = d->ops->notify(s->below, err);
+    return is_dead(d) ? died(d, err) : rc;
+}
 
 /* Nobody waits in a dead store, and nobody spins on one. */
 static int doomed_wait(void *session, uint64_t seen, uint64_t *ticket, TAIL)
@@ -213,12 +308,20 @@ static int doomed_wait(void *session, uint64_t seen, uint64_t *ticket, TAIL)
     uint64_t answer;
     int rc;
 
-    if (!enter(s, READS)) {
+    if (s->store->watch != NULL) {
+        rc = wait_watched(s->store, timeout_us);
+        if (is_dead(s->store))
+            return died(s->store, err);
+        if (rc == KEDGE_OK)
+            *ticket = seen;
+        return rc;
+    }
+    if (enter(s, READS) == REFUSED) {
         wait_in_vain(timeout_us);
         return died(s->store, err);
     }
     rc = s->store->ops->wait(s->below, seen, &answer, timeout_us, err);
-    if (is_dead(s->store))
+    if (unseen(s->store, PASSES))
         return died(s->store, err);
     if (rc == KEDGE_OK)
         *ticket = answer;
@@ -243,12 +346,13 @@ static int doomed_commit(void *session, const struct kedge_commit *commits, size
                          struct kedge_answer *answers, TAIL)
 {
     struct session *s = session;
+    enum passage passage = enter(s, WRITES);
     int rc;
 
-    if (!enter(s, WRITES))
+    if (passage == REFUSED)
         return died_in_commit(s->store, commits, n, answers, err);
     rc = s->store->ops->commit(s->below, commits, n, answers, timeout_us, err);
-    return is_dead(s->store) ? died_in_commit(s->store, commits, n, answers, err) : rc;
+    return unseen(s->store, passage) ? died_in_commit(s->store, commits, n, answers, err) : rc;
 }
 
 static int doomed_session_open(void *store, void **session, struct kedge_error *err)
@@ -257,7 +361,7 @@ static int doomed_session_open(void *store, void **session, struct kedge_error *
     struct session *s;
     int rc;
 
-    if (is_dead(d))
+    if (unseen(d, PASSES))
         return died(d, err);
     s = malloc(sizeof *s);
     if (s == NULL)
@@ -307,6 +411,10 @@ static void doomed_store_close(void *store)
     if (d == NULL)
         return;
     kedge_store_close(d->below);
+    if (d->watch != NULL) {
+        (void)pthread_cond_destroy(&d->cond);
+        (void)pthread_mutex_destroy(&d->lock);
+    }
     free(d);
 }
 
@@ -364,15 +472,16 @@ int kedge_testing_doomed(struct kedge_testing *testing, uint64_t k, uint32_t whe
     if (testing == NULL || store == NULL)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL",
                                testing == NULL ? "testing" : "store");
-    if (k == 0 || when > KEDGE_TESTING_AFTER)
+    if (k == 0 || (when & ~KEDGE_TESTING_KILL) > KEDGE_TESTING_AFTER)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                k == 0 ? "k is 0; the first call is 1"
-                                      : "when is neither BEFORE nor AFTER");
+                                      : "when is neither BEFORE nor AFTER, with KILL or without");
     d = calloc(1, sizeof *d);
     if (d == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     d->k = k;
-    d->when = when;
+    d->when = when & ~KEDGE_TESTING_KILL;
+    d->kill = (when & KEDGE_TESTING_KILL) != 0;
     atomic_init(&d->calls, 0);
     rc = kedge_testing_store(testing, &d->below, err);
     if (rc == KEDGE_OK) {
@@ -412,7 +521,61 @@ uint64_t kedge_testing_calls(const struct kedge_store *doomed)
     return d != NULL && calls > d->k ? d->k : calls;
 }
 
+/* What doomed_of() finds is ours: it is const for those who only look. */
+static struct doomed *doomed_for(const struct kedge_store *store)
+{
+    return (struct doomed *)(uintptr_t)doomed_of(store);
+}
+
+int kedge_testing_watch(struct kedge_store *doomed, kedge_testing_watch_fn *watch, void *ctx)
+{
+    struct doomed *d = doomed_for(doomed);
+    pthread_condattr_t attr;
+    int rc = pthread_condattr_init(&attr);
+
+    KEDGE_ASSERT(d != NULL);
+    if (rc != 0)
+        return KEDGE_ERR_NOMEM;
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    rc = pthread_mutex_init(&d->lock, NULL);
+    if (rc == 0 && pthread_cond_init(&d->cond, &attr) != 0) {
+        (void)pthread_mutex_destroy(&d->lock);
+        rc = ENOMEM;
+    }
+    (void)pthread_condattr_destroy(&attr);
+    if (rc != 0)
+        return KEDGE_ERR_NOMEM;
+    d->watch_ctx = ctx;
+    d->watch = watch;
+    return KEDGE_OK;
+}
+
+void kedge_testing_die(struct kedge_store *doomed)
+{
+    struct doomed *d = doomed_for(doomed);
+
+    KEDGE_ASSERT(d != NULL);
+    atomic_store(&d->calls, d->k);
+}
+
 /* ------------------------------------------------------------ clock and store */
+
+static void log_text(void *ctx, int level, const char *text)
+{
+    const struct kedge_testing *t = ctx;
+    const struct kedge_host *host = kedge_host_default();
+
+    if (t->log != NULL)
+        t->log(t->log_ctx, level, text);
+    else
+        host->log(host->ctx, level, text);
+}
+
+void kedge_testing_log(struct kedge_testing *testing, kedge_testing_log_fn *log, void *ctx)
+{
+    testing->log_ctx = ctx;
+    testing->log = log;
+}
 
 static int64_t manual_clock(void *ctx, uint32_t which)
 {
@@ -455,6 +618,7 @@ int kedge_testing_open(const char *url, struct kedge_testing **testing, struct k
     t->host = *kedge_host_default(); /* its functions need no context, so this one can be ours */
     t->host.ctx = t;
     t->host.clock_us = manual_clock;
+    t->host.log = log_text;
     atomic_init(&t->now, BEGIN_US);
     t->manual = url == NULL;
     /* A store without a name would be another one for each handle. */

@@ -448,7 +448,7 @@ int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_
             checked = w->stats.runs_taken;
             w->claim_hint = true;
         }
-        if (real_now() >= until) {
+        if (real_now() >= until || atomic_load(&w->given_up)) {
             rc = KEDGE_QUIET;
             break;
         }
@@ -465,6 +465,12 @@ void kedge_worker_stop(struct kedge_worker *w)
     atomic_store(&w->stopping, true);
     (void)eventfd_write(w->event_fd, 1);
     errno = saved;
+}
+
+void kedge_worker_give_up(struct kedge_worker *w)
+{
+    atomic_store(&w->given_up, true);
+    (void)eventfd_write(w->event_fd, 1);
 }
 
 void kedge_worker_stats(const struct kedge_worker *worker, struct kedge_counts *stats)

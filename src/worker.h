@@ -90,6 +90,7 @@ struct kedge_inflight {
     bool gone;     /* lost, left or ended */
     bool asked;    /* in the queue of runs with requests */
     bool overdue;  /* its deadline has passed, and a record says so soon */
+    bool crowded;  /* its steps leave the queues, and it is handed back */
     struct kedge_inflight *asked_next;
     uint32_t requests; /* to be taken up */
     uint32_t clear;    /* taken up; the next item says so */
@@ -118,6 +119,11 @@ struct kedge_inflight {
     int64_t wake_at; /* INT64_MAX: no timer */
 };
 
+struct kedge_kept {
+    struct kedge_buf *buf; /* NULL: there is no such value */
+    struct kedge_bytes value;
+};
+
 /* Where the outcome of a step stands. */
 enum { STEP_OPEN = 0, STEP_SETTLING = 1, STEP_SETTLED = 2 };
 
@@ -141,6 +147,8 @@ struct kedge_step {
     /* compensate and undo: the values they may ask for, read from the journal */
     struct kedge_record_page *pages;
     uint32_t n_pages;
+    /* run, once its time is over: the values it may have borrowed, by the step's `after' */
+    struct kedge_kept *kept;
     int64_t started;
     int64_t deadline; /* lease clock, once it was called; INT64_MAX: none */
     char key[KEDGE_KEY_SIZE];
@@ -176,7 +184,9 @@ struct kedge_worker {
     bool draining;      /* wants to know when the last run has gone */
     bool closing;
     atomic_bool stopping;
+    atomic_bool given_up; /* its store is dead for good: nothing is waited for any more */
     bool lease_dead;
+    bool renewed; /* its lease is not its first one */
     bool claim_hint;
     int64_t claim_at; /* next due of what we serve, by the lease clock; INT64_MAX: none */
     int64_t retry_at; /* the store was unavailable: not before */
@@ -249,6 +259,8 @@ void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, 
 #define KEDGE_ID_ROOM 72
 const char *kedge_worker_id_text(struct kedge_bytes id, char buf[KEDGE_ID_ROOM]);
 void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event);
+/* For tests: nothing comes of it any more, so drain() ends.  Any thread, lock held or not. */
+void kedge_worker_give_up(struct kedge_worker *w);
 /* Something is to be done at AT: wakes the loop if that is before it would look. */
 void kedge_worker_timer(struct kedge_worker *w, int64_t at);
 
@@ -290,6 +302,13 @@ void kedge_inflight_unref(struct kedge_worker *w, struct kedge_inflight *run);
 /* Make runs from what a claim took.  Releases the lock while it reads. */
 void kedge_inflight_take(struct kedge_worker *w, const struct kedge_run_page *page);
 
+/* Set the timers of RUN, which may have been woken: none that is past, but for steps' deadlines. */
+void kedge_inflight_timers(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall);
+/*
+ * Is it half the time that RUN may be held, and none of its steps has found a thread yet?  Then
+ * others may have one.  If nothing were done they would take it for one that hangs here.
+ */
+bool kedge_inflight_crowded(const struct kedge_worker *w, const struct kedge_inflight *run);
 /* Wake RUN at AT, unless it is woken before. */
 void kedge_inflight_timer(struct kedge_worker *w, struct kedge_inflight *run, int64_t at);
 

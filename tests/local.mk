@@ -11,6 +11,7 @@
 # A program that prints TAP itself: check_PROGRAMS, TESTS, and libkedge-core.la or
 # (the library as an application sees it) libkedge.la in its LDADD.
 # A script that prints TAP: dist_check_SCRIPTS and TESTS.
+# One that runs over a backend sources support/backend.sh, which knows the backends.
 
 TEST_EXTENSIONS = .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
@@ -28,7 +29,12 @@ SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 #   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CFLAGS, KEDGE_CXX  for tests of the build itself
 #   KEDGE_SRCDIR, KEDGE_BUILDDIR  absolute
 #   KEDGE_TEST_LONG     set by scripts/check-long.sh: take your time
-AM_TESTS_ENVIRONMENT = \
+#   KEDGE_TEST_BACKEND  set by the user: the contract and the engine over this backend alone.
+#                       make check KEDGE_TEST_BACKEND=lmdb
+kedge_test_backend_known = $(if $(filter-out $(kedge_static_backends) $(kedge_module_backends), \
+	$(KEDGE_TEST_BACKEND)),$(error KEDGE_TEST_BACKEND is '$(KEDGE_TEST_BACKEND)', which is not \
+	built; built are: $(kedge_static_backends) $(kedge_module_backends)))
+AM_TESTS_ENVIRONMENT = $(kedge_test_backend_known) \
 	KEDGE='$(abs_builddir)/kedge'; export KEDGE; \
 	KEDGE_BUILT='$(kedge_static_backends) $(kedge_module_backends)'; export KEDGE_BUILT; \
 	KEDGE_BUILT_STATIC='$(kedge_static_backends)'; export KEDGE_BUILT_STATIC; \
@@ -43,6 +49,7 @@ AM_TESTS_ENVIRONMENT = \
 	KEDGE_BUILDDIR='$(abs_builddir)'; export KEDGE_BUILDDIR; \
 	srcdir='$(srcdir)'; export srcdir; \
 	MALLOC_PERTURB_=$${MALLOC_PERTURB_-$$(( $$$$ % 255 + 1 ))}; export MALLOC_PERTURB_; \
+	CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT-60}; export CK_DEFAULT_TIMEOUT; \
 	unset KEDGE_STORE;
 
 KEDGE_CHECK_CPP = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -90,6 +97,10 @@ KEDGE_CHECK_TESTS += test_testing
 test_testing_SOURCES = %D%/unit/test_testing.c
 test_testing_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_testing_LDADD = $(KEDGE_CHECK_LINK)
+KEDGE_CHECK_TESTS += test_enumerate
+test_enumerate_SOURCES = %D%/unit/test_enumerate.c
+test_enumerate_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_enumerate_LDADD = $(KEDGE_CHECK_LINK)
 
 KEDGE_CHECK_TESTS += test_record
 test_record_SOURCES = %D%/unit/test_record.c
@@ -133,8 +144,8 @@ check_PROGRAMS += make_runs
 make_runs_SOURCES = %D%/support/make_runs.c %D%/support/journal.c %D%/support/journal.h
 make_runs_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 
-dist_check_SCRIPTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
-TESTS += %D%/headers.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
+dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
+TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
 
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh
@@ -155,7 +166,7 @@ contract_SOURCES = %D%/contract/main.c %D%/contract/cases.h %D%/contract/world.c
 contract_LDADD = libkedge.la $(PTHREAD_LIBS)
 dist_check_SCRIPTS += %D%/contract/mem.sh %D%/contract/lmdb.sh
 TESTS += %D%/contract/mem.sh %D%/contract/lmdb.sh
-EXTRA_DIST += %D%/contract/run.sh
+EXTRA_DIST += %D%/contract/run.sh %D%/support/backend.sh
 
 # ---------------------------------------------------------- crash and hammer
 # Programs over the LMDB backend; each can be run by hand and prints its seed.
@@ -205,8 +216,14 @@ TESTS += $(KEDGE_CRASH_TESTS)
 endif
 
 # ------------------------------------------------------------- whole sagas
-# Over one store, by hand: ./sagas lmdb:/tmp/x
-check_PROGRAMS += sagas doomed takeover chaos frozen
+# Over one store, by hand: ./sagas lmdb:/tmp/x; death at every store call, each on a store of its
+# own: ./doomed lmdb:/tmp/x/{} [SAGA [K]]
+check_PROGRAMS += sagas doomed enumerate takeover chaos frozen timeouts
+timeouts_SOURCES = %D%/engine/timeouts.c %D%/engine/effects.c %D%/engine/effects.h
+timeouts_LDADD = libkedge.la $(PTHREAD_LIBS)
+enumerate_SOURCES = %D%/engine/enumerate.c
+enumerate_LDADD = libkedge.la $(PTHREAD_LIBS)
+TESTS += enumerate
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 chaos_LDADD = libkedge.la $(PTHREAD_LIBS)
@@ -216,13 +233,12 @@ takeover_SOURCES = %D%/engine/takeover.c
 takeover_LDADD = libkedge.la $(PTHREAD_LIBS)
 sagas_SOURCES = %D%/engine/sagas.c
 sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
-doomed_SOURCES = %D%/engine/doomed.c
+doomed_SOURCES = %D%/engine/doomed.c %D%/engine/doomed.h %D%/engine/doomed_sagas.c \
+	%D%/engine/doomed_model.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
-TESTS += doomed
-dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
-	%D%/engine/chaos.sh %D%/engine/frozen.sh
-TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
-	%D%/engine/chaos.sh %D%/engine/frozen.sh
+kedge_engine_tests = %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/doomed-mem.sh \
+	%D%/engine/doomed-lmdb.sh %D%/engine/takeover.sh %D%/engine/chaos.sh %D%/engine/frozen.sh \
+	%D%/engine/timeouts-mem.sh %D%/engine/timeouts-lmdb.sh
 
 # The same, but for several stores in one go: ./turns mem: lmdb:/tmp/x
 KEDGE_SAGA = %D%/support/saga.c %D%/support/saga.h
@@ -230,9 +246,16 @@ check_PROGRAMS += turns
 turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
 turns_LDADD = libkedge.la $(PTHREAD_LIBS)
 EXTRA_DIST += %D%/engine/over.sh
-check_PROGRAMS += counts
+check_PROGRAMS += alloc behave counts
+alloc_SOURCES = %D%/engine/alloc.c $(KEDGE_SAGA)
+alloc_LDADD = libkedge.la $(PTHREAD_LIBS)
+TESTS += alloc
+behave_SOURCES = %D%/engine/behave.c $(KEDGE_SAGA)
+behave_LDADD = libkedge.la $(PTHREAD_LIBS)
 counts_SOURCES = %D%/engine/counts.c $(KEDGE_SAGA) %D%/support/fault_backend.c \
 	%D%/support/fault_backend.h
 counts_LDADD = libkedge-core.la $(PTHREAD_LIBS)
-dist_check_SCRIPTS += %D%/engine/turns.sh %D%/engine/counts.sh
-TESTS += %D%/engine/turns.sh %D%/engine/counts.sh
+kedge_engine_tests += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh
+
+dist_check_SCRIPTS += $(kedge_engine_tests)
+TESTS += $(kedge_engine_tests)

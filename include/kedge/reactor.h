@@ -86,12 +86,15 @@ struct kedge_step_def {
     const char *const *after;  /* names of steps it needs, closed by NULL; NULL: none */
     struct kedge_retry retry;  /* of run; compensate and undo are retried by it as well */
     /*
-     * What one attempt is given, of any of its functions; 0: no bound.  When it is over the step is
-     * told to stop, and the attempt has failed, in doubt: it may yet take effect, and what it says
-     * afterwards is ignored.  No other action of the run that it could meddle with is started in
-     * this process before the function has returned; if it does not return for as long again, the
-     * run is left to other workers.  A loop that hangs in a step is a worker that hangs: runs of
-     * reactors whose steps all have a timeout are taken from it long after that.
+     * What one attempt is given, of any of its functions; 0: no bound.  If it is over before the
+     * step has its outcome, the step is told to stop, and the attempt has failed, in doubt: it may
+     * yet take effect, and what it says afterwards is ignored.  No other action of the run that it
+     * could meddle with is started by this worker before the function has returned; if it does not
+     * return for as long again, the run is left to other workers.  It keeps its thread as long.
+     *
+     * On the loop nobody may notice before it returns; then what it says counts.  A loop that hangs
+     * in a step is a worker that hangs: runs of reactors whose steps all have a timeout are taken
+     * from it long after that.
      */
     int64_t timeout_us;
     const void *more; /* by kind */
@@ -217,7 +220,9 @@ KEDGE_API int kedge_snooze(struct kedge_step *step, int64_t delay_us);
 
 /*
  * The outcome comes later, from any thread, through kedge_settle() with this token; the step holds
- * no thread until then.  The step's view stays valid until it is settled (or its worker closed).
+ * no thread until then.  The step and its view stay valid until it is settled, or its time is over,
+ * or its run has gone from here; of the last two nobody is told, so whoever settles it later has
+ * his own copy of what he needs.
  */
 KEDGE_API int kedge_later(struct kedge_step *step, uint64_t *token);
 
@@ -241,8 +246,8 @@ struct kedge_worker;
 
 /*
  * The outcome of a step that said kedge_later(); any thread, also from inside the step's function.
- * All of it is copied.  OK: taken.  STALE: it has been settled before, or its run has gone
- * elsewhere.  ERR_INVALID, ERR_NOMEM: not taken, say something else.
+ * All of it is copied.  OK: taken.  STALE: it has been settled before, its time is over, or its run
+ * has gone elsewhere.  ERR_INVALID, ERR_NOMEM: not taken, say something else.
  */
 KEDGE_API int kedge_settle(struct kedge_worker *worker, uint64_t token,
                            const struct kedge_outcome *outcome, struct kedge_error *err);

@@ -38,8 +38,9 @@ struct kedge_run_start {
     struct kedge_bytes queue;   /* no bytes: "default" */
     int64_t delay_us;           /* start that much later, by the store's clock; 0: now */
     int64_t at_us;              /* start then (UTC, us since 1970), instead; 0: see delay_us */
-    /* Deadline: if the run has not come to its end so long after it was to start, it is rolled back
-       and fails, "the run's deadline has passed"; 0: none. */
+    /* Deadline: if the run has not come to its end so long after it was to start, by the store's
+       clock, no further step starts, it is rolled back and fails, "the run's deadline has passed";
+       0: none.  The way back takes as long as it takes. */
     int64_t timeout_us;
 };
 #define KEDGE_START_INIT                                                                           \

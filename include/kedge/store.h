@@ -65,7 +65,11 @@ struct kedge_store_options {
      * The part of the store to work in; nothing outside it is read or written.  NULL: "default".
      */
     const char *ns;
-    /* Clocks, memory and log for the backend, outliving the store.  NULL: kedge_host_default(). */
+    /*
+     * Clocks, memory and log for the backend and for all that works on this store; outlives the
+     * store and what was handed out.  NULL: kedge_host_default().  Definitions of reactors belong
+     * to no store: they are in the process's own memory.
+     */
     const struct kedge_host *host;
 };
 #define KEDGE_STORE_OPTIONS_INIT                                                                   \

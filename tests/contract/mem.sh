@@ -1,3 +1,3 @@
 #!/bin/sh
 # The storage contract, over the backend in memory.
-exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/contract/run.sh" mem mem:contract
+exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/contract/run.sh" mem

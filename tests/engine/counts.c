@@ -469,7 +469,8 @@ static void all(void)
     held_back("held-back", 0, 1);
     held_back("held-back-retry", 1, 2);
     held_back_so_long();
-    crash_held_back();
+    if (strcmp(store_url, "mem:") == 0) /* its clock can be moved by hand */
+        crash_held_back();
     kedge_store_close(store);
     store = inner;
 }

@@ -1,12 +1,7 @@
 #!/bin/sh
 # A worker process stopped until it was declared dead, on LMDB.
-case " $KEDGE_BUILT " in
-*" lmdb "*) ;;
-*)
-	echo "1..0 # SKIP configure did not build lmdb"
-	exit 0
-	;;
-esac
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-"$KEDGE_BUILDDIR/frozen" "lmdb:$dir/store?map_size=1GiB" "$dir"
+# shellcheck source=tests/support/backend.sh
+. "$KEDGE_SRCDIR/tests/support/backend.sh"
+use_backend lmdb
+# shellcheck disable=SC2154 # set by use_backend
+"$KEDGE_BUILDDIR/frozen" "$url" "$dir"

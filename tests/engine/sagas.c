@@ -287,6 +287,68 @@ static void rollbacks(void)
     expect(&def, KEDGE_FAILED, "", "it returned without an outcome", "a b -b -a ");
 }
 
+/* ------------------------------------------------------------ asleep */
+
+static void *run_worker(void *worker)
+{
+    must(kedge_worker_run(worker, &err), "run");
+    return NULL;
+}
+
+enum { ASLEEP_RUNS = 20 };
+
+/* The loop sleeps while a thread of the pool does it all, and sets the time of the next attempt.
+   Nothing else wakes the loop: this worker looks after nobody. */
+static void asleep(void)
+{
+    static const struct kedge_step_def steps[] = {
+        { .name = "a", .run = say_null, .flags = KEDGE_STEP_POOL },
+        { .name = "b",
+          .run = fail_twice,
+          .flags = KEDGE_STEP_POOL,
+          .after = after_a,
+          .retry = { .attempts = 3, .base_us = 3000 } },
+    };
+    struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT("asleep", 1, steps);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_run_start start = KEDGE_START_INIT;
+    const struct kedge_reactor *reactors[1];
+    struct kedge_run_info *info = NULL;
+    struct kedge_reactor *reactor;
+    struct kedge_worker *worker;
+    pthread_t thread;
+    int rc = KEDGE_OK;
+
+    trail[0] = '\0';
+    must(kedge_reactor_new(&def, &reactor, &err), "reactor");
+    reactors[0] = reactor;
+    options.reactors = reactors;
+    options.n_reactors = 1;
+    options.lease_ttl_us = 600 * SECONDS;
+    options.look_us = 600 * SECONDS;
+    options.sweep_us = 600 * SECONDS;
+    must(kedge_worker_open(store, &options, &worker, &err), "worker");
+    if (pthread_create(&thread, NULL, run_worker, worker) != 0)
+        must(KEDGE_ERR_NOMEM, "thread");
+    start.reactor = "asleep";
+    start.version = 1;
+    for (int i = 0; i < ASLEEP_RUNS && rc == KEDGE_OK; i++) {
+        char id[16];
+
+        (void)snprintf(id, sizeof id, "asleep-%d", i);
+        start.id = kedge_text(id);
+        must(kedge_start(store, &start, 10 * SECONDS, &err), "start");
+        rc = kedge_run_wait(store, start.id, &info, 20 * SECONDS, &err);
+        if (rc == KEDGE_OK)
+            kedge_run_info_free(info);
+    }
+    ok(rc == KEDGE_OK, "a time that the pool sets wakes the loop");
+    kedge_worker_stop(worker);
+    (void)pthread_join(thread, NULL);
+    kedge_worker_close(worker, SECONDS);
+    kedge_reactor_free(reactor);
+}
+
 /* ------------------------------------------------------------ later */
 
 static struct kedge_worker *later_worker;
@@ -433,6 +495,7 @@ int main(int argc, char **argv)
     chains();
     retries();
     rollbacks();
+    asleep();
     later();
     many("many-loop", 0);
     many("many-pool", KEDGE_STEP_POOL);

@@ -1,14 +1,9 @@
 #!/bin/sh
 # Worker processes killed with -9 on LMDB: 3 of them, 100 in the long tests.
-case " $KEDGE_BUILT " in
-*" lmdb "*) ;;
-*)
-	echo "1..0 # SKIP configure did not build lmdb"
-	exit 0
-	;;
-esac
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
+# shellcheck source=tests/support/backend.sh
+. "$KEDGE_SRCDIR/tests/support/backend.sh"
+use_backend lmdb
 kills=3
 [ -z "${KEDGE_TEST_LONG-}" ] || kills=100
-"$KEDGE_BUILDDIR/takeover" "lmdb:$dir/store?map_size=1GiB" "$dir" "$kills"
+# shellcheck disable=SC2154 # set by use_backend
+"$KEDGE_BUILDDIR/takeover" "$url" "$dir" "$kills"

@@ -222,6 +222,7 @@ static void timers(void)
     struct kedge_worker *worker;
     pthread_t thread;
 
+    options.lease_ttl_us = 3600 * SECONDS;
     options.look_us = 600 * SECONDS;
     atomic_store(&second_try, 0);
     worker = worker_open(&def, &options);
@@ -249,9 +250,13 @@ static atomic_int n_ended;
 
 static int second_awaits_first(struct kedge_step *step, void *user)
 {
+    const struct timespec moment = { 0, 50000000 };
+
     (void)user;
-    if (atomic_fetch_add(&n_called, 1) == 0)
+    if (atomic_fetch_add(&n_called, 1) == 0) {
+        (void)nanosleep(&moment, NULL); /* the loop falls asleep */
         return kedge_ok(step, "true", 4);
+    }
     return await_count(&n_ended, 1) ? kedge_ok(step, "true", 4) : kedge_ok(step, "false", 5);
 }
 
@@ -276,6 +281,8 @@ static void behind(void)
     atomic_store(&n_called, 0);
     atomic_store(&n_ended, 0);
     options.pool_threads = 1;
+    options.lease_ttl_us = 3600 * SECONDS;
+    options.look_us = 600 * SECONDS; /* no keeper that happens to wake the loop */
     options.observe = count_ended;
     worker = worker_open(&def, &options);
     run_start("behind", "behind-0");
@@ -667,7 +674,8 @@ static void all(void)
     other_process();
     timers();
     backing_off();
-    attempts_by_hand();
+    if (strcmp(store_url, "mem:") == 0) /* its clock can be moved by hand */
+        attempts_by_hand();
     behind();
     in_flight();
     shares_loop();

@@ -177,7 +177,7 @@ bool await_count(atomic_int *flag, int n)
 
 const struct kedge_step_def *chain(size_t n, kedge_step_fn *run, uint32_t flags)
 {
-    static char names[CHAIN_MOST][16];
+    static char names[CHAIN_MOST][32];
     static const char *after[CHAIN_MOST][2];
     static struct kedge_step_def steps[CHAIN_MOST];
 

@@ -3,11 +3,14 @@
 
 #include <check.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <kedge/backend.h>
 #include <kedge/kedge.h>
@@ -101,7 +104,7 @@ static int bury(struct client *c, uint8_t lease)
     return c->ops->lease_bury(c->session, &name, SOON, &err);
 }
 
-static int revoke(struct client *c, uint8_t lease)
+static int give_up(struct client *c, uint8_t lease)
 {
     struct kedge_id128 name = id(lease);
 
@@ -375,7 +378,10 @@ START_TEST(refuses_what_makes_no_sense)
     ck_assert_int_eq(kedge_testing_doomed(testing, 1, BEFORE, NULL, &err), KEDGE_ERR_INVALID);
     ck_assert_int_eq(kedge_testing_doomed(testing, 0, BEFORE, &store, &err), KEDGE_ERR_INVALID);
     ck_assert_str_eq(err.msg, "k is 0; the first call is 1");
-    ck_assert_int_eq(kedge_testing_doomed(testing, 1, 2, &store, NULL), KEDGE_ERR_INVALID);
+    ck_assert_int_eq(kedge_testing_doomed(testing, 0, KEDGE_TESTING_KILL, &store, &err),
+                     KEDGE_ERR_INVALID);
+    for (uint32_t when = 4; when != 0; when <<= 1)
+        ck_assert_int_eq(kedge_testing_doomed(testing, 1, when, &store, NULL), KEDGE_ERR_INVALID);
     ck_assert_ptr_null(store);
     kedge_testing_close(NULL);
 }
@@ -446,7 +452,7 @@ static int script(struct client *c)
     kedge_mem_free(kedge_store_host(c->store), page.mem);
     ok +=
         c->ops->lock_release(c->session, bytes("lock"), &lease, lock.fence, SOON, &err) == KEDGE_OK;
-    ok += revoke(c, 1) == KEDGE_OK;
+    ok += give_up(c, 1) == KEDGE_OK;
     ok += bury(c, 1) == KEDGE_OK;
     ok += c->ops->purge(c->session, 100, &purged, SOON, &err) == KEDGE_OK;
     ok += put_plain(c, "last", "of all") == KEDGE_OK;
@@ -503,6 +509,68 @@ START_TEST(a_handle_dies_after_each_call)
 {
     for (uint64_t k = 1; k <= SCRIPT_CALLS; k++)
         dies_at(k, AFTER);
+}
+END_TEST
+
+/* The script in a process that is to die at its call K; how it ended, as waitpid() says. */
+static int script_of_a_process(const char *url, uint64_t k, uint32_t when)
+{
+    pid_t pid = fork();
+    struct client d;
+    int status;
+
+    ck_assert_int_ne(pid, -1);
+    if (pid == 0) {
+        if (kedge_testing_open(url, &testing, &err) != KEDGE_OK)
+            _exit(99);
+        d = doomed(k, when | KEDGE_TESTING_KILL);
+        _exit(script(&d));
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void is_killed_at(const char *url, uint64_t k, uint32_t when)
+{
+    int status = script_of_a_process(url, k, when);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+START_TEST(a_process_is_killed_at_each_call)
+{
+    int status;
+
+    for (uint64_t k = 1; k <= SCRIPT_CALLS; k++) {
+        is_killed_at(NULL, k, BEFORE);
+        is_killed_at(NULL, k, AFTER);
+    }
+    status = script_of_a_process(NULL, SCRIPT_CALLS + 1, BEFORE);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == SCRIPT_CALLS);
+}
+END_TEST
+
+/* The store outlives the process: what took place is there. */
+START_TEST(a_killed_process_leaves_what_took_place)
+{
+    for (uint64_t k = 1; k <= SCRIPT_CALLS; k++) {
+        for (uint32_t when = BEFORE; when <= AFTER; when++) {
+            char dir[] = "/tmp/kedge-testing-XXXXXX";
+            struct client c;
+            char text[96];
+
+            ck_assert_ptr_nonnull(mkdtemp(dir));
+            (void)snprintf(text, sizeof text, "lmdb://%s/db", dir);
+            is_killed_at(text, k, when);
+            ck_assert_msg(kedge_testing_open(text, &testing, &err) == KEDGE_OK, "%s", err.msg);
+            c = healthy();
+            script_took_place(&c, when == AFTER ? k : k - 1);
+            client_close(&c);
+            kedge_testing_close(testing);
+            (void)snprintf(text, sizeof text, "rm -rf '%s'", dir);
+            ck_assert_int_eq(system(text), 0);
+        }
+    }
 }
 END_TEST
 
@@ -799,6 +867,7 @@ int main(void)
     Suite *s = suite_create("testing");
     TCase *tc = tcase_create("testing");
     TCase *own = tcase_create("own");
+    const char *built = getenv("KEDGE_BUILT");
     SRunner *sr = srunner_create(s);
     int failed;
 
@@ -825,6 +894,9 @@ int main(void)
     suite_add_tcase(s, own);
     tcase_add_test(own, a_handle_dies_before_each_call);
     tcase_add_test(own, a_handle_dies_after_each_call);
+    tcase_add_test(own, a_process_is_killed_at_each_call);
+    if (built != NULL && strstr(built, "lmdb") != NULL)
+        tcase_add_test(own, a_killed_process_leaves_what_took_place);
     tcase_add_test(own, threads_die_together);
     srunner_set_tap(sr, "-");
     srunner_run_all(sr, CK_SILENT);

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Death at every store call, over the backend in memory.
+# shellcheck source=tests/support/backend.sh
+. "$KEDGE_SRCDIR/tests/support/backend.sh"
+use_backend mem
+# shellcheck disable=SC2154 # set by use_backend
+"$KEDGE_BUILDDIR/doomed" "$urls"

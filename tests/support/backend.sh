@@ -1,0 +1,54 @@
+# shellcheck shell=sh
+# backend.sh - sourced by scripts that run over one backend: is it there, is it wanted, where is it
+#
+#	. "$KEDGE_SRCDIR/tests/support/backend.sh"
+#	use_backend lmdb
+#
+# goes on with
+#
+#	dir     a directory of the script's own, which goes with it
+#	url     a store
+#	urls    as many as are needed: {} stands for the name of one
+#
+# A backend is left out because configure said so, or KEDGE_TEST_BACKEND, never because opening it
+# failed.  A new backend is one more case in use_backend.
+
+backend_built() {
+	case " $KEDGE_BUILT " in
+	*" $1 "*) return 0 ;;
+	esac
+	return 1
+}
+
+use_backend() {
+	if [ -n "${KEDGE_TEST_BACKEND-}" ] && ! backend_built "$KEDGE_TEST_BACKEND"; then
+		echo "Bail out! KEDGE_TEST_BACKEND is '$KEDGE_TEST_BACKEND', which is not built; built are: $KEDGE_BUILT"
+		exit 99
+	fi
+	if ! backend_built "$1"; then
+		echo "1..0 # SKIP configure did not build $1"
+		exit 0
+	fi
+	if [ "${KEDGE_TEST_BACKEND:-$1}" != "$1" ]; then
+		echo "1..0 # SKIP KEDGE_TEST_BACKEND is $KEDGE_TEST_BACKEND"
+		exit 0
+	fi
+	dir=$(mktemp -d "$KEDGE_BUILDDIR/test-$1.XXXXXX") || exit 99
+	trap 'rm -rf "$dir"' EXIT
+	trap 'exit 99' HUP INT TERM
+	# shellcheck disable=SC2034 # for those who source this
+	case $1 in
+	mem)
+		url=mem:
+		urls=mem:{}
+		;;
+	lmdb)
+		url="lmdb:$dir/store?map_size=1GiB"
+		urls="lmdb:$dir/{}"
+		;;
+	*)
+		echo "Bail out! tests/support/backend.sh does not know where a store of $1 may be"
+		exit 99
+		;;
+	esac
+}
