@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 
 #include <kedge/kedge.h>
 
@@ -476,6 +477,13 @@ static void ask(struct trial *t, uint32_t verb)
     (void)pthread_mutex_unlock(&t->lock);
 }
 
+static void nap(void)
+{
+    struct timespec ts = { 0, 300000 };
+
+    (void)nanosleep(&ts, NULL);
+}
+
 /* Before each writing call, in the thread that makes it. */
 static void watch(void *ctx, uint64_t call)
 {
@@ -489,6 +497,8 @@ static void watch(void *ctx, uint64_t call)
     (void)pthread_mutex_unlock(&t->lock);
     if (now)
         ask(t, t->s.verb);
+    if ((t->plan.flags & KEDGE_TEST_THREADS) != 0)
+        nap(); /* what is not to begin before this call has ended has time to begin all the same */
     if (call == t->s.crash)
         die(t);
 }
@@ -501,15 +511,15 @@ static void look_on(void *ctx, uint64_t call)
 }
 
 /* A step has begun, or may have, after the call of the claim. */
-static void note_claim(void *ctx, const struct kedge_event *event)
+static void note_event(void *ctx, const struct kedge_event *event)
 {
     struct trial *t = ctx;
 
-    if (event->kind != KEDGE_EVENT_RUN_TAKEN)
-        return;
     (void)pthread_mutex_lock(&t->lock);
-    if (t->first == 0)
+    if (event->kind == KEDGE_EVENT_RUN_TAKEN && t->first == 0)
         t->first = t->calls;
+    if (event->kind == KEDGE_EVENT_RUN_REQUESTED)
+        kedge_judge_took_up(t->judge, event->outcome);
     (void)pthread_mutex_unlock(&t->lock);
 }
 
@@ -529,7 +539,7 @@ static int open_worker(struct trial *t, struct kedge_error *err)
     options.sweep_us = QUIET_US;
     options.retention_us = -1;
     options.pool_threads = 4;
-    options.observe = note_claim;
+    options.observe = note_event;
     options.observe_ctx = t;
     rc = kedge_worker_open(t->store, &options, &t->worker, err);
     if (rc == KEDGE_OK)
@@ -832,20 +842,6 @@ static bool wants(const struct trial *t, uint32_t what)
     return (t->plan.what & what) != 0;
 }
 
-/* Are there two steps of which neither comes after the other? */
-static bool is_parallel(const struct trial *t)
-{
-    const struct kedge_judge *j = t->judge;
-
-    for (uint32_t a = 0; a < t->n; a++) {
-        for (uint32_t b = a + 1; b < t->n; b++) {
-            if (j->follows[(size_t)a * t->n + b] == 0 && j->follows[(size_t)b * t->n + a] == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
 /* What may go wrong with an action that was executed in S. */
 static int add_of_deed(struct trial *t, const struct scenario *s, uint32_t step, uint32_t action,
                        struct kedge_error *err)
@@ -909,7 +905,7 @@ static int add_others(struct trial *t, const struct scenario *s, struct kedge_er
         }
     }
     more.apart = 1;
-    if (rc == KEDGE_OK && s->verb == 0 && is_parallel(t))
+    if (rc == KEDGE_OK && s->verb == 0 && kedge_judge_parallel(t->judge))
         rc = push(t, &more, err);
     more = *s;
     more.verb = KEDGE_VERB_RETRY;
@@ -943,7 +939,10 @@ static uint64_t calls_of(const struct tried *tried)
 /* Requests are made at any moment of these. */
 static bool has_moments(const struct trial *t, const struct scenario *s)
 {
-    return wants(t, KEDGE_TEST_REQUESTS) && is_root(s) && s->verb == 0;
+    struct scenario alike = *s;
+
+    alike.apart = 0; /* then steps are under way when a request is taken up */
+    return wants(t, KEDGE_TEST_REQUESTS) && is_root(&alike) && s->verb == 0;
 }
 
 /* About so many cases there are, if each stride-th moment is tried. */

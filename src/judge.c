@@ -110,8 +110,20 @@ void kedge_judge_begin(struct kedge_judge *j)
     j->life = 0;
     j->back = 0;
     j->kills = 0;
-    j->rests = j->paused = j->undoing = j->cancelled = j->maybe_cancelled = false;
+    j->rests = j->paused = j->undoing = j->cancelled = j->maybe_cancelled = j->stopped = false;
+    j->stopped_at = 0;
     j->why[0] = '\0';
+}
+
+bool kedge_judge_parallel(const struct kedge_judge *j)
+{
+    for (uint32_t a = 0; a < j->n; a++) {
+        for (uint32_t b = a + 1; b < j->n; b++) {
+            if (!follows(j, a, b) && !follows(j, b, a))
+                return true;
+        }
+    }
+    return false;
 }
 
 /* ------------------------------------------------------------- what is known */
@@ -283,6 +295,9 @@ static void check_stopped(struct kedge_judge *j, uint32_t step)
             kedge_judge_fault(j, "'%s' was started after '%s' had ended the way forward",
                               name_of(j, step), name_of(j, i));
     }
+    if (j->in_turn && j->stopped && (since > j->stopped_at || ran(j, step)->at > j->stopped_at))
+        kedge_judge_fault(j, "'%s' was started after a request to stop had been taken up",
+                          name_of(j, step));
 }
 
 static void check_run(struct kedge_judge *j, uint32_t step)
@@ -476,7 +491,7 @@ static bool take_up(struct kedge_judge *j)
         *d = fresh;
     }
     j->back = 0;
-    j->undoing = j->cancelled = j->maybe_cancelled = false;
+    j->undoing = j->cancelled = j->maybe_cancelled = j->stopped = false;
     return true;
 }
 
@@ -496,7 +511,7 @@ void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pe
         j->paused = !pending;
         break;
     case KEDGE_VERB_RESUME:
-        j->paused = false;
+        j->paused = j->stopped = false;
         break;
     case KEDGE_VERB_UNDO:
         j->rests = false;
@@ -510,6 +525,16 @@ void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pe
     default:
         break;
     }
+}
+
+void kedge_judge_took_up(struct kedge_judge *j, uint32_t verb)
+{
+    if (verb == KEDGE_VERB_CANCEL)
+        j->undoing = true;
+    if (verb != KEDGE_VERB_CANCEL && verb != KEDGE_VERB_PAUSE)
+        return;
+    j->stopped = true;
+    j->stopped_at = j->clock;
 }
 
 /* --------------------------------------------------------- at rest: the status */
@@ -552,6 +577,18 @@ static bool may_differ(const struct kedge_judge *j)
     return j->maybe_cancelled;
 }
 
+/* How far others were when a step failed decides what is to be undone, and so what may get stuck.
+ */
+static bool is_as_usual(const struct kedge_judge *j, uint32_t status, uint32_t usual)
+{
+    uint32_t both = BIT(FAILED) | BIT(STUCK);
+
+    if (status == usual)
+        return true;
+    return kedge_judge_parallel(j) && (both & KEDGE_STATUS_BIT(status)) != 0 &&
+           (both & KEDGE_STATUS_BIT(usual)) != 0;
+}
+
 static void check_status(struct kedge_judge *j, const struct kedge_run_info *info, uint32_t usual)
 {
     uint32_t may = may_end_as(j);
@@ -559,7 +596,7 @@ static void check_status(struct kedge_judge *j, const struct kedge_run_info *inf
     if ((may & KEDGE_STATUS_BIT(info->status)) == 0)
         kedge_judge_fault(j, "it ended as %s, and nothing that happened leads to that",
                           kedge_run_status_text(info->status));
-    if (usual != 0 && info->status != usual && !may_differ(j))
+    if (usual != 0 && !is_as_usual(j, info->status, usual) && !may_differ(j))
         kedge_judge_fault(j, "it ended as %s; without the death of a worker it ends as %s",
                           kedge_run_status_text(info->status), kedge_run_status_text(usual));
     if (j->back > 0 && (info->status == KEDGE_COMPLETED || info->status == KEDGE_HALTED))

@@ -68,6 +68,8 @@ struct kedge_judge {
     bool undoing;   /* an undo of the finished run was asked for */
     bool cancelled; /* for certain */
     bool maybe_cancelled;
+    bool stopped;        /* by a pause or a cancel that was taken up while steps were under way */
+    uint64_t stopped_at; /* in executions */
     char why[KEDGE_JUDGE_WHY];
 };
 
@@ -76,6 +78,9 @@ struct kedge_judge *kedge_judge_new(const struct kedge_reactor *reactor, bool in
 void kedge_judge_free(struct kedge_judge *j); /* NULL is fine */
 /* A new run. */
 void kedge_judge_begin(struct kedge_judge *j);
+
+/* Are there two steps of which neither comes after the other? */
+bool kedge_judge_parallel(const struct kedge_judge *j);
 
 struct kedge_deed *kedge_judge_deed(const struct kedge_judge *j, uint32_t step, uint32_t action);
 
@@ -92,6 +97,9 @@ void kedge_judge_ended(struct kedge_judge *j, uint32_t step, uint32_t action, en
 void kedge_judge_died(struct kedge_judge *j);
 /* VERB was asked for with that answer (a status); PENDING: its holder has yet to take it up. */
 void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pending);
+
+/* The worker says so: it is durable. */
+void kedge_judge_took_up(struct kedge_judge *j, uint32_t verb);
 
 /* The run is at rest.  STATES: enum kedge_step_state of each step.  USUAL: how it ends when no
    worker dies, 0: that is what is being found out. */

@@ -272,6 +272,8 @@ static void sound(void)
                           { .name = "fails", .run = { FINAL }, .after = { "root" } },
                           { .name = "halts", .run = { HALT }, .after = { "root" } },
                           { .name = "fails-too", .run = { NO_OUTCOME }, .after = { "root" } } };
+    struct act last[] = { { .name = "fails", .run = { FINAL } },
+                          { .name = "halts", .run = { HALT } } };
     struct act gaps[] = {
         { .name = "done" },
         { .name = "no-undo", .no_undo = 1, .after = { "done" } },
@@ -307,6 +309,8 @@ static void sound(void)
     build(&w, "halt", halts, COUNT(halts));
     (void)holds(&w, 0, 0);
     build(&w, "two failures and a halt at once", both, COUNT(both));
+    (void)holds(&w, 0, 0);
+    build(&w, "a failure, then a halt", last, COUNT(last));
     (void)holds(&w, 0, 0);
     build(&w, "steps without undo, without compensate", gaps, COUNT(gaps));
     (void)holds(&w, 0, 0);
