@@ -360,6 +360,8 @@ static void end_step(struct shadow *sh, struct kedge_step *step)
     how = said(step, &text);
     (void)pthread_mutex_lock(&t->lock);
     kedge_judge_ended(t->judge, sh->index, step->view.action, how, text);
+    if (how == KEDGE_SAID_FAILED && step->out != NULL && !step->final)
+        kedge_judge_last(t->judge, sh->index, step->view.action);
     (void)pthread_mutex_unlock(&t->lock);
     if (t->s.apart != 0)
         (void)kedge_testing_advance(t->testing, TURN_US, NULL);

@@ -442,6 +442,16 @@ void kedge_judge_ended(struct kedge_judge *j, uint32_t step, uint32_t action, en
                           action_names[action], name_of(j, step));
 }
 
+void kedge_judge_last(struct kedge_judge *j, uint32_t step, uint32_t action)
+{
+    const struct kedge_deed *d = kedge_judge_deed(j, step, action);
+    uint32_t attempts = j->reactor->steps[step].retry.attempts;
+
+    if (d->attempt < attempts)
+        kedge_judge_fault(j, "%s of '%s' was given up after attempt %u of %u", action_names[action],
+                          name_of(j, step), (unsigned)d->attempt, (unsigned)attempts);
+}
+
 void kedge_judge_died(struct kedge_judge *j)
 {
     j->life++;

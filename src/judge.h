@@ -94,6 +94,9 @@ void kedge_judge_twice(struct kedge_judge *j, uint32_t step, uint32_t action);
 void kedge_judge_ended(struct kedge_judge *j, uint32_t step, uint32_t action, enum kedge_said said,
                        struct kedge_bytes text);
 
+/* That failure was for good because there are no more attempts. */
+void kedge_judge_last(struct kedge_judge *j, uint32_t step, uint32_t action);
+
 void kedge_judge_died(struct kedge_judge *j);
 /* VERB was asked for with that answer (a status); PENDING: its holder has yet to take it up. */
 void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pending);
