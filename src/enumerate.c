@@ -360,6 +360,9 @@ static void end_step(struct shadow *sh, struct kedge_step *step)
     how = said(step, &text);
     (void)pthread_mutex_lock(&t->lock);
     kedge_judge_ended(t->judge, sh->index, step->view.action, how, text);
+    if (how == KEDGE_SAID_TRIED || how == KEDGE_SAID_SNOOZED)
+        kedge_judge_deed(t->judge, sh->index, step->view.action)->not_before =
+            kedge_testing_now(t->testing) + step->out->rec.delay_us;
     if (how == KEDGE_SAID_FAILED && step->out != NULL && !step->final)
         kedge_judge_last(t->judge, sh->index, step->view.action);
     (void)pthread_mutex_unlock(&t->lock);
@@ -375,7 +378,10 @@ static int shadow_fn(struct kedge_step *step, void *user)
     if (atomic_load(&t->dead))
         return kedge_fail(step, 0, "dead"); /* which nobody hears */
     (void)pthread_mutex_lock(&t->lock);
+    t->judge->now = kedge_testing_now(t->testing);
     kedge_judge_started(t->judge, sh->index, &step->view);
+    if (t->judge->why[0] != '\0' && t->worker != NULL)
+        kedge_worker_give_up(t->worker); /* it might go on so for ever */
     (void)pthread_mutex_unlock(&t->lock);
     (void)sh->functions[step->view.action](step, sh->user);
     if (is_deed(step, sh->index, t->s.kills, t->s.kills_action)) {

@@ -215,6 +215,10 @@ static void check_attempt(struct kedge_judge *j, const struct kedge_deed *d,
     } else if (d->last != KEDGE_SAID_NOTHING) {
         least = most = d->attempt;
     }
+    /* After a death: if it was recorded, which the next attempt shows. */
+    if ((d->life == j->life || view->attempt > d->attempt) && j->now < d->not_before)
+        kedge_judge_fault(j, "%s of '%s' came %lld us before its time", action_names[view->action],
+                          view->step, (long long)(d->not_before - j->now));
     if (view->attempt > attempts)
         kedge_judge_fault(j, "%s of '%s' began attempt %u of %u", action_names[view->action],
                           view->step, (unsigned)view->attempt, (unsigned)attempts);
@@ -406,6 +410,7 @@ void kedge_judge_started(struct kedge_judge *j, uint32_t step, const struct kedg
         j->back++;
     d->executed++;
     d->all++;
+    d->not_before = 0;
     d->attempt = view->attempt;
     d->in_doubt = (view->flags & KEDGE_STEP_IN_DOUBT) != 0;
     d->last = KEDGE_SAID_BEGUN;

@@ -42,7 +42,8 @@ struct kedge_deed {
     uint32_t twice;
     uint32_t attempt;
     uint32_t life;
-    uint64_t at; /* when it ended, in executions */
+    uint64_t at;        /* when it ended, in executions */
+    int64_t not_before; /* it was to come again then, by the store's clock; 0: nothing was said */
     char key[64];
     char old_key[64]; /* of the time before */
     char text[KEDGE_JUDGE_TEXT];
@@ -60,6 +61,7 @@ struct kedge_judge {
     struct kedge_deed *deeds;
     unsigned char *kept; /* by a retry: enum kedge_kept */
     uint64_t clock;
+    int64_t now; /* by the store's clock; set by who calls */
     uint32_t life;
     uint32_t back;  /* executions on the way back */
     uint32_t kills; /* KEDGE_ACTION_...: an execution of it always kills its worker */
