@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 
 #include <kedge/kedge.h>
 
@@ -359,6 +360,11 @@ static void end_step(struct shadow *sh, struct kedge_step *step)
     how = said(step, &text);
     (void)pthread_mutex_lock(&t->lock);
     kedge_judge_ended(t->judge, sh->index, step->view.action, how, text);
+    if (how == KEDGE_SAID_TRIED || how == KEDGE_SAID_SNOOZED)
+        kedge_judge_deed(t->judge, sh->index, step->view.action)->not_before =
+            kedge_testing_now(t->testing) + step->out->rec.delay_us;
+    if (how == KEDGE_SAID_FAILED && step->out != NULL && !step->final)
+        kedge_judge_last(t->judge, sh->index, step->view.action);
     (void)pthread_mutex_unlock(&t->lock);
     if (t->s.apart != 0)
         (void)kedge_testing_advance(t->testing, TURN_US, NULL);
@@ -372,7 +378,10 @@ static int shadow_fn(struct kedge_step *step, void *user)
     if (atomic_load(&t->dead))
         return kedge_fail(step, 0, "dead"); /* which nobody hears */
     (void)pthread_mutex_lock(&t->lock);
+    t->judge->now = kedge_testing_now(t->testing);
     kedge_judge_started(t->judge, sh->index, &step->view);
+    if (t->judge->why[0] != '\0' && t->worker != NULL)
+        kedge_worker_give_up(t->worker); /* it might go on so for ever */
     (void)pthread_mutex_unlock(&t->lock);
     (void)sh->functions[step->view.action](step, sh->user);
     if (is_deed(step, sh->index, t->s.kills, t->s.kills_action)) {
@@ -476,6 +485,13 @@ static void ask(struct trial *t, uint32_t verb)
     (void)pthread_mutex_unlock(&t->lock);
 }
 
+static void nap(void)
+{
+    struct timespec ts = { 0, 300000 };
+
+    (void)nanosleep(&ts, NULL);
+}
+
 /* Before each writing call, in the thread that makes it. */
 static void watch(void *ctx, uint64_t call)
 {
@@ -489,6 +505,8 @@ static void watch(void *ctx, uint64_t call)
     (void)pthread_mutex_unlock(&t->lock);
     if (now)
         ask(t, t->s.verb);
+    if ((t->plan.flags & KEDGE_TEST_THREADS) != 0)
+        nap(); /* what is not to begin before this call has ended has time to begin all the same */
     if (call == t->s.crash)
         die(t);
 }
@@ -501,15 +519,15 @@ static void look_on(void *ctx, uint64_t call)
 }
 
 /* A step has begun, or may have, after the call of the claim. */
-static void note_claim(void *ctx, const struct kedge_event *event)
+static void note_event(void *ctx, const struct kedge_event *event)
 {
     struct trial *t = ctx;
 
-    if (event->kind != KEDGE_EVENT_RUN_TAKEN)
-        return;
     (void)pthread_mutex_lock(&t->lock);
-    if (t->first == 0)
+    if (event->kind == KEDGE_EVENT_RUN_TAKEN && t->first == 0)
         t->first = t->calls;
+    if (event->kind == KEDGE_EVENT_RUN_REQUESTED)
+        kedge_judge_took_up(t->judge, event->outcome);
     (void)pthread_mutex_unlock(&t->lock);
 }
 
@@ -529,7 +547,7 @@ static int open_worker(struct trial *t, struct kedge_error *err)
     options.sweep_us = QUIET_US;
     options.retention_us = -1;
     options.pool_threads = 4;
-    options.observe = note_claim;
+    options.observe = note_event;
     options.observe_ctx = t;
     rc = kedge_worker_open(t->store, &options, &t->worker, err);
     if (rc == KEDGE_OK)
@@ -832,20 +850,6 @@ static bool wants(const struct trial *t, uint32_t what)
     return (t->plan.what & what) != 0;
 }
 
-/* Are there two steps of which neither comes after the other? */
-static bool is_parallel(const struct trial *t)
-{
-    const struct kedge_judge *j = t->judge;
-
-    for (uint32_t a = 0; a < t->n; a++) {
-        for (uint32_t b = a + 1; b < t->n; b++) {
-            if (j->follows[(size_t)a * t->n + b] == 0 && j->follows[(size_t)b * t->n + a] == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
 /* What may go wrong with an action that was executed in S. */
 static int add_of_deed(struct trial *t, const struct scenario *s, uint32_t step, uint32_t action,
                        struct kedge_error *err)
@@ -909,7 +913,7 @@ static int add_others(struct trial *t, const struct scenario *s, struct kedge_er
         }
     }
     more.apart = 1;
-    if (rc == KEDGE_OK && s->verb == 0 && is_parallel(t))
+    if (rc == KEDGE_OK && s->verb == 0 && kedge_judge_parallel(t->judge))
         rc = push(t, &more, err);
     more = *s;
     more.verb = KEDGE_VERB_RETRY;
@@ -943,7 +947,10 @@ static uint64_t calls_of(const struct tried *tried)
 /* Requests are made at any moment of these. */
 static bool has_moments(const struct trial *t, const struct scenario *s)
 {
-    return wants(t, KEDGE_TEST_REQUESTS) && is_root(s) && s->verb == 0;
+    struct scenario alike = *s;
+
+    alike.apart = 0; /* then steps are under way when a request is taken up */
+    return wants(t, KEDGE_TEST_REQUESTS) && is_root(&alike) && s->verb == 0;
 }
 
 /* About so many cases there are, if each stride-th moment is tried. */

@@ -110,8 +110,20 @@ void kedge_judge_begin(struct kedge_judge *j)
     j->life = 0;
     j->back = 0;
     j->kills = 0;
-    j->rests = j->paused = j->undoing = j->cancelled = j->maybe_cancelled = false;
+    j->rests = j->paused = j->undoing = j->cancelled = j->maybe_cancelled = j->stopped = false;
+    j->stopped_at = 0;
     j->why[0] = '\0';
+}
+
+bool kedge_judge_parallel(const struct kedge_judge *j)
+{
+    for (uint32_t a = 0; a < j->n; a++) {
+        for (uint32_t b = a + 1; b < j->n; b++) {
+            if (!follows(j, a, b) && !follows(j, b, a))
+                return true;
+        }
+    }
+    return false;
 }
 
 /* ------------------------------------------------------------- what is known */
@@ -203,6 +215,10 @@ static void check_attempt(struct kedge_judge *j, const struct kedge_deed *d,
     } else if (d->last != KEDGE_SAID_NOTHING) {
         least = most = d->attempt;
     }
+    /* After a death: if it was recorded, which the next attempt shows. */
+    if ((d->life == j->life || view->attempt > d->attempt) && j->now < d->not_before)
+        kedge_judge_fault(j, "%s of '%s' came %lld us before its time", action_names[view->action],
+                          view->step, (long long)(d->not_before - j->now));
     if (view->attempt > attempts)
         kedge_judge_fault(j, "%s of '%s' began attempt %u of %u", action_names[view->action],
                           view->step, (unsigned)view->attempt, (unsigned)attempts);
@@ -283,6 +299,9 @@ static void check_stopped(struct kedge_judge *j, uint32_t step)
             kedge_judge_fault(j, "'%s' was started after '%s' had ended the way forward",
                               name_of(j, step), name_of(j, i));
     }
+    if (j->in_turn && j->stopped && (since > j->stopped_at || ran(j, step)->at > j->stopped_at))
+        kedge_judge_fault(j, "'%s' was started after a request to stop had been taken up",
+                          name_of(j, step));
 }
 
 static void check_run(struct kedge_judge *j, uint32_t step)
@@ -391,6 +410,7 @@ void kedge_judge_started(struct kedge_judge *j, uint32_t step, const struct kedg
         j->back++;
     d->executed++;
     d->all++;
+    d->not_before = 0;
     d->attempt = view->attempt;
     d->in_doubt = (view->flags & KEDGE_STEP_IN_DOUBT) != 0;
     d->last = KEDGE_SAID_BEGUN;
@@ -425,6 +445,16 @@ void kedge_judge_ended(struct kedge_judge *j, uint32_t step, uint32_t action, en
     if (said == KEDGE_SAID_TRIED && d->attempt >= j->reactor->steps[step].retry.attempts)
         kedge_judge_fault(j, "%s of '%s' is to be tried again after its last attempt",
                           action_names[action], name_of(j, step));
+}
+
+void kedge_judge_last(struct kedge_judge *j, uint32_t step, uint32_t action)
+{
+    const struct kedge_deed *d = kedge_judge_deed(j, step, action);
+    uint32_t attempts = j->reactor->steps[step].retry.attempts;
+
+    if (d->attempt < attempts)
+        kedge_judge_fault(j, "%s of '%s' was given up after attempt %u of %u", action_names[action],
+                          name_of(j, step), (unsigned)d->attempt, (unsigned)attempts);
 }
 
 void kedge_judge_died(struct kedge_judge *j)
@@ -476,7 +506,7 @@ static bool take_up(struct kedge_judge *j)
         *d = fresh;
     }
     j->back = 0;
-    j->undoing = j->cancelled = j->maybe_cancelled = false;
+    j->undoing = j->cancelled = j->maybe_cancelled = j->stopped = false;
     return true;
 }
 
@@ -496,7 +526,7 @@ void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pe
         j->paused = !pending;
         break;
     case KEDGE_VERB_RESUME:
-        j->paused = false;
+        j->paused = j->stopped = false;
         break;
     case KEDGE_VERB_UNDO:
         j->rests = false;
@@ -510,6 +540,16 @@ void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pe
     default:
         break;
     }
+}
+
+void kedge_judge_took_up(struct kedge_judge *j, uint32_t verb)
+{
+    if (verb == KEDGE_VERB_CANCEL)
+        j->undoing = true;
+    if (verb != KEDGE_VERB_CANCEL && verb != KEDGE_VERB_PAUSE)
+        return;
+    j->stopped = true;
+    j->stopped_at = j->clock;
 }
 
 /* --------------------------------------------------------- at rest: the status */
@@ -552,6 +592,18 @@ static bool may_differ(const struct kedge_judge *j)
     return j->maybe_cancelled;
 }
 
+/* How far others were when a step failed decides what is to be undone, and so what may get stuck.
+ */
+static bool is_as_usual(const struct kedge_judge *j, uint32_t status, uint32_t usual)
+{
+    uint32_t both = BIT(FAILED) | BIT(STUCK);
+
+    if (status == usual)
+        return true;
+    return kedge_judge_parallel(j) && (both & KEDGE_STATUS_BIT(status)) != 0 &&
+           (both & KEDGE_STATUS_BIT(usual)) != 0;
+}
+
 static void check_status(struct kedge_judge *j, const struct kedge_run_info *info, uint32_t usual)
 {
     uint32_t may = may_end_as(j);
@@ -559,7 +611,7 @@ static void check_status(struct kedge_judge *j, const struct kedge_run_info *inf
     if ((may & KEDGE_STATUS_BIT(info->status)) == 0)
         kedge_judge_fault(j, "it ended as %s, and nothing that happened leads to that",
                           kedge_run_status_text(info->status));
-    if (usual != 0 && info->status != usual && !may_differ(j))
+    if (usual != 0 && !is_as_usual(j, info->status, usual) && !may_differ(j))
         kedge_judge_fault(j, "it ended as %s; without the death of a worker it ends as %s",
                           kedge_run_status_text(info->status), kedge_run_status_text(usual));
     if (j->back > 0 && (info->status == KEDGE_COMPLETED || info->status == KEDGE_HALTED))

@@ -42,7 +42,8 @@ struct kedge_deed {
     uint32_t twice;
     uint32_t attempt;
     uint32_t life;
-    uint64_t at; /* when it ended, in executions */
+    uint64_t at;        /* when it ended, in executions */
+    int64_t not_before; /* it was to come again then, by the store's clock; 0: nothing was said */
     char key[64];
     char old_key[64]; /* of the time before */
     char text[KEDGE_JUDGE_TEXT];
@@ -60,6 +61,7 @@ struct kedge_judge {
     struct kedge_deed *deeds;
     unsigned char *kept; /* by a retry: enum kedge_judged */
     uint64_t clock;
+    int64_t now; /* by the store's clock; set by who calls */
     uint32_t life;
     uint32_t back;  /* executions on the way back */
     uint32_t kills; /* KEDGE_ACTION_...: an execution of it always kills its worker */
@@ -68,6 +70,8 @@ struct kedge_judge {
     bool undoing;   /* an undo of the finished run was asked for */
     bool cancelled; /* for certain */
     bool maybe_cancelled;
+    bool stopped;        /* by a pause or a cancel that was taken up while steps were under way */
+    uint64_t stopped_at; /* in executions */
     char why[KEDGE_JUDGE_WHY];
 };
 
@@ -76,6 +80,9 @@ struct kedge_judge *kedge_judge_new(const struct kedge_reactor *reactor, bool in
 void kedge_judge_free(struct kedge_judge *j); /* NULL is fine */
 /* A new run. */
 void kedge_judge_begin(struct kedge_judge *j);
+
+/* Are there two steps of which neither comes after the other? */
+bool kedge_judge_parallel(const struct kedge_judge *j);
 
 struct kedge_deed *kedge_judge_deed(const struct kedge_judge *j, uint32_t step, uint32_t action);
 
@@ -89,9 +96,15 @@ void kedge_judge_twice(struct kedge_judge *j, uint32_t step, uint32_t action);
 void kedge_judge_ended(struct kedge_judge *j, uint32_t step, uint32_t action, enum kedge_said said,
                        struct kedge_bytes text);
 
+/* That failure was for good because there are no more attempts. */
+void kedge_judge_last(struct kedge_judge *j, uint32_t step, uint32_t action);
+
 void kedge_judge_died(struct kedge_judge *j);
 /* VERB was asked for with that answer (a status); PENDING: its holder has yet to take it up. */
 void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pending);
+
+/* The worker says so: it is durable. */
+void kedge_judge_took_up(struct kedge_judge *j, uint32_t verb);
 
 /* The run is at rest.  STATES: enum kedge_step_state of each step.  USUAL: how it ends when no
    worker dies, 0: that is what is being found out. */

@@ -448,6 +448,7 @@ static struct kedge_out *encode(struct kedge_step *step, const struct kedge_outc
         said = &instead;
     }
     outcome_record(step, said, &rec);
+    step->final = said->kind == KEDGE_OUTCOME_FAIL && (said->flags & KEDGE_FAIL_FINAL) != 0;
     return kedge_out_new(step->worker, &rec);
 }
 

@@ -143,6 +143,7 @@ struct kedge_step {
     bool live;
     bool called; /* its function is running */
     bool later;
+    bool final; /* what it said is not to be tried again; for tests */
     struct kedge_out *out;
     /* compensate and undo: the values they may ask for, read from the journal */
     struct kedge_record_page *pages;

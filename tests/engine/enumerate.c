@@ -227,10 +227,13 @@ static int enumerate(struct world *w, uint32_t flags, uint64_t limit, const char
 
 /* ------------------------------------------------------------------ sound worlds */
 
+static int is_long;
+
+/* LIMIT: unless there is time. */
 static int holds(struct world *w, uint32_t flags, uint64_t limit)
 {
     struct kedge_test_report r;
-    int rc = enumerate(w, flags, limit, NULL, &r);
+    int rc = enumerate(w, flags, is_long ? 0 : limit, NULL, &r);
     int good = rc == KEDGE_OK && r.cases == w->cases && r.deaths > 0;
 
     report(good, "%s: %llu cases, %llu scenarios, %llu deaths, stride %llu", w->what,
@@ -272,6 +275,8 @@ static void sound(void)
                           { .name = "fails", .run = { FINAL }, .after = { "root" } },
                           { .name = "halts", .run = { HALT }, .after = { "root" } },
                           { .name = "fails-too", .run = { NO_OUTCOME }, .after = { "root" } } };
+    struct act last[] = { { .name = "fails", .run = { FINAL } },
+                          { .name = "halts", .run = { HALT } } };
     struct act gaps[] = {
         { .name = "done" },
         { .name = "no-undo", .no_undo = 1, .after = { "done" } },
@@ -301,21 +306,23 @@ static void sound(void)
     build(&w, "diamond with a retry", diamond, COUNT(diamond));
     (void)holds(&w, 0, 0);
     build(&w, "retries of run and undo, a day apart", retries, COUNT(retries));
-    (void)holds(&w, 0, 0);
+    (void)holds(&w, 0, 800);
     build(&w, "snooze and skip", naps, COUNT(naps));
-    (void)holds(&w, 0, 0);
+    (void)holds(&w, 0, 800);
     build(&w, "halt", halts, COUNT(halts));
     (void)holds(&w, 0, 0);
     build(&w, "two failures and a halt at once", both, COUNT(both));
-    (void)holds(&w, 0, 0);
+    (void)holds(&w, 0, 800);
+    build(&w, "a failure, then a halt", last, COUNT(last));
+    (void)holds(&w, 0, 800);
     build(&w, "steps without undo, without compensate", gaps, COUNT(gaps));
-    (void)holds(&w, 0, 0);
+    (void)holds(&w, 0, 800);
     build(&w, "an undo that fails", stuck, COUNT(stuck));
-    (void)holds(&w, 0, 0);
+    (void)holds(&w, 0, 800);
     build(&w, "pool steps, one after the other", pools, COUNT(pools));
-    (void)holds(&w, 0, 0);
+    (void)holds(&w, 0, 800);
     build(&w, "pool steps, on threads", pools, COUNT(pools));
-    (void)holds(&w, KEDGE_TEST_THREADS, getenv("KEDGE_TEST_LONG") != NULL ? 0 : 500);
+    (void)holds(&w, KEDGE_TEST_THREADS, 400);
 }
 
 /* ------------------------------------------------------------- worlds that are not */
@@ -555,8 +562,7 @@ static void at_random(uint64_t seed, int many, uint64_t limit)
 
 int main(int argc, char **argv)
 {
-    int is_long = getenv("KEDGE_TEST_LONG") != NULL;
-
+    is_long = getenv("KEDGE_TEST_LONG") != NULL;
     if (argc > 1) {
         at_random(strtoull(argv[1], NULL, 10), argc > 2 ? atoi(argv[2]) : 1, 0);
     } else {
