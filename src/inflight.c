@@ -1053,12 +1053,12 @@ static int read_run(struct kedge_worker *w, struct kedge_inflight *run, struct k
 }
 
 /* Steps that a dead holder may have started are in doubt; the next commit says so. */
-static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run)
+static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run, uint32_t recoveries)
 {
     struct kedge_rec rec;
     struct kedge_out *out;
 
-    if (!kedge_progress_doubt(run->progress, kedge_worker_wall(w), &rec))
+    if (!kedge_progress_doubt(run->progress, kedge_worker_wall(w), recoveries, &rec))
         return;
     out = kedge_out_new(w, &rec);
     if (out == NULL)
@@ -1075,6 +1075,7 @@ static int set_aside(struct kedge_worker *w, const struct kedge_run *head, const
 {
     struct kedge_rec rec = { .kind = KEDGE_RECORD_ASIDE,
                              .step = KEDGE_NO_STEP,
+                             .number = head->recoveries,
                              .text = kedge_text(why) };
     struct kedge_guard guard = {
         .kind = KEDGE_GUARD_HELD, .name = head->id, .lease = head->holder, .number = head->fence
@@ -1187,7 +1188,7 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
                                  .reactor = run->reactor->name,
                              });
     if (head->recoveries > 0 || kedge_progress_crashed(run->progress))
-        note_doubt(w, run);
+        note_doubt(w, run, head->recoveries);
     kedge_asked_note(w, run, head->requests);
     if (wants_hold(w, run)) /* the claim could not say it for all */
         kedge_inflight_dirty(w, run);

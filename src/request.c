@@ -460,7 +460,7 @@ static int deed_doubt(struct asker *a, struct deed *d, struct kedge_error *err)
         (run->recoveries == 0 && !kedge_progress_crashed(a->progress)))
         return KEDGE_OK;
     rc = a->r.ops->now(a->r.session, &now, kedge_reader_time(&a->r), err);
-    if (rc != KEDGE_OK || !kedge_progress_doubt(a->progress, now.wall, &rec))
+    if (rc != KEDGE_OK || !kedge_progress_doubt(a->progress, now.wall, run->recoveries, &rec))
         return rc;
     return deed_record(a, d, &rec, err);
 }
