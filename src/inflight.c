@@ -942,7 +942,7 @@ static int fetch(struct kedge_worker *w, const struct kedge_inflight *run, uint6
     if (rc != KEDGE_OK)
         return rc;
     if (page->n == 1)
-        return kedge_record_decode(page->records[0].data, rec, err);
+        return kedge_record_read(&page->records[0], rec, err);
     return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of its journal is missing",
                            (unsigned long long)number);
 }
@@ -1021,7 +1021,7 @@ static int replay(struct kedge_worker *w, struct kedge_inflight *run,
         const struct kedge_record *record = &state->tail[i];
         struct kedge_rec rec;
 
-        rc = kedge_record_decode(record->data, &rec, err);
+        rc = kedge_record_read(record, &rec, err);
         if (rc == KEDGE_OK)
             rc = kedge_progress_apply(run->progress, record->number, record->time, &rec,
                                       record->data.len, err);

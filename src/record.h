@@ -63,6 +63,9 @@ struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struc
 
 /* Decode; REC borrows from BYTES.  OK, ERR_CORRUPT, ERR_SCHEMA_NEW. */
 int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct kedge_error *err);
+/* The same of one in a journal: what is wrong is told with its number. */
+int kedge_record_read(const struct kedge_record *record, struct kedge_rec *rec,
+                      struct kedge_error *err);
 
 /* The checksum of a record, and of a snapshot. */
 uint32_t kedge_record_sum(struct kedge_bytes bytes);

@@ -68,7 +68,7 @@ static int refused(struct asker *a, const char *why)
 static int fold_record(struct asker *a, const struct kedge_record *record, struct kedge_error *err)
 {
     struct kedge_rec rec;
-    int rc = kedge_record_decode(record->data, &rec, err);
+    int rc = kedge_record_read(record, &rec, err);
 
     if (rc == KEDGE_OK)
         rc = kedge_progress_apply(a->progress, record->number, record->time, &rec, record->data.len,
@@ -93,7 +93,7 @@ static int fold_texts(struct asker *a, struct kedge_error *err)
             rc = kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of the run is missing",
                                  (unsigned long long)number);
         if (rc == KEDGE_OK)
-            rc = kedge_record_decode(page.records[0].data, &rec, err);
+            rc = kedge_record_read(&page.records[0], &rec, err);
         if (rc == KEDGE_OK)
             rc = kedge_progress_read(a->progress, &rec, err);
         kedge_mem_free(a->r.host, page.mem);
@@ -593,7 +593,7 @@ static int read_begin(struct asker *a, struct kedge_record_page *page, struct ke
         return rc;
     if (page->n == 0)
         return KEDGE_NOT_FOUND;
-    rc = kedge_record_decode(page->records[0].data, rec, err);
+    rc = kedge_record_read(&page->records[0], rec, err);
     if (rc == KEDGE_OK)
         rec->number = 0; /* the deadline was that one's */
     return rc;

@@ -90,7 +90,7 @@ static int read_record(struct kedge_reader *r, const struct kedge_run *run, uint
     *mem = page.mem;
     if (page.n == 0)
         return KEDGE_NOT_FOUND;
-    return kedge_record_decode(page.records[0].data, rec, err);
+    return kedge_record_read(&page.records[0], rec, err);
 }
 
 /* What INFO borrows from while it is put together. */
