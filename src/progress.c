@@ -567,6 +567,8 @@ static int apply_back(struct kedge_progress *p, uint64_t number, int64_t time,
         break;
     case KEDGE_RECORD_UNDO_FAILED:
         p->state[step] = KEDGE_STEP_UNDO_FAILED;
+        p->until[step] = (int64_t)number; /* nothing delays it any more: for its text */
+        kedge_fold_set_odd(p, step);
         p->n_undo_failed++;
         break;
     case KEDGE_RECORD_UNDONE:

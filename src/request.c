@@ -468,8 +468,10 @@ static int deed_folded(struct asker *a, struct deed *d, struct kedge_error *err)
 {
     enum kedge_phase phase;
     struct kedge_rec rec;
-    int rc;
+    int rc = fold_texts(a, err); /* the request may have made another one count */
 
+    if (rc != KEDGE_OK)
+        return rc;
     if (!kedge_progress_end(a->progress, &rec)) {
         phase = kedge_progress_phase(a->progress);
         d->paused = kedge_progress_paused(a->progress);

@@ -133,6 +133,22 @@ static int apply(struct kedge_progress *to, uint64_t number)
     return kedge_progress_apply(to, number, journal[number].time, &rec, buf->len, &err);
 }
 
+/* Texts that count and are not in memory. */
+static void read_texts(struct kedge_progress *q)
+{
+    uint64_t number;
+
+    while ((number = kedge_progress_unread(q)) != 0) {
+        const struct kedge_buf *buf = journal[number].buf;
+        struct kedge_rec rec;
+
+        ck_assert_int_eq(kedge_record_decode((struct kedge_bytes){ buf->data, buf->len }, &rec,
+                                             &err),
+                         KEDGE_OK);
+        ck_assert_int_eq(kedge_progress_read(q, &rec, &err), KEDGE_OK);
+    }
+}
+
 static int try_append(const struct kedge_rec *rec)
 {
     struct line *line = &journal[n_records + 1];
@@ -149,6 +165,8 @@ static int try_append(const struct kedge_rec *rec)
     line->snapshot_len = kedge_progress_snapshot_size(p);
     line->snapshot = malloc(line->snapshot_len);
     ck_assert_uint_eq(kedge_progress_snapshot(p, line->snapshot), line->snapshot_len);
+    if (rec->kind == KEDGE_RECORD_REQUEST)
+        read_texts(p);
     return rc;
 }
 
@@ -246,17 +264,8 @@ static struct kedge_progress *rebuild(uint64_t from)
 static struct kedge_progress *rebuild_all(uint64_t from)
 {
     struct kedge_progress *q = rebuild(from);
-    uint64_t number;
 
-    while ((number = kedge_progress_unread(q)) != 0) {
-        const struct kedge_buf *buf = journal[number].buf;
-        struct kedge_rec rec;
-
-        ck_assert_int_eq(kedge_record_decode((struct kedge_bytes){ buf->data, buf->len }, &rec,
-                                             &err),
-                         KEDGE_OK);
-        ck_assert_int_eq(kedge_progress_read(q, &rec, &err), KEDGE_OK);
-    }
+    read_texts(q);
     return q;
 }
 
