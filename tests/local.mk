@@ -206,7 +206,11 @@ endif
 
 # ------------------------------------------------------------- whole sagas
 # Over one store, by hand: ./sagas lmdb:/tmp/x
-check_PROGRAMS += sagas doomed takeover chaos frozen
+check_PROGRAMS += sagas doomed takeover chaos frozen requests
+requests_SOURCES = %D%/engine/requests.h %D%/engine/requests_kit.c %D%/engine/requests.c \
+	%D%/engine/requests_stuck.c %D%/engine/requests_race.c %D%/support/fault_backend.c \
+	%D%/support/fault_backend.h
+requests_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 chaos_LDADD = libkedge.la $(PTHREAD_LIBS)
@@ -220,6 +224,6 @@ doomed_SOURCES = %D%/engine/doomed.c
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += doomed
 dist_check_SCRIPTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
-	%D%/engine/chaos.sh %D%/engine/frozen.sh
+	%D%/engine/chaos.sh %D%/engine/frozen.sh %D%/engine/requests-mem.sh %D%/engine/requests-lmdb.sh
 TESTS += %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/takeover.sh \
-	%D%/engine/chaos.sh %D%/engine/frozen.sh
+	%D%/engine/chaos.sh %D%/engine/frozen.sh %D%/engine/requests-mem.sh %D%/engine/requests-lmdb.sh
