@@ -588,6 +588,19 @@ static int64_t due_before_pause(const struct asker *a)
     return rec.delay_us;
 }
 
+/* When a paused run fails, having passed its deadline; INT64_MAX: it has none. */
+static int64_t deadline_of(const struct asker *a)
+{
+    struct kedge_rec rec;
+
+    if (a->progress != NULL)
+        return kedge_progress_next_time(a->progress);
+    if (kedge_record_decode(a->state.tail[0].data, &rec, NULL) != KEDGE_OK || rec.number == 0 ||
+        rec.number >= INT64_MAX)
+        return INT64_MAX;
+    return (int64_t)rec.number;
+}
+
 static void deed_release(const struct asker *a, struct deed *d)
 {
     struct kedge_change *change = deed_change(a, d, KEDGE_RELEASE);
@@ -607,7 +620,7 @@ static void deed_release(const struct asker *a, struct deed *d)
         change->release.when = (struct kedge_when){ when, when > 0 ? KEDGE_AT : KEDGE_IN, 0 };
         return;
     }
-    when = a->progress != NULL ? kedge_progress_next_time(a->progress) : INT64_MAX;
+    when = deadline_of(a);
     change->release.place = KEDGE_PLACE_PARKED;
     change->release.status = KEDGE_PAUSED;
     change->release.wakes_on = KEDGE_WAKES_ON_INTERRUPT;

@@ -32,7 +32,8 @@ static void info_of(struct kedge_run_info *info, const struct kedge_run *run)
         .status = run->status,
         .place = run->place,
         .recoveries = run->recoveries,
-        .requests = run->requests,
+        /* A run that came to its end first leaves them as they are. */
+        .requests = run->place != KEDGE_PLACE_REST ? run->requests : 0,
         .incarnation = run->incarnation,
         .fence = run->fence,
         .records = run->position,
