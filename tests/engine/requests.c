@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include "requests.h"
+#include "tests/support/fault_backend.h"
 
 /* ----------------------------------------------------------------- nobody holds it */
 
@@ -74,6 +75,53 @@ static void delayed(void)
     dismiss(&crew);
 }
 
+/* How long it is kept is said by whoever ends it. */
+static void retention(void)
+{
+    static const int64_t keep[] = { 0, HOUR, -1 };
+
+    for (int i = 0; i < 3; i++) {
+        struct kedge_request request = KEDGE_REQUEST_INIT;
+        const char *id = begin("loop", HOUR);
+        struct kedge_run_info *info;
+
+        request.verb = KEDGE_VERB_CANCEL;
+        request.run = kedge_text(id);
+        request.retention_us = keep[i];
+        must(kedge_run_request(store, &request, NULL, PATIENCE, &err), "cancel");
+        info = info_of(id);
+        ok(info->status == KEDGE_CANCELLED && info->error.len == 0 &&
+               info->expires == (keep[i] < 0    ? 0
+                                 : keep[i] == 0 ? info->finished + 24 * HOUR
+                                                : info->finished + keep[i]),
+           "kept %s",
+           keep[i] < 0    ? "for ever"
+           : keep[i] == 0 ? "for a day"
+                          : "for an hour");
+        kedge_run_info_free(info);
+    }
+}
+
+/* Time does not wait for a paused run. */
+static void paused_past_deadline(void)
+{
+    struct kedge_run_start start = KEDGE_START_INIT;
+    struct crew crew;
+
+    start.reactor = "loop";
+    start.version = 1;
+    start.id = kedge_text("in time");
+    start.timeout_us = SECONDS / 5;
+    must(kedge_start(store, &start, PATIENCE, &err), "start");
+    asked("in time", KEDGE_VERB_PAUSE, KEDGE_OK, KEDGE_PAUSED, 0, "a run with a deadline");
+    hire(&crew, NULL);
+    ok(wait_for("in time") == KEDGE_FAILED &&
+           ended_with("in time", KEDGE_FAILED, "the run's deadline has passed", "") &&
+           did("in time", ""),
+       "... which fails when that has passed");
+    dismiss(&crew);
+}
+
 /* A step has failed and is due again in an hour; the one before it is done. */
 static const char *backing_off(void)
 {
@@ -118,6 +166,8 @@ void cases_unheld(void)
 {
     pending();
     delayed();
+    retention();
+    paused_past_deadline();
     acts_reset();
     backs_off();
 }
@@ -431,6 +481,46 @@ static void abandon_dead(void)
        "... and says what is in doubt");
 }
 
+static uint32_t in_flight(const struct crew *crew)
+{
+    struct kedge_counts counts = { .struct_size = sizeof counts };
+
+    kedge_worker_stats(crew->worker, &counts);
+    return counts.in_flight;
+}
+
+/* A worker that was cut off comes back with an outcome, when the run has been put to rest. */
+static void zombie(uint32_t verb)
+{
+    struct kedge_store *below;
+    struct kedge_store *mortal = faulty_open(&below);
+    const char *id = begin("pool", 0);
+    char before[1024];
+    struct crew old;
+    struct crew crew;
+
+    acts_reset();
+    atomic_store(&ACT('b')->hold, 1);
+    hire_mortal(&old, mortal);
+    AWAIT(atomic_load(&ACT('b')->began) == 1);
+    fault_kill();
+    buried(id);
+    ok(ask(id, verb) == KEDGE_OK, "%s of a run whose worker is cut off", kedge_verb_text(verb));
+    hire(&crew, NULL);
+    ok(wait_for(id) == (verb == KEDGE_VERB_CANCEL ? KEDGE_CANCELLED : KEDGE_ABORTED) &&
+           did(id, verb == KEDGE_VERB_CANCEL ? "+a +b ?b! -a" : "+a +b"),
+       "... takes place without it");
+    (void)snprintf(before, sizeof before, "%s", story(id));
+    fault_revive();
+    atomic_store(&ACT('b')->hold, 0);
+    AWAIT(in_flight(&old) == 0);
+    ok(told(id, before) && did(id, verb == KEDGE_VERB_CANCEL ? "+a +b ?b! -a" : "+a +b"),
+       "... and is moved by nothing it says when it comes back");
+    dismiss(&crew);
+    dismiss_mortal(&old);
+    faulty_close(mortal, below);
+}
+
 void cases_dead(void)
 {
     for (int when = UNBURIED; when <= DUE; when++) {
@@ -440,6 +530,8 @@ void cases_dead(void)
     }
     across_burial();
     abandon_dead();
+    zombie(KEDGE_VERB_CANCEL);
+    zombie(KEDGE_VERB_ABANDON);
 }
 
 /* ------------------------------------------------------------------------- at rest */

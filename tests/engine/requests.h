@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <kedge/backend.h>
 #include <kedge/kedge.h>
@@ -101,6 +102,12 @@ struct crew {
 /* A worker in a thread, for the reactors with these names (NULL: all but "bystander"). */
 void hire(struct crew *crew, const char *reactor);
 void dismiss(struct crew *crew);
+/* One whose store may go away (fault_kill()); its lease is short. */
+void hire_mortal(struct crew *crew, struct kedge_store *mortal);
+void dismiss_mortal(struct crew *crew);
+/* This program in another process: MODE, the store, and two words.  LMDB only. */
+pid_t spawn(const char *mode, const char *first, const char *second);
+int ask_once(char **args); /* what --ask does */
 /* A worker takes the runs that are due and dies while STEP of ID is in flight. */
 void die_in(const char *id, char step, bool undo);
 /* ... and is buried; ID is due, and not claimed. */

@@ -691,30 +691,34 @@ static bool has_begun(const char *id, const char *what, int before)
     return (int)strlen(all) > before && strncmp(last, what, 2) == 0;
 }
 
-/* A process: its own program, as a store does not survive a fork. */
-static void die_in_process(const char *id, const char *what, int before)
+/* Its own program, as a store does not survive a fork.  It dies with us. */
+pid_t spawn(const char *mode, const char *first, const char *second)
 {
     char self[] = "/proc/self/exe";
-    char mode[] = "--die";
-    char path[sizeof trail_path];
-    char place[512];
-    char step[3];
-    char *args[] = { self, mode, place, path, step, NULL };
+    char texts[4][512];
+    char *args[] = { self, texts[0], texts[1], texts[2], texts[3], NULL };
     pid_t parent = getpid();
     pid_t pid;
 
-    (void)snprintf(place, sizeof place, "%s", url);
-    (void)snprintf(path, sizeof path, "%s", trail_path);
-    (void)snprintf(step, sizeof step, "%s", what);
+    (void)snprintf(texts[0], sizeof texts[0], "%s", mode);
+    (void)snprintf(texts[1], sizeof texts[1], "%s", url);
+    (void)snprintf(texts[2], sizeof texts[2], "%s", first);
+    (void)snprintf(texts[3], sizeof texts[3], "%s", second);
     pid = fork();
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() == parent)
-            (void)execv(self, args);
-        _exit(99);
-    }
     if (pid < 0)
         bail("fork: %s", strerror(errno));
+    if (pid > 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == parent)
+        (void)execv(self, args);
+    _exit(99);
+}
+
+static void die_in_process(const char *id, const char *what, int before)
+{
+    pid_t pid = spawn("--die", trail_path, what);
+
     AWAIT(has_begun(id, what, before));
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
@@ -744,6 +748,21 @@ void faulty_close(struct kedge_store *faulty, struct kedge_store *below)
     kedge_store_close(below);
 }
 
+void hire_mortal(struct crew *crew, struct kedge_store *mortal)
+{
+    atomic_store(&mortal_over, 0);
+    open_crew(crew, mortal, NULL, SECONDS / 5);
+    if (pthread_create(&crew->thread, NULL, work_until_over, crew->worker) != 0)
+        bail("no thread");
+}
+
+void dismiss_mortal(struct crew *crew)
+{
+    atomic_store(&mortal_over, 1);
+    (void)pthread_join(crew->thread, NULL);
+    kedge_worker_close(crew->worker, 0);
+}
+
 /* In memory: a handle on which nothing is possible from some moment on. */
 static void die_in_thread(const char *id, const char *what, int before)
 {
@@ -753,16 +772,11 @@ static void die_in_thread(const char *id, const char *what, int before)
     struct crew crew;
 
     atomic_store(hold, 1);
-    atomic_store(&mortal_over, 0);
-    open_crew(&crew, mortal, NULL, SECONDS / 5);
-    if (pthread_create(&crew.thread, NULL, work_until_over, crew.worker) != 0)
-        bail("no thread");
+    hire_mortal(&crew, mortal);
     AWAIT(has_begun(id, what, before));
     fault_kill();
     atomic_store(hold, 0);
-    atomic_store(&mortal_over, 1);
-    (void)pthread_join(crew.thread, NULL);
-    kedge_worker_close(crew.worker, 0);
+    dismiss_mortal(&crew);
     faulty_close(mortal, below);
 }
 
@@ -836,6 +850,8 @@ int main(int argc, char **argv)
 
     if (argc == 5 && strcmp(argv[1], "--die") == 0)
         live_until_death(argv + 2);
+    if (argc == 5 && strcmp(argv[1], "--ask") == 0)
+        return ask_once(argv + 2);
     if (argc < 2) {
         (void)fprintf(stderr, "usage: requests URL [CASE...]\n");
         return 2;

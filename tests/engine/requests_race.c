@@ -1,6 +1,11 @@
 /* requests_race.c - requests that race each other and the run, and answers that never come */
 #include <config.h>
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "requests.h"
 #include "tests/support/fault_backend.h"
 
@@ -109,6 +114,92 @@ static void racing_cancels(void)
     dismiss(&crew);
 }
 
+/* A process: asks when its standard input ends, and answers by its exit code. */
+int ask_once(char **args)
+{
+    struct kedge_requested answer;
+    char nothing[1];
+    int rc;
+
+    url = args[0];
+    must(kedge_store_open(url, NULL, &store, &err), "open");
+    if (write(STDOUT_FILENO, "r", 1) != 1 || read(STDIN_FILENO, nothing, 1) != 0)
+        return 98;
+    rc = ask_in(store, args[1], (uint32_t)strtoul(args[2], NULL, 10), &answer);
+    kedge_store_close(store);
+    return rc >= 0 && rc < 90 ? rc : 97;
+}
+
+/* Processes that ask at once; as race_all(). */
+static bool race_processes(const char *id, uint32_t verb, int *n_ok)
+{
+    pid_t pids[RACERS];
+    int line[2];
+    int ready[2];
+    int in = dup(STDIN_FILENO);
+    int to = dup(STDOUT_FILENO);
+    bool good = true;
+    char word[16];
+    char one;
+
+    (void)snprintf(word, sizeof word, "%u", (unsigned)verb);
+    (void)fflush(stdout);
+    if (in < 0 || to < 0 || pipe2(line, O_CLOEXEC) != 0 || pipe2(ready, O_CLOEXEC) != 0 ||
+        dup2(line[0], STDIN_FILENO) < 0 || dup2(ready[1], STDOUT_FILENO) < 0)
+        bail("no pipe");
+    for (int i = 0; i < RACERS; i++)
+        pids[i] = spawn("--ask", id, word);
+    (void)dup2(in, STDIN_FILENO);
+    (void)dup2(to, STDOUT_FILENO);
+    for (int i = 0; i < RACERS; i++) {
+        if (read(ready[0], &one, 1) != 1)
+            bail("a process does not come");
+    }
+    (void)close(line[1]); /* go */
+    *n_ok = 0;
+    for (int i = 0; i < RACERS; i++) {
+        int status;
+        int rc;
+
+        (void)waitpid(pids[i], &status, 0);
+        rc = WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+        *n_ok += rc == KEDGE_OK;
+        good = good && (rc == KEDGE_OK || rc == KEDGE_EXISTS || rc == KEDGE_STALE);
+    }
+    (void)close(line[0]);
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+    (void)close(in);
+    (void)close(to);
+    return good;
+}
+
+static void racing_processes(void)
+{
+    int bad = 0;
+    int n_ok;
+    struct crew crew;
+
+    if (!on_lmdb) {
+        ok(true, "racing processes # SKIP a store in memory has one process");
+        return;
+    }
+    hire(&crew, NULL);
+    for (int i = 0; i < ROUNDS; i++) {
+        const char *id;
+
+        acts_reset();
+        atomic_store(&ACT('b')->hold, 1);
+        atomic_store(&ACT('b')->heeds, 2);
+        id = begin("pool", i % 2 == 0 ? 0 : HOUR);
+        AWAIT(i % 2 != 0 || atomic_load(&ACT('b')->began) == 1);
+        bad += !race_processes(id, KEDGE_VERB_CANCEL, &n_ok) || n_ok != 1 ||
+               wait_for(id) != KEDGE_CANCELLED || !did(id, i % 2 == 0 ? "+a +b ?b -a" : "");
+    }
+    ok(bad == 0, "racing processes: one of them is OK");
+    dismiss(&crew);
+}
+
 /* Against its own end: it is the one or the other, and the waiter learns which. */
 static void cancel_against_end(const char *reactor)
 {
@@ -121,12 +212,16 @@ static void cancel_against_end(const char *reactor)
     for (int i = 0; i < 4 * ROUNDS; i++) {
         const char *id = begin(reactor, 0);
         struct kedge_requested answer;
+        struct kedge_run_info *info;
         uint32_t status;
         int rc;
 
         nap_us((i % 20) * 100);
         rc = ask_in(store, id, KEDGE_VERB_CANCEL, &answer);
         status = wait_for(id);
+        info = info_of(id);
+        bad += info->requests != 0;
+        kedge_run_info_free(info);
         ends[status == KEDGE_CANCELLED]++;
         bad += status != KEDGE_CANCELLED && status != KEDGE_COMPLETED;
         bad += rc != KEDGE_OK && rc != KEDGE_STALE;
@@ -204,6 +299,7 @@ static void flipping(const char *reactor)
 void cases_races(void)
 {
     racing_cancels();
+    racing_processes();
     cancel_against_end("pool");
     cancel_against_end("loop");
     flipping("pool");

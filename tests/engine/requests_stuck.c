@@ -412,7 +412,9 @@ static bool unserved(const char *id)
 /* Of a reactor that the store has never heard of, there is the first record, and what was asked. */
 static void unheard_of(void)
 {
+    struct kedge_run_start start = KEDGE_START_INIT;
     const char *id = begin("nowhere", 0);
+    struct kedge_run_info *info;
 
     asked(id, KEDGE_VERB_RESUME, KEDGE_STALE, KEDGE_PENDING, 0, "a run of an unknown reactor");
     asked(id, KEDGE_VERB_UNDO, KEDGE_STALE, KEDGE_PENDING, 0, "a run of an unknown reactor");
@@ -425,6 +427,15 @@ static void unheard_of(void)
     ok(ended_with(id, KEDGE_CANCELLED, "as i say", ""), "... ends it");
     id = begin("nowhere", 0);
     asked(id, KEDGE_VERB_ABANDON, KEDGE_OK, KEDGE_ABORTED, 0, "another");
+    start.reactor = "nowhere";
+    start.version = 1;
+    start.id = kedge_text("nowhere in time");
+    start.timeout_us = HOUR;
+    must(kedge_start(store, &start, PATIENCE, &err), "start");
+    asked("nowhere in time", KEDGE_VERB_PAUSE, KEDGE_OK, KEDGE_PAUSED, 0, "one with a deadline");
+    info = info_of("nowhere in time");
+    ok(info->due > info->created, "... wakes when that has passed");
+    kedge_run_info_free(info);
 }
 
 void cases_served(void)

@@ -271,9 +271,19 @@ uint64_t fault_hits(void)
     return n;
 }
 
-void fault_kill(void)
+static void set_dead(int now)
 {
     pthread_mutex_lock(&mutex);
-    dead = 1;
+    dead = now;
     pthread_mutex_unlock(&mutex);
+}
+
+void fault_kill(void)
+{
+    set_dead(1);
+}
+
+void fault_revive(void)
+{
+    set_dead(0);
 }
