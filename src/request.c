@@ -192,7 +192,8 @@ static bool never_taken(const struct asker *a)
 {
     const struct kedge_run_state *state = &a->state;
     bool never = a->unreadable == KEDGE_OK && state->run.place != KEDGE_PLACE_REST &&
-                 state->run.fence == state->run.incarnation && state->snapshot.len == 0;
+                 state->run.fence == state->run.incarnation && state->snapshot.len == 0 &&
+                 state->n_tail > 0;
 
     for (size_t i = 0; i < state->n_tail && never; i++) {
         struct kedge_rec rec;
