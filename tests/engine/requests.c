@@ -296,6 +296,34 @@ static void resume_held(void)
     dismiss(&crew);
 }
 
+/*
+ * Taken back while its last step under way ends: the worker, which looks at nothing but what its
+ * commits answer, parks it without having heard of that.
+ */
+static void resume_before_parked(void)
+{
+    const char *id;
+    struct crew crew;
+
+    acts_reset();
+    atomic_store(&ACT('a')->hold, 1);
+    atomic_store(&ACT('f')->hold, 1);
+    id = begin("wide", 0);
+    look_us = HOUR;
+    hire(&crew, NULL);
+    look_us = 20000;
+    AWAIT(atomic_load(&ACT('a')->began) == 1 && atomic_load(&ACT('f')->began) == 1);
+    asked(id, KEDGE_VERB_PAUSE, KEDGE_OK, KEDGE_RUNNING, 1, "a run with two steps under way");
+    atomic_store(&ACT('a')->hold, 0);
+    AWAIT(strcmp(story(id), "begin done:a pause[ann|as i say]") == 0);
+    asked(id, KEDGE_VERB_RESUME, KEDGE_OK, KEDGE_RUNNING, 1, "it, while one is under way");
+    atomic_store(&ACT('f')->hold, 0);
+    ok(wait_for(id) == KEDGE_COMPLETED, "... and nothing keeps it");
+    ok(strstr(story(id), "begin done:a pause[ann|as i say] done:f resume[ann|as i say] ") != NULL,
+       "... each of them is in its journal: %s", story(id));
+    dismiss(&crew);
+}
+
 /* A failure takes a paused run back; a cancel too. */
 static void paused_and_back(void)
 {
@@ -363,6 +391,7 @@ void cases_held(void)
     pause_held("pool");
     pause_held("loop");
     resume_held();
+    resume_before_parked();
     paused_and_back();
     handed_on(KEDGE_VERB_CANCEL);
     handed_on(KEDGE_VERB_PAUSE);

@@ -99,6 +99,7 @@ struct crew {
     struct kedge_worker *worker;
     pthread_t thread;
 };
+extern int64_t look_us; /* how often those look who are hired from now on */
 /* A worker in a thread, for the reactors with these names (NULL: all but "bystander"). */
 void hire(struct crew *crew, const char *reactor);
 void dismiss(struct crew *crew);

@@ -22,6 +22,7 @@ struct kedge_store *store;
 struct kedge_error err;
 const char *url;
 bool on_lmdb;
+int64_t look_us = 20000;
 struct kedge_requested out;
 
 static char trail_path[256];
@@ -660,7 +661,7 @@ static void open_crew(struct crew *crew, struct kedge_store *in, const char *rea
         serves[0] = reactor_of(reactor);
     options.reactors = serves;
     options.n_reactors = reactor != NULL ? 1 : SERVED;
-    options.look_us = 20000;
+    options.look_us = look_us;
     options.lease_ttl_us = ttl_us;
     must(kedge_worker_open(in, &options, &crew->worker, &err), "worker");
 }
