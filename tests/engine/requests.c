@@ -651,6 +651,29 @@ static void retry_failed(void)
        "... runs again what was taken back");
 }
 
+static int find_letter(void *ctx, const struct kedge_step_info *step)
+{
+    return step->name[0] == *(const char *)ctx ? (int)step->state : 0;
+}
+
+/* What is done stays done, but for what was made from something that was taken back. */
+static void retry_mixed(void)
+{
+    const char *id;
+
+    acts_reset();
+    atomic_store(&ACT('c')->fails, 1);
+    id = begin("mixed", 0);
+    ok(wait_for(id) == KEDGE_FAILED &&
+           kedge_run_steps(store, kedge_text(id), find_letter, (char[]){ "b" }, PATIENCE, &err) ==
+               KEDGE_STEP_DONE,
+       "a step without undo stays done");
+    asked(id, KEDGE_VERB_RETRY, KEDGE_OK, KEDGE_RUNNING, 0, "it");
+    ok(wait_for(id) == KEDGE_COMPLETED && keys_of(id, '+', 'a') == 2 &&
+           keys_of(id, '+', 'b') == 2 && keys_of(id, '+', 'c') == 2 && keys_of(id, '+', 'x') == 1,
+       "... and runs again if what it comes after does");
+}
+
 static int ask_new(const char *id, const char *new_id)
 {
     struct kedge_request request = KEDGE_REQUEST_INIT;
@@ -705,6 +728,7 @@ void cases_rest(void)
     undo_completed();
     undo_halted();
     retry_failed();
+    retry_mixed();
     retry_new();
     dismiss(&crew);
 }

@@ -102,6 +102,7 @@ struct crew {
 extern int64_t look_us; /* how often those look who are hired from now on */
 /* A worker in a thread, for the reactors with these names (NULL: all but "bystander"). */
 void hire(struct crew *crew, const char *reactor);
+void hire_in(struct crew *crew, struct kedge_store *in, const char *reactor);
 void dismiss(struct crew *crew);
 /* One whose store may go away (fault_kill()); its lease is short. */
 void hire_mortal(struct crew *crew, struct kedge_store *mortal);

@@ -255,10 +255,17 @@ static const struct kedge_step_def wide_steps[] = {
     { .name = "e", WHOLE, .flags = KEDGE_STEP_POOL, .after = after_d },
     { .name = "f", .run = run_step, .undo = undo_step, .flags = KEDGE_STEP_POOL },
 };
+/* b has nothing to take back, though what it comes after has; x stands alone. */
+static const struct kedge_step_def mixed_steps[] = {
+    { .name = "a", WHOLE },
+    { .name = "b", .run = run_step, .after = after_a },
+    { .name = "c", .run = run_step, .after = after_b },
+    { .name = "x", .run = run_step },
+};
 static const struct kedge_step_def other_steps[] = { { .name = "a", .run = run_step } };
 
-static struct kedge_reactor *reactors[6];
-enum { SERVED = 5, ALL = 6 };
+enum { SERVED = 6, ALL = 7 };
+static struct kedge_reactor *reactors[ALL];
 
 static void make_reactors(void)
 {
@@ -268,6 +275,7 @@ static void make_reactors(void)
         KEDGE_REACTOR_DEF_INIT("bare", 1, bare_steps),
         KEDGE_REACTOR_DEF_INIT("slow", 1, slow_steps),
         KEDGE_REACTOR_DEF_INIT("wide", 1, wide_steps),
+        KEDGE_REACTOR_DEF_INIT("mixed", 1, mixed_steps),
         KEDGE_REACTOR_DEF_INIT("bystander", 1, other_steps),
     };
 
@@ -668,7 +676,12 @@ static void open_crew(struct crew *crew, struct kedge_store *in, const char *rea
 
 void hire(struct crew *crew, const char *reactor)
 {
-    open_crew(crew, store, reactor, 0);
+    hire_in(crew, store, reactor);
+}
+
+void hire_in(struct crew *crew, struct kedge_store *in, const char *reactor)
+{
+    open_crew(crew, in, reactor, 0);
     if (pthread_create(&crew->thread, NULL, work, crew->worker) != 0)
         bail("no thread");
 }

@@ -390,6 +390,30 @@ static void unknown_held(void)
     dismiss(&crew);
 }
 
+/* Taken back between the holder's look at what was asked and its commit. */
+static void resume_between(void)
+{
+    const char *id;
+    uint64_t looks;
+    struct crew crew;
+
+    acts_reset();
+    atomic_store(&ACT('b')->hold, 1);
+    id = begin("pool", 0);
+    hire_in(&crew, faulty, NULL);
+    AWAIT(atomic_load(&ACT('b')->began) == 1);
+    looks = fault_calls(FAULT_cell_get);
+    fault_delay(FAULT_commit, SECONDS / 10); /* so that there is a between */
+    ok(ask(id, KEDGE_VERB_PAUSE) == KEDGE_OK, "pause of a held run");
+    AWAIT(fault_calls(FAULT_cell_get) > looks);
+    ok(ask(id, KEDGE_VERB_RESUME) == KEDGE_OK, "resume, while that is being taken up");
+    fault_delay(FAULT_commit, 0);
+    atomic_store(&ACT('b')->hold, 0);
+    ok(wait_for(id) == KEDGE_COMPLETED && did(id, "+a +b +c"), "... is not lost: it completes");
+    note("%s", story(id));
+    dismiss(&crew);
+}
+
 void cases_unknown(void)
 {
     struct kedge_store *below;
@@ -402,5 +426,6 @@ void cases_unknown(void)
     dismiss(&crew);
     unknown_unheld();
     unknown_held();
+    resume_between();
     faulty_close(faulty, below);
 }
