@@ -85,8 +85,8 @@ struct kedge_progress {
     struct ending asked; /* of the last request that ends the run */
     /* by step, but for order and heap */
     struct value *value;
-    uint64_t *record; /* of what finished it */
-    int64_t *until;
+    uint64_t *record;  /* of what finished it */
+    int64_t *until;    /* UNDO_FAILED: number of the record that says so */
     uint32_t *missing; /* steps it comes after that are not done */
     uint32_t *needed;  /* steps that come after it and are not finished */
     uint32_t *failures;

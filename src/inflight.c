@@ -793,6 +793,7 @@ static int set_aside(struct kedge_worker *w, const struct kedge_run *head, const
 {
     struct kedge_rec rec = { .kind = KEDGE_RECORD_ASIDE,
                              .step = KEDGE_NO_STEP,
+                             .number = head->recoveries,
                              .text = kedge_text(why) };
     struct kedge_guard guard = {
         .kind = KEDGE_GUARD_HELD, .name = head->id, .lease = head->holder, .number = head->fence
@@ -1080,7 +1081,7 @@ static int fetch(struct kedge_worker *w, const struct kedge_inflight *run, uint6
     if (rc != KEDGE_OK)
         return rc;
     if (page->n == 1)
-        return kedge_record_decode(page->records[0].data, rec, err);
+        return kedge_record_read(&page->records[0], rec, err);
     return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of its journal is missing",
                            (unsigned long long)number);
 }
@@ -1159,7 +1160,7 @@ static int replay(struct kedge_worker *w, struct kedge_inflight *run,
         const struct kedge_record *record = &state->tail[i];
         struct kedge_rec rec;
 
-        rc = kedge_record_decode(record->data, &rec, err);
+        rc = kedge_record_read(record, &rec, err);
         if (rc == KEDGE_OK)
             rc = kedge_progress_apply(run->progress, record->number, record->time, &rec,
                                       record->data.len, err);
@@ -1191,12 +1192,12 @@ static int read_run(struct kedge_worker *w, struct kedge_inflight *run, struct k
 }
 
 /* Steps that a dead holder may have started are in doubt; the next commit says so. */
-static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run)
+static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run, uint32_t recoveries)
 {
     struct kedge_rec rec;
     struct kedge_out *out;
 
-    if (!kedge_progress_doubt(run->progress, kedge_worker_wall(w), &rec))
+    if (!kedge_progress_doubt(run->progress, kedge_worker_wall(w), recoveries, &rec))
         return;
     out = kedge_out_new(w, &rec);
     if (out == NULL)
@@ -1278,7 +1279,7 @@ static void take_one(struct kedge_worker *w, const struct kedge_run *head)
                                  .reactor = run->reactor->name,
                              });
     if (head->recoveries > 0 || kedge_progress_crashed(run->progress))
-        note_doubt(w, run);
+        note_doubt(w, run, head->recoveries);
     kedge_asked_note(w, run, head->requests);
     if (wants_hold(w, run)) /* the claim could not say it for all */
         kedge_inflight_dirty(w, run);

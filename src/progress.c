@@ -574,6 +574,8 @@ static int apply_back(struct kedge_progress *p, uint64_t number, int64_t time,
         break;
     case KEDGE_RECORD_UNDO_FAILED:
         p->state[step] = KEDGE_STEP_UNDO_FAILED;
+        p->until[step] = (int64_t)number; /* nothing delays it any more: for its text */
+        kedge_fold_set_odd(p, step);
         p->n_undo_failed++;
         break;
     case KEDGE_RECORD_UNDONE:
@@ -631,17 +633,32 @@ static int apply_doubt(struct kedge_progress *p, uint64_t number, const struct k
     return KEDGE_OK;
 }
 
-/* After the death of a holder nothing is running: in STOPPING the way back has begun. */
-static void apply_crash_loop(struct kedge_progress *p)
+/*
+ * After the death of a holder nothing is running: in STOPPING the way back has begun.  Whoever goes
+ * on from stuck is not told of that death any more, so what it left is in doubt from here on.
+ */
+static void apply_crash_loop(struct kedge_progress *p, int64_t time)
 {
-    p->crashed = 1;
+    struct kedge_rec rec;
+
     if (p->phase == KEDGE_PHASE_STOPPING || p->phase == KEDGE_PHASE_BACK) {
+        (void)kedge_progress_doubt(p, time, 1, &rec);
         p->why.stuck = 1;
         return;
     }
     p->why.crash_loop = 1;
     p->why.paused = 0;
     p->phase = KEDGE_PHASE_STOPPING;
+}
+
+/* The record hides a death before it as well. */
+static void apply_aside(struct kedge_progress *p, int64_t time, const struct kedge_rec *rec)
+{
+    struct kedge_rec doubt;
+
+    if (rec->number > 0 || p->crashed)
+        (void)kedge_progress_doubt(p, time, (uint32_t)rec->number, &doubt);
+    p->why.aside = 1;
 }
 
 static int apply_overdue(struct kedge_progress *p, uint64_t number, const struct kedge_rec *rec,
@@ -717,7 +734,7 @@ static int apply_kind(struct kedge_progress *p, uint64_t number, int64_t time,
     case KEDGE_RECORD_DOUBT:
         return apply_doubt(p, number, rec, err);
     case KEDGE_RECORD_CRASH_LOOP:
-        apply_crash_loop(p);
+        apply_crash_loop(p, time);
         return KEDGE_OK;
     case KEDGE_RECORD_COMPENSATED:
     case KEDGE_RECORD_UNDONE:
@@ -728,7 +745,7 @@ static int apply_kind(struct kedge_progress *p, uint64_t number, int64_t time,
     case KEDGE_RECORD_REQUEST:
         return kedge_fold_request(p, number, rec, err);
     case KEDGE_RECORD_ASIDE:
-        p->why.aside = 1;
+        apply_aside(p, time, rec);
         return KEDGE_OK;
     case KEDGE_RECORD_OVERDUE:
         return apply_overdue(p, number, rec, err);
@@ -751,10 +768,10 @@ int kedge_progress_apply(struct kedge_progress *p, uint64_t number, int64_t time
         return kedge_fold_contradiction(p, number, rec, err, "the run has ended");
     if (p->why.aside && rec->kind != KEDGE_RECORD_REQUEST && rec->kind != KEDGE_RECORD_END)
         return kedge_fold_contradiction(p, number, rec, err, "the run was set aside");
-    p->crashed = 0;
     rc = apply_kind(p, number, time, rec, err);
     if (rc != KEDGE_OK)
         return rc;
+    p->crashed = rec->kind == KEDGE_RECORD_CRASH_LOOP;
     p->position = number;
     p->tail += encoded_len;
     return KEDGE_OK;
@@ -788,15 +805,17 @@ static int may_start(const struct kedge_progress *p, uint32_t step, int64_t now)
 }
 
 /* The holder may have died while steps were still running, or on the way back: which is not told
-   before the first record of that. */
-int kedge_progress_doubt(struct kedge_progress *p, int64_t now, struct kedge_rec *rec)
+   before the first record of that.  But between a crash loop's record and the next death nobody has
+   gone back. */
+int kedge_progress_doubt(struct kedge_progress *p, int64_t now, uint32_t recoveries,
+                         struct kedge_rec *rec)
 {
     unsigned char *to = p->steps;
     uint32_t step;
     uint32_t action;
 
-    if (kedge_progress_phase(p) == KEDGE_PHASE_BACK && next_back(p, &step, &action) &&
-        !(back_delayed(p, step) && p->back_until > now))
+    if ((!p->crashed || recoveries > 0) && kedge_progress_phase(p) == KEDGE_PHASE_BACK &&
+        next_back(p, &step, &action) && !(back_delayed(p, step) && p->back_until > now))
         doubt(p, step, &to);
     if (p->phase != KEDGE_PHASE_BACK && p->phase != KEDGE_PHASE_ENDED) {
         for (uint32_t i = 0; i < p->n; i++) {
@@ -1051,11 +1070,6 @@ int kedge_progress_crashed(const struct kedge_progress *p)
 int kedge_progress_paused(const struct kedge_progress *p)
 {
     return p->why.paused;
-}
-
-int kedge_progress_aside(const struct kedge_progress *p)
-{
-    return p->why.aside;
 }
 
 int kedge_progress_cancelled(const struct kedge_progress *p)

@@ -62,9 +62,11 @@ int kedge_progress_apply(struct kedge_progress *p, uint64_t number, int64_t time
 /*
  * All that is ready now may have been started by a holder that died: mark it in doubt.  Answers 1
  * and a DOUBT record to append with the next commit (rec->steps lives as long as P, until the next
- * call of this), 0 when nothing needs saying.  Does not apply it.
+ * call of this), 0 when nothing needs saying.  Does not apply it.  RECOVERIES: deaths since the
+ * last record; 0: that record, a CRASH_LOOP, tells of them.
  */
-int kedge_progress_doubt(struct kedge_progress *p, int64_t now, struct kedge_rec *rec);
+int kedge_progress_doubt(struct kedge_progress *p, int64_t now, uint32_t recoveries,
+                         struct kedge_rec *rec);
 /* The same for what is running now: for a worker that leaves it behind. */
 int kedge_progress_abandon(struct kedge_progress *p, struct kedge_rec *rec);
 
@@ -97,7 +99,6 @@ int kedge_progress_overdue(const struct kedge_progress *p, int64_t now, struct k
  */
 const char *kedge_progress_refuses(const struct kedge_progress *p, uint32_t verb, uint32_t step);
 int kedge_progress_paused(const struct kedge_progress *p);
-int kedge_progress_aside(const struct kedge_progress *p);
 int kedge_progress_cancelled(const struct kedge_progress *p);
 /* How often the run was taken up again after its end: each time its steps get new keys. */
 uint32_t kedge_progress_round(const struct kedge_progress *p);

@@ -108,8 +108,8 @@ static void unstick(struct kedge_progress *p, uint32_t verb, uint32_t which)
     }
     kedge_fold_drop_text(p, &p->undo);
     for (uint32_t i = 0; i < p->n && p->n_undo_failed > 0 && p->undo.step == NONE; i++) {
-        if (p->state[i] == KEDGE_STEP_UNDO_FAILED)
-            p->undo.step = i;
+        if (p->state[i] == KEDGE_STEP_UNDO_FAILED) /* its text is read when it is needed */
+            p->undo = (struct ending){ .step = i, .record = (uint64_t)p->until[i] };
     }
     p->why.stuck = 0;
     p->phase = KEDGE_PHASE_BACK;

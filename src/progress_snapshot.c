@@ -6,7 +6,7 @@
 #include "fold.h"
 #include "kassert.h"
 
-#define FORMAT     2u
+#define FORMAT     3u
 #define SUM        4u
 #define TAIL_MIN   16384u
 #define TAIL_RATIO 8u
@@ -71,7 +71,10 @@ static size_t put_entry(const struct kedge_progress *p, unsigned char **to, uint
     uint64_t distance = zigzag((int64_t)step - expected);
     size_t size = put(to, distance << ENTRY_BITS | entry_kind(p, step));
 
-    return size + put(to, p->record[step] - record);
+    size += put(to, p->record[step] - record);
+    if (p->state[step] == KEDGE_STEP_UNDO_FAILED)
+        size += put(to, (uint64_t)p->until[step]);
+    return size;
 }
 
 size_t kedge_fold_entry_size(const struct kedge_progress *p, uint32_t i)
@@ -85,8 +88,9 @@ size_t kedge_fold_entry_size(const struct kedge_progress *p, uint32_t i)
  * format, position, number of steps, phase, causes as bits, status, round, deadline; four endings
  * (failure, halt, undo, request) as record and step + 1; the delay on the way back as step + 1,
  * failures, time; then two lists, each after its length: done and skipped steps in the order of
- * their records, and what there is to say of other steps, or more of these; then a checksum as that
- * of a record.  All but that in varints.
+ * their records, and what there is to say of other steps, or more of these; an undo that failed has
+ * the number of that record behind its entry; then a checksum as that of a record.  All but that in
+ * varints.
  */
 static size_t put_ending(unsigned char **to, const struct ending *ending)
 {
@@ -176,6 +180,8 @@ static size_t put_odd(const struct kedge_progress *p, unsigned char **to, uint32
         size += put(to, zigzag(p->until[step]));
     else if ((bits & ODD_STATE) != 0)
         size += put(to, p->record[step]);
+    if ((bits & ODD_STATE) == KEDGE_STEP_UNDO_FAILED)
+        size += put(to, (uint64_t)p->until[step]);
     return size;
 }
 
@@ -325,7 +331,11 @@ static void get_entry(struct kedge_progress *p, struct reader *r, uint64_t *reco
     kedge_fold_take_out(p, (uint32_t)step);
     if (state != KEDGE_STEP_SKIPPED && (word & ENTRY_NO_VALUE) == 0)
         p->flags[step] |= VALUE;
-    p->n_undo_failed += state == KEDGE_STEP_UNDO_FAILED;
+    if (state == KEDGE_STEP_UNDO_FAILED) {
+        p->until[step] = (int64_t)get(r, p->position);
+        p->n_undo_failed++;
+        kedge_fold_set_odd(p, (uint32_t)step);
+    }
     kedge_fold_finish(p, (uint32_t)step, state, *record);
 }
 
@@ -348,6 +358,8 @@ static void get_state(struct kedge_progress *p, struct reader *r, uint32_t step,
         return;
     }
     p->record[step] = get(r, p->position);
+    if (state == KEDGE_STEP_UNDO_FAILED)
+        p->until[step] = (int64_t)get(r, p->position);
     if (state == KEDGE_STEP_READY)
         kedge_fold_list(p, step);
     else if (p->record[step] != 0)

@@ -188,14 +188,13 @@ struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struc
 
 static int corrupt(struct kedge_error *err, const char *what)
 {
-    return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "a record of a run %s", what);
+    return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "it %s", what);
 }
 
 static int newer(struct kedge_error *err, const char *what, unsigned number)
 {
     return kedge_error_set(err, KEDGE_ERR_SCHEMA_NEW, 0,
-                           "a record of a run was written by a newer kedge: its %s %u is not known",
-                           what, number);
+                           "it was written by a newer kedge: its %s %u is not known", what, number);
 }
 
 /* A field that is one number, at most MAX. */
@@ -327,4 +326,17 @@ int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct 
         return newer(err, "kind", p[1]);
     rec->kind = p[1];
     return decode_fields((struct kedge_bytes){ p + HEAD, bytes.len - HEAD - SUM }, rec, err);
+}
+
+int kedge_record_read(const struct kedge_record *record, struct kedge_rec *rec,
+                      struct kedge_error *err)
+{
+    struct kedge_error why;
+    int rc = kedge_record_decode(record->data, rec, &why);
+
+    if (rc == KEDGE_OK)
+        return rc;
+    return kedge_error_set(err, rc, 0, "record %llu, of %llu bytes: %s",
+                           (unsigned long long)record->number, (unsigned long long)record->data.len,
+                           why.msg);
 }

@@ -29,7 +29,8 @@ enum kedge_record_kind {
     KEDGE_RECORD_UNDO_FAILED = 11, /* step; text */
     KEDGE_RECORD_END = 12,         /* status, number: record of the result (0: none), step, text */
     KEDGE_RECORD_REQUEST = 13, /* number: enum kedge_verb; step or none; text: why; value: who */
-    KEDGE_RECORD_ASIDE = 14,   /* text: why a worker could make nothing of the journal */
+    KEDGE_RECORD_ASIDE = 14,   /* text: why a worker could make nothing of the journal; number:
+                                  recoveries, so that what the dead left is in doubt */
     KEDGE_RECORD_OVERDUE = 15  /* the deadline in BEGIN has passed; ends the forward run */
 };
 #define KEDGE_RECORD_KINDS KEDGE_RECORD_OVERDUE
@@ -62,6 +63,9 @@ struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struc
 
 /* Decode; REC borrows from BYTES.  OK, ERR_CORRUPT, ERR_SCHEMA_NEW. */
 int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct kedge_error *err);
+/* The same of one in a journal: what is wrong is told with its number. */
+int kedge_record_read(const struct kedge_record *record, struct kedge_rec *rec,
+                      struct kedge_error *err);
 
 /* The checksum of a record, and of a snapshot. */
 uint32_t kedge_record_sum(struct kedge_bytes bytes);

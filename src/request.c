@@ -9,7 +9,6 @@
  */
 #include <config.h>
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -24,7 +23,7 @@
 
 #define WHO_MAX      255
 #define RETENTION_US INT64_C(86400000000)
-#define RECORDS_MOST 3
+#define RECORDS_MOST 5 /* a doubt, two that were pending, the request, the end */
 
 /* Not an answer: the run changed in between. */
 #define AGAIN 100
@@ -40,6 +39,8 @@ struct asker {
     struct kedge_progress *progress; /* NULL: without one, or the journal cannot be understood */
     int unreadable;                  /* why it cannot; KEDGE_OK: it can */
     struct kedge_error why;
+    bool doubt; /* an answer never came */
+    bool late;  /* it was left with the holder after another one had been taken up */
 };
 
 /* ------------------------------------------------------------------- words */
@@ -69,7 +70,7 @@ static int refused(struct asker *a, const char *why)
 static int fold_record(struct asker *a, const struct kedge_record *record, struct kedge_error *err)
 {
     struct kedge_rec rec;
-    int rc = kedge_record_decode(record->data, &rec, err);
+    int rc = kedge_record_read(record, &rec, err);
 
     if (rc == KEDGE_OK)
         rc = kedge_progress_apply(a->progress, record->number, record->time, &rec, record->data.len,
@@ -94,7 +95,7 @@ static int fold_texts(struct asker *a, struct kedge_error *err)
             rc = kedge_error_set(err, KEDGE_ERR_CORRUPT, 0, "record %llu of the run is missing",
                                  (unsigned long long)number);
         if (rc == KEDGE_OK)
-            rc = kedge_record_decode(page.records[0].data, &rec, err);
+            rc = kedge_record_read(&page.records[0], &rec, err);
         if (rc == KEDGE_OK)
             rc = kedge_progress_read(a->progress, &rec, err);
         kedge_mem_free(a->r.host, page.mem);
@@ -169,20 +170,38 @@ static int find_step(struct asker *a, struct kedge_error *err)
 static int stands(const struct asker *a)
 {
     uint32_t status = a->state.run.status;
+    bool unfinished = a->state.run.place != KEDGE_PLACE_REST;
 
     switch (a->in.verb) {
     case KEDGE_VERB_CANCEL:
     case KEDGE_VERB_UNDO:
-        return status == KEDGE_CANCELLED || (status == KEDGE_ROLLING_BACK && a->progress != NULL &&
-                                             kedge_progress_cancelled(a->progress));
+        return status == KEDGE_CANCELLED ||
+               (unfinished && a->progress != NULL && kedge_progress_cancelled(a->progress));
     case KEDGE_VERB_PAUSE:
-        return status == KEDGE_PAUSED ||
-               (a->progress != NULL && kedge_progress_paused(a->progress));
+        return unfinished &&
+               (a->progress != NULL ? kedge_progress_paused(a->progress) : status == KEDGE_PAUSED);
     case KEDGE_VERB_ABANDON:
         return status == KEDGE_ABORTED;
     default:
         return 0;
     }
+}
+
+/* Does its journal say that nobody has ever taken it? */
+static bool never_taken(const struct asker *a)
+{
+    const struct kedge_run_state *state = &a->state;
+    bool never = a->unreadable == KEDGE_OK && state->run.place != KEDGE_PLACE_REST &&
+                 state->run.fence == state->run.incarnation && state->snapshot.len == 0 &&
+                 state->n_tail > 0;
+
+    for (size_t i = 0; i < state->n_tail && never; i++) {
+        struct kedge_rec rec;
+
+        never = kedge_record_decode(state->tail[i].data, &rec, NULL) == KEDGE_OK &&
+                (rec.kind == KEDGE_RECORD_BEGIN || rec.kind == KEDGE_RECORD_REQUEST);
+    }
+    return never;
 }
 
 /* Nothing of it but the head can be read. */
@@ -192,8 +211,8 @@ static const char *refuses_blindly(const struct asker *a)
 
     switch (a->in.verb) {
     case KEDGE_VERB_CANCEL:
-    case KEDGE_VERB_PAUSE: /* it never began: all there is is its first record */
-        return status == KEDGE_PENDING && a->state.run.position == 1 ? NULL : "has begun";
+    case KEDGE_VERB_PAUSE:
+        return never_taken(a) ? NULL : "has begun";
     case KEDGE_VERB_RESUME:
         return status == KEDGE_PAUSED || status == KEDGE_STUCK ? NULL
                                                                : "is neither paused nor stuck";
@@ -237,7 +256,6 @@ static int send(struct asker *a, struct kedge_commit *commit, struct kedge_answe
                 struct kedge_error *err)
 {
     int64_t pause = 1000;
-    int doubt = 0;
     int rc = kedge_random_bytes(&commit->request, sizeof commit->request, err);
 
     while (rc == KEDGE_OK) {
@@ -251,10 +269,10 @@ static int send(struct asker *a, struct kedge_commit *commit, struct kedge_answe
             return AGAIN;
         if (outcome >= 0)
             return outcome;
-        doubt |= outcome == KEDGE_ERR_UNKNOWN;
-        if (!doubt || (outcome != KEDGE_ERR_UNKNOWN && outcome != KEDGE_ERR_UNAVAILABLE) ||
+        a->doubt |= outcome == KEDGE_ERR_UNKNOWN;
+        if (!a->doubt || (outcome != KEDGE_ERR_UNKNOWN && outcome != KEDGE_ERR_UNAVAILABLE) ||
             kedge_monotonic_us() >= a->r.deadline)
-            return kedge_error_set(err, doubt ? KEDGE_ERR_UNKNOWN : outcome, 0, "%s",
+            return kedge_error_set(err, a->doubt ? KEDGE_ERR_UNKNOWN : outcome, 0, "%s",
                                    answer->why[0] != '\0' ? answer->why
                                                           : kedge_status_text(outcome));
         nap(pause);
@@ -293,37 +311,65 @@ static uint32_t flag_of(uint32_t verb)
     }
 }
 
-/* What was asked last beside that flag; 0: nothing is known. */
-static int pending_verb(struct asker *a, struct kedge_bytes cell_name, uint32_t *verb,
-                        struct kedge_error *err)
-{
-    struct kedge_cell cell = { .mem = NULL };
+/* What was asked beside a flag: the cell, its version 0 if there is none, and what it holds or what
+ * the flag alone says. */
+struct asked {
+    struct kedge_cell cell;
     struct kedge_rec rec;
-    int rc = a->r.ops->cell_get(a->r.session, cell_name, &cell, kedge_reader_time(&a->r), err);
+};
 
-    *verb = 0;
-    if (rc != KEDGE_OK)
-        return rc == KEDGE_NOT_FOUND ? KEDGE_OK : rc;
-    if (kedge_record_decode(cell.value, &rec, NULL) == KEDGE_OK && rec.number < KEDGE_VERB_END_)
-        *verb = (uint32_t)rec.number;
-    kedge_mem_free(a->r.host, cell.mem);
+static int asked_read(struct asker *a, uint32_t flag, char name[KEDGE_REQUEST_CELL_ROOM],
+                      struct asked *asked, struct kedge_error *err)
+{
+    int rc;
+
+    *asked = (struct asked){ .cell = { .mem = NULL } };
+    rc = a->r.ops->cell_get(a->r.session, kedge_request_cell(name, a->state.run.incarnation, flag),
+                            &asked->cell, kedge_reader_time(&a->r), err);
+    if (rc != KEDGE_OK && rc != KEDGE_NOT_FOUND)
+        return rc;
+    if (rc == KEDGE_OK && kedge_record_decode(asked->cell.value, &asked->rec, NULL) == KEDGE_OK &&
+        asked->rec.kind == KEDGE_RECORD_REQUEST)
+        return KEDGE_OK;
+    asked->rec = (struct kedge_rec){ .kind = KEDGE_RECORD_REQUEST,
+                                     .step = KEDGE_NO_STEP,
+                                     .number = flag == KEDGE_REQUEST_CANCEL ? KEDGE_VERB_CANCEL
+                                                                            : KEDGE_VERB_PAUSE };
     return KEDGE_OK;
 }
 
+/* A cell without its flag: it outlived a request that came too late, or somebody has asked since
+ * the run was read: AGAIN. */
+static int outlived(struct asker *a, uint32_t flag, struct kedge_error *err)
+{
+    struct kedge_run_state now = { .mem = NULL };
+    int rc = kedge_reader_head(&a->r, a->in.run, &now, err);
+
+    if (rc != KEDGE_OK)
+        return rc == KEDGE_NOT_FOUND ? AGAIN : rc;
+    rc = (now.run.requests & flag) != 0 ? AGAIN : KEDGE_OK;
+    kedge_mem_free(a->r.host, now.mem);
+    return rc;
+}
+
 static int leave_request(struct asker *a, uint32_t flag, struct kedge_bytes cell_name,
-                         struct kedge_error *err)
+                         uint64_t cell_version, struct kedge_error *err)
 {
     const struct kedge_run *run = &a->state.run;
     struct kedge_change changes[3] = { { .kind = KEDGE_CELL_PUT, .name = cell_name },
                                        { .kind = KEDGE_REQUEST, .name = run->id },
                                        { .kind = KEDGE_WAKE, .name = run->id } };
-    /* Still held by the same, so that whoever takes it next finds the flag or the record. */
-    struct kedge_guard guard = {
-        .kind = KEDGE_GUARD_HELD, .name = run->id, .lease = run->holder, .number = run->fence
+    /* Still held by the same, so that whoever takes it next finds the flag or the record; and
+     * nobody has asked since. */
+    struct kedge_guard guards[2] = {
+        { .kind = KEDGE_GUARD_HELD, .name = run->id, .lease = run->holder, .number = run->fence },
+        { .kind = KEDGE_GUARD_CELL, .name = cell_name, .number = cell_version }
     };
     /* Its holder may be about to park it: then it is due instead, and whoever takes it sees the
      * flag. */
-    struct kedge_commit commit = { .changes = changes,
+    struct kedge_commit commit = { .guards = guards,
+                                   .n_guards = 2,
+                                   .changes = changes,
                                    .n_changes = a->in.verb == KEDGE_VERB_PAUSE ? 2 : 3 };
     struct kedge_answer answer;
     struct kedge_buf *buf;
@@ -337,49 +383,49 @@ static int leave_request(struct asker *a, uint32_t flag, struct kedge_bytes cell
     changes[0].cell.value = (struct kedge_bytes){ buf->data, buf->len };
     changes[0].cell.expires = (struct kedge_when){ KEDGE_REQUEST_CELL_US, KEDGE_IN, 0 };
     changes[1].request.bits = flag;
-    commit.guards = &guard;
-    commit.n_guards = 1;
     rc = send(a, &commit, &answer, err);
     if (rc == KEDGE_LOST) { /* its holder is dead, and nobody has taken it over yet */
-        guard = (struct kedge_guard){ .kind = KEDGE_GUARD_UNHELD,
-                                      .statuses = KEDGE_STATUSES_UNFINISHED,
-                                      .name = run->id,
-                                      .number = run->revision };
+        guards[0] = (struct kedge_guard){ .kind = KEDGE_GUARD_UNHELD,
+                                          .statuses = KEDGE_STATUSES_UNFINISHED,
+                                          .name = run->id,
+                                          .number = run->revision };
         commit.n_changes = 2; /* a wake would make it due without charging its death */
         rc = send(a, &commit, &answer, err);
     }
     kedge_buf_drop(a->r.host, buf);
-    if (rc == KEDGE_OK) {
-        a->out.pending = 1;
-        (void)a->r.ops->notify(a->r.session, NULL); /* its keeper may look at once */
-    }
-    return rc;
+    if (rc != KEDGE_OK)
+        return rc;
+    a->out.pending = 1;
+    (void)a->r.ops->notify(a->r.session, NULL); /* its keeper may look at once */
+    /* On its way back already: the holder passes it over, and we say what it is instead. */
+    a->late = a->in.verb == KEDGE_VERB_CANCEL && answer.status == KEDGE_ROLLING_BACK && !a->doubt;
+    return a->late ? AGAIN : KEDGE_OK;
 }
 
 static int ask_holder(struct asker *a, struct kedge_error *err)
 {
     uint32_t flag = flag_of(a->in.verb);
     char name[KEDGE_REQUEST_CELL_ROOM];
-    struct kedge_bytes cell;
-    uint32_t verb = 0;
+    struct asked asked;
     int rc;
 
     if (flag == 0)
         return refused(a, "is held by a worker");
-    cell = kedge_request_cell(name, a->state.run.incarnation, flag);
-    if ((a->state.run.requests & flag) != 0) {
-        rc = pending_verb(a, cell, &verb, err);
-        if (rc != KEDGE_OK)
-            return rc;
+    rc = asked_read(a, flag, name, &asked, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    if ((a->state.run.requests & flag) != 0 && !a->late) {
         a->out.pending = 1;
-        if (verb == a->in.verb || verb == 0)
-            return KEDGE_EXISTS;
+        rc = asked.rec.number == a->in.verb ? KEDGE_EXISTS : KEDGE_OK;
     } else {
         rc = may_ask(a, err);
-        if (rc != KEDGE_OK)
-            return rc;
+        if (rc == KEDGE_OK && asked.cell.version != 0 && !a->late)
+            rc = outlived(a, flag, err);
     }
-    return leave_request(a, flag, cell, err);
+    if (rc == KEDGE_OK)
+        rc = leave_request(a, flag, kedge_text(name), asked.cell.version, err);
+    kedge_mem_free(a->r.host, asked.cell.mem);
+    return rc;
 }
 
 /* -- nobody holds it -- */
@@ -388,8 +434,11 @@ struct deed {
     struct kedge_buf *bufs[RECORDS_MOST];
     struct kedge_bytes records[RECORDS_MOST];
     size_t n_records;
-    struct kedge_change changes[3];
+    struct kedge_guard guards[3]; /* the run, and the cells of what was pending */
+    size_t n_guards;
+    struct kedge_change changes[5];
     size_t n_changes;
+    char cells[2][KEDGE_REQUEST_CELL_ROOM];
     uint32_t ended; /* status that it ends with; 0: it goes on */
     bool paused;
     uint32_t status; /* if it goes on */
@@ -420,8 +469,10 @@ static int deed_folded(struct asker *a, struct deed *d, struct kedge_error *err)
 {
     enum kedge_phase phase;
     struct kedge_rec rec;
-    int rc;
+    int rc = fold_texts(a, err); /* the request may have made another one count */
 
+    if (rc != KEDGE_OK)
+        return rc;
     if (!kedge_progress_end(a->progress, &rec)) {
         phase = kedge_progress_phase(a->progress);
         d->paused = kedge_progress_paused(a->progress);
@@ -450,41 +501,20 @@ static int deed_blind(struct asker *a, struct deed *d, struct kedge_error *err)
 }
 
 /* A record of ours takes the recovery away that would have told of the doubt. */
-static bool owes_doubt(const struct asker *a)
-{
-    return a->progress != NULL && a->state.run.place != KEDGE_PLACE_REST &&
-           (a->state.run.recoveries > 0 || kedge_progress_crashed(a->progress));
-}
-
 static int deed_doubt(struct asker *a, struct deed *d, struct kedge_error *err)
 {
+    const struct kedge_run *run = &a->state.run;
     struct kedge_time now;
     struct kedge_rec rec;
     int rc;
 
+    if (a->progress == NULL || run->place == KEDGE_PLACE_REST ||
+        (run->recoveries == 0 && !kedge_progress_crashed(a->progress)))
+        return KEDGE_OK;
     rc = a->r.ops->now(a->r.session, &now, kedge_reader_time(&a->r), err);
-    if (rc != KEDGE_OK || !kedge_progress_doubt(a->progress, now.wall, &rec))
+    if (rc != KEDGE_OK || !kedge_progress_doubt(a->progress, now.wall, run->recoveries, &rec))
         return rc;
     return deed_record(a, d, &rec, err);
-}
-
-static int deed_records(struct asker *a, struct deed *d, struct kedge_error *err)
-{
-    bool aside = a->progress != NULL && kedge_progress_aside(a->progress);
-    struct kedge_rec rec;
-    int rc = owes_doubt(a) ? deed_doubt(a, d, err) : KEDGE_OK;
-
-    request_record(a, a->in.verb, &rec);
-    if (a->in.verb == KEDGE_VERB_PAUSE)
-        rec.delay_us = a->state.run.due;
-    if (rc == KEDGE_OK)
-        rc = deed_record(a, d, &rec, err);
-    /* Who set it aside could not tell which of its steps were under way. */
-    if (rc == KEDGE_OK && aside && a->in.verb == KEDGE_VERB_RESUME)
-        rc = deed_doubt(a, d, err);
-    if (rc != KEDGE_OK)
-        return rc;
-    return a->progress != NULL ? deed_folded(a, d, err) : deed_blind(a, d, err);
 }
 
 static struct kedge_change *deed_change(const struct asker *a, struct deed *d, uint32_t kind)
@@ -495,11 +525,63 @@ static struct kedge_change *deed_change(const struct asker *a, struct deed *d, u
     return change;
 }
 
+/*
+ * What was left with a holder that let go of the run before it took it up: it was asked first, so
+ * it comes first, as far as it still fits.
+ */
+static int deed_pending(struct asker *a, struct deed *d, struct kedge_error *err)
+{
+    int rc = KEDGE_OK;
+
+    if (a->progress == NULL || a->state.run.place == KEDGE_PLACE_REST)
+        return KEDGE_OK;
+    for (int i = 0; i < 2 && rc == KEDGE_OK; i++) {
+        uint32_t flag = i == 0 ? KEDGE_REQUEST_CANCEL : KEDGE_REQUEST_PAUSE;
+        struct asked asked;
+
+        if ((a->state.run.requests & flag) == 0)
+            continue;
+        rc = asked_read(a, flag, d->cells[i], &asked, err);
+        if (rc != KEDGE_OK)
+            return rc;
+        d->guards[d->n_guards++] = (struct kedge_guard){ .kind = KEDGE_GUARD_CELL,
+                                                         .name = kedge_text(d->cells[i]),
+                                                         .number = asked.cell.version };
+        deed_change(a, d, KEDGE_CELL_DELETE)->name = kedge_text(d->cells[i]);
+        a->out.pending = 1;
+        if (kedge_progress_refuses(a->progress, (uint32_t)asked.rec.number, asked.rec.step) == NULL)
+            rc = deed_record(a, d, &asked.rec, err);
+        kedge_mem_free(a->r.host, asked.cell.mem);
+    }
+    return rc;
+}
+
+static int deed_records(struct asker *a, struct deed *d, struct kedge_error *err)
+{
+    struct kedge_rec rec;
+    int rc = deed_doubt(a, d, err);
+
+    if (rc == KEDGE_OK)
+        rc = deed_pending(a, d, err);
+    if (rc == KEDGE_OK)
+        rc = may_ask(a, err);
+    request_record(a, a->in.verb, &rec);
+    if (a->in.verb == KEDGE_VERB_PAUSE)
+        rec.delay_us = a->state.run.due;
+    if (rc == KEDGE_OK)
+        rc = deed_record(a, d, &rec, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    return a->progress != NULL ? deed_folded(a, d, err) : deed_blind(a, d, err);
+}
+
 /* When it was to go on before it was paused; 0: at once.  A pause starts nothing earlier. */
 static int64_t due_before_pause(const struct asker *a)
 {
     struct kedge_rec rec;
 
+    if (a->state.run.place == KEDGE_PLACE_DUE) /* the pause was pending, too */
+        return a->state.run.due;
     if (a->state.n_tail == 0 ||
         kedge_record_decode(a->state.tail[a->state.n_tail - 1].data, &rec, NULL) != KEDGE_OK ||
         rec.kind != KEDGE_RECORD_REQUEST || rec.number != KEDGE_VERB_PAUSE)
@@ -507,16 +589,15 @@ static int64_t due_before_pause(const struct asker *a)
     return rec.delay_us;
 }
 
-/* A reactor that no worker has shown to the store yet: the run's first record is all there is. */
-static int64_t next_time(const struct asker *a)
+/* When a paused run fails, having passed its deadline; INT64_MAX: it has none. */
+static int64_t deadline_of(const struct asker *a)
 {
     struct kedge_rec rec;
 
     if (a->progress != NULL)
         return kedge_progress_next_time(a->progress);
-    if (a->state.n_tail == 0 ||
-        kedge_record_decode(a->state.tail[0].data, &rec, NULL) != KEDGE_OK ||
-        rec.kind != KEDGE_RECORD_BEGIN || rec.number == 0 || rec.number >= INT64_MAX)
+    if (kedge_record_decode(a->state.tail[0].data, &rec, NULL) != KEDGE_OK || rec.number == 0 ||
+        rec.number >= INT64_MAX)
         return INT64_MAX;
     return (int64_t)rec.number;
 }
@@ -540,7 +621,7 @@ static void deed_release(const struct asker *a, struct deed *d)
         change->release.when = (struct kedge_when){ when, when > 0 ? KEDGE_AT : KEDGE_IN, 0 };
         return;
     }
-    when = next_time(a);
+    when = deadline_of(a);
     change->release.place = KEDGE_PLACE_PARKED;
     change->release.status = KEDGE_PAUSED;
     change->release.wakes_on = KEDGE_WAKES_ON_INTERRUPT;
@@ -555,8 +636,11 @@ static void deed_changes(const struct asker *a, struct deed *d)
     bool rests = a->state.run.place == KEDGE_PLACE_REST;
     struct kedge_change *change = deed_change(a, d, KEDGE_SET);
 
-    /* Flags that came too late for the run's end are not for what comes now. */
-    change->set.mask = KEDGE_SET_STATUS | KEDGE_SET_CLEAR_REQUESTS | (rests ? KEDGE_SET_REOPEN : 0);
+    /* Those that are not taken up here came too late for the run's end, and are not for what comes
+     * now; or nothing can be read, and whoever goes on takes them up. */
+    change->set.mask = KEDGE_SET_STATUS | (rests ? KEDGE_SET_REOPEN : 0);
+    if (rests || d->ended != 0 || a->progress != NULL)
+        change->set.mask |= KEDGE_SET_CLEAR_REQUESTS;
     change->set.clear_requests = KEDGE_REQUESTS_ALL;
     change->set.status = d->ended != 0 || d->paused ? KEDGE_RUNNING : d->status;
     change = deed_change(a, d, KEDGE_APPEND);
@@ -570,24 +654,24 @@ static void deed_changes(const struct asker *a, struct deed *d)
 static int do_it(struct asker *a, struct kedge_error *err)
 {
     const struct kedge_run *run = &a->state.run;
-    struct kedge_guard guard = { .kind = KEDGE_GUARD_UNHELD,
-                                 .statuses = KEDGE_STATUS_BIT(run->status),
-                                 .name = run->id,
-                                 .number = run->revision };
-    struct deed d = { .n_records = 0 };
-    struct kedge_commit commit = { .guards = &guard, .n_guards = 1, .changes = d.changes };
+    struct deed d = { .n_guards = 1 };
+    struct kedge_commit commit = { .guards = d.guards, .changes = d.changes };
     struct kedge_answer answer;
-    int rc = may_ask(a, err);
+    int rc;
 
-    if (rc != KEDGE_OK)
-        return rc;
+    d.guards[0] = (struct kedge_guard){ .kind = KEDGE_GUARD_UNHELD,
+                                        .statuses = KEDGE_STATUS_BIT(run->status),
+                                        .name = run->id,
+                                        .number = run->revision };
     rc = deed_records(a, &d, err);
     if (rc == KEDGE_OK) {
         deed_changes(a, &d);
+        commit.n_guards = d.n_guards;
         commit.n_changes = d.n_changes;
         rc = send(a, &commit, &answer, err);
     }
     if (rc == KEDGE_OK) {
+        a->out.pending = 0;
         a->out.place = d.ended != 0 ? KEDGE_PLACE_REST
                        : d.paused   ? KEDGE_PLACE_PARKED
                                     : KEDGE_PLACE_DUE;
@@ -614,7 +698,7 @@ static int read_begin(struct asker *a, struct kedge_record_page *page, struct ke
         return rc;
     if (page->n == 0)
         return KEDGE_NOT_FOUND;
-    rc = kedge_record_decode(page->records[0].data, rec, err);
+    rc = kedge_record_read(&page->records[0], rec, err);
     if (rc == KEDGE_OK)
         rec->number = 0; /* the deadline was that one's */
     return rc;
@@ -694,6 +778,7 @@ static int attempt(struct asker *a, struct kedge_error *err)
 
     a->unreadable = KEDGE_OK;
     a->out.pending = 0;
+    a->doubt = false;
     rc = read_run(a, err);
     if (rc == KEDGE_OK)
         rc = find_step(a, err);

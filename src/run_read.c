@@ -32,7 +32,8 @@ static void info_of(struct kedge_run_info *info, const struct kedge_run *run)
         .status = run->status,
         .place = run->place,
         .recoveries = run->recoveries,
-        .requests = run->requests,
+        /* A run that came to its end first leaves them as they are. */
+        .requests = run->place != KEDGE_PLACE_REST ? run->requests : 0,
         .incarnation = run->incarnation,
         .fence = run->fence,
         .records = run->position,
@@ -105,7 +106,7 @@ static int read_record(struct kedge_reader *r, const struct kedge_run *run, uint
     *mem = page.mem;
     if (page.n == 0)
         return KEDGE_NOT_FOUND;
-    return kedge_record_decode(page.records[0].data, rec, err);
+    return kedge_record_read(&page.records[0], rec, err);
 }
 
 /* What INFO borrows from while it is put together. */

@@ -127,7 +127,7 @@ static int hear(struct telling *t, const struct kedge_record *record, const stru
 static int apply(struct telling *t, const struct kedge_record *record, struct kedge_error *err)
 {
     struct kedge_rec rec;
-    int rc = kedge_record_decode(record->data, &rec, err);
+    int rc = kedge_record_read(record, &rec, err);
 
     if (rc == KEDGE_OK)
         rc = hear(t, record, &rec, err);

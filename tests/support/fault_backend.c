@@ -12,6 +12,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t calls[FAULT_OP_COUNT + 1];
 static int64_t delays[FAULT_OP_COUNT + 1];
 static uint64_t hits;
+static int dead;
 static struct {
     enum fault_op op;
     uint64_t left; /* calls until it happens; 0: nothing is planned */
@@ -40,6 +41,8 @@ static enum fault_kind enter(enum fault_op op)
         kind = plan.kind;
         hits++;
     }
+    if (dead)
+        kind = FAULT_BEFORE;
     pthread_mutex_unlock(&mutex);
     sleep_us(delay);
     return kind;
@@ -226,6 +229,7 @@ const struct kedge_backend_ops *fault_wrap(const struct kedge_backend_ops *table
     memset(calls, 0, sizeof calls);
     memset(delays, 0, sizeof delays);
     hits = 0;
+    dead = 0;
     plan.left = 0;
     pthread_mutex_unlock(&mutex);
     return &ops;
@@ -265,4 +269,21 @@ uint64_t fault_hits(void)
     n = hits;
     pthread_mutex_unlock(&mutex);
     return n;
+}
+
+static void set_dead(int now)
+{
+    pthread_mutex_lock(&mutex);
+    dead = now;
+    pthread_mutex_unlock(&mutex);
+}
+
+void fault_kill(void)
+{
+    set_dead(1);
+}
+
+void fault_revive(void)
+{
+    set_dead(0);
 }

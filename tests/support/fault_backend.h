@@ -59,6 +59,9 @@ const struct kedge_backend_ops *fault_wrap(const struct kedge_backend_ops *table
                                            const struct kedge_host *host);
 /* The N-th call of OP from now (1: the next) fails in the way of KIND; once. */
 void fault_plan(enum fault_op op, uint64_t n, enum fault_kind kind);
+/* From now on every call fails, before its effect: as seen from a process that has died. */
+void fault_kill(void);
+void fault_revive(void); /* no, it was only asleep */
 /* Every call of OP takes at least so long, before its effect. */
 void fault_delay(enum fault_op op, int64_t us);
 uint64_t fault_calls(enum fault_op op); /* since fault_wrap */
