@@ -14,11 +14,6 @@
 #define RETRY_FIRST_US INT64_C(1000)
 #define RETRY_MOST_US  INT64_C(500000)
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ----------------------------------------------------------------- timers */
 
 /* Take the steps of crowded runs out of a queue; those runs are for others first. */
@@ -60,7 +55,7 @@ static void wake_runs(struct kedge_worker *w, int64_t now)
     w->next_timer = INT64_MAX;
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
         if (run->wake_at > now) {
-            w->next_timer = min64(w->next_timer, run->wake_at);
+            w->next_timer = kedge_min64(w->next_timer, run->wake_at);
             continue;
         }
         run->wake_at = INT64_MAX;
@@ -144,7 +139,8 @@ static size_t gather(struct kedge_worker *w)
 
 static void store_away(struct kedge_worker *w, int outcome, const char *why)
 {
-    w->retry_wait = w->retry_wait == 0 ? RETRY_FIRST_US : min64(2 * w->retry_wait, RETRY_MOST_US);
+    w->retry_wait =
+        w->retry_wait == 0 ? RETRY_FIRST_US : kedge_min64(2 * w->retry_wait, RETRY_MOST_US);
     w->retry_at = kedge_worker_now(w) + w->retry_wait;
     if (!w->told_unavailable)
         kedge_worker_log(w, LOG_WARNING, "the store does not take commits now (%s): %s",
@@ -246,7 +242,7 @@ static void claim(struct kedge_worker *w)
             if (wait <= 0)
                 w->claim_hint = true;
             else
-                w->claim_at = min64(w->claim_at, kedge_worker_now(w) + wait);
+                w->claim_at = kedge_min64(w->claim_at, kedge_worker_now(w) + wait);
         }
         kedge_inflight_take(w, &page);
         kedge_mem_free(w->host, page.mem);

@@ -2,6 +2,7 @@
 # statically (they reach internal symbols); the shared library around it.
 noinst_LTLIBRARIES += libkedge-core.la
 libkedge_core_la_SOURCES = \
+	%D%/answer.c \
 	%D%/args.c %D%/args.h \
 	%D%/asked.c %D%/asked.h \
 	%D%/buf.c %D%/buf.h \
@@ -12,6 +13,7 @@ libkedge_core_la_SOURCES = \
 	%D%/host.c \
 	%D%/import.c %D%/import.h \
 	%D%/inflight.c \
+	%D%/item.c \
 	%D%/json.c \
 	%D%/judge.c %D%/judge.h \
 	%D%/kassert.h \
@@ -30,6 +32,7 @@ libkedge_core_la_SOURCES = \
 	%D%/status.c \
 	%D%/step.c \
 	%D%/store.c %D%/store.h \
+	%D%/take.c \
 	%D%/testing.c %D%/testing.h \
 	%D%/worker.c %D%/worker.h
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \

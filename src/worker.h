@@ -285,7 +285,27 @@ const struct kedge_step *kedge_step_in_the_way(const struct kedge_worker *w,
 struct kedge_out *kedge_out_new(struct kedge_worker *w, const struct kedge_rec *rec);
 void kedge_out_free(struct kedge_worker *w, struct kedge_out *out);
 
-/* -- inflight.c: lock held -- */
+static inline bool kedge_same_lease(const struct kedge_id128 *a, const struct kedge_id128 *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+static inline int64_t kedge_min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline struct kedge_when kedge_in_us(int64_t us)
+{
+    return (struct kedge_when){ us, KEDGE_IN, 0 };
+}
+
+/* -- item.c: lock held -- */
+/* Is it time to say again how long the run may be held? */
+bool kedge_item_wants_hold(const struct kedge_worker *w, const struct kedge_inflight *run);
+void kedge_item_reset(struct kedge_worker *w, struct kedge_item *item);
+
+/* -- inflight.c, item.c, answer.c, take.c: lock held -- */
 void kedge_inflight_dirty(struct kedge_worker *w, struct kedge_inflight *run);
 /* Start what may start; or see that a commit is made, if nothing can go on without one. */
 void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run);
@@ -300,6 +320,9 @@ void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, ui
 void kedge_inflight_lost(struct kedge_worker *w, struct kedge_inflight *run, const char *why);
 void kedge_inflight_drop(struct kedge_worker *w, struct kedge_inflight *run);
 void kedge_inflight_unref(struct kedge_worker *w, struct kedge_inflight *run);
+/* A run of ours that nobody who does as we do can go on with: stuck, with the reason in a record
+   after all that is there.  Releases the lock; answers as a commit. */
+int kedge_inflight_set_aside(struct kedge_worker *w, const struct kedge_run *head, const char *why);
 /* Make runs from what a claim took.  Releases the lock while it reads. */
 void kedge_inflight_take(struct kedge_worker *w, const struct kedge_run_page *page);
 
