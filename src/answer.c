@@ -267,6 +267,21 @@ static void answered_no(struct kedge_worker *w, struct kedge_inflight *run, int 
     kedge_mem_free(w->host, mem);
 }
 
+/* It is stuck, and says so. */
+static void tell_aside(struct kedge_worker *w, const struct kedge_run *head, const char *why)
+{
+    w->stats.runs_ended++;
+    kedge_worker_emit(w, &(struct kedge_event){
+                             .struct_size = sizeof(struct kedge_event),
+                             .kind = KEDGE_EVENT_RUN_ENDED,
+                             .outcome = KEDGE_STUCK,
+                             .fence = head->fence,
+                             .run = head->id,
+                             .text = why,
+                         });
+    kedge_store_run_ended(w->store, head->id);
+}
+
 /*
  * Nobody who does as we do can go on with it: it is at rest as stuck, with the reason in a record
  * after all that is there, which stays as it is.  Another, newer one may read it, when asked to.
@@ -303,22 +318,11 @@ int kedge_inflight_set_aside(struct kedge_worker *w, const struct kedge_run *hea
     rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
     (void)pthread_mutex_lock(&w->lock);
     kedge_buf_drop(w->host, buf);
-    return rc == KEDGE_OK ? answer.outcome : rc;
-}
-
-/* It is stuck, and says so. */
-static void tell_aside(struct kedge_worker *w, const struct kedge_run *head, const char *why)
-{
-    w->stats.runs_ended++;
-    kedge_worker_emit(w, &(struct kedge_event){
-                             .struct_size = sizeof(struct kedge_event),
-                             .kind = KEDGE_EVENT_RUN_ENDED,
-                             .outcome = KEDGE_STUCK,
-                             .fence = head->fence,
-                             .run = head->id,
-                             .text = why,
-                         });
-    kedge_store_run_ended(w->store, head->id);
+    if (rc == KEDGE_OK)
+        rc = answer.outcome;
+    if (rc == KEDGE_OK)
+        tell_aside(w, head, why);
+    return rc;
 }
 
 /* Handed back as by a crash: due in a second, one recovery charged, so that whoever takes it next
@@ -368,13 +372,10 @@ static void refused(struct kedge_worker *w, struct kedge_inflight *run, int outc
     rc = w->ops->retrieve(w->driver_session, &want, &state, w->options.timeout_us, NULL);
     (void)pthread_mutex_lock(&w->lock);
     run->sending = false;
-    if (rc == KEDGE_OK && state.run.recoveries >= w->options.crash_limit) {
-        rc = kedge_inflight_set_aside(w, &state.run, text);
-        if (rc == KEDGE_OK)
-            tell_aside(w, &state.run, text);
-    } else if (rc == KEDGE_OK) {
-        rc = hand_back_charged(w, &state.run);
-    }
+    if (rc == KEDGE_OK)
+        rc = state.run.recoveries >= w->options.crash_limit
+                 ? kedge_inflight_set_aside(w, &state.run, text)
+                 : hand_back_charged(w, &state.run);
     kedge_mem_free(w->host, state.mem);
     if (rc != KEDGE_OK) /* it stays held, until what is held is compared with what is here */
         kedge_reconcile_in(w, 1000000);

@@ -243,11 +243,8 @@ static void not_read(struct kedge_worker *w, const struct kedge_run *head, int r
 
     kedge_worker_log(w, LOG_ERR, "run %s was taken and cannot be read (%s): %s",
                      kedge_worker_id_text(head->id, id), kedge_status_name(rc), why);
-    if (!aside || kedge_inflight_set_aside(w, head, why) != KEDGE_OK) {
+    if (!aside || kedge_inflight_set_aside(w, head, why) != KEDGE_OK)
         kedge_reconcile_in(w, 1000000);
-        return;
-    }
-    tell_aside(w, head, why);
 }
 
 /* It was here before and was lost: there is one holder of it, and that is not the old one. */
