@@ -589,7 +589,7 @@ static bool ask_at_rest(struct trial *t)
 static int live(struct trial *t, struct kedge_error *err)
 {
     struct kedge_run_info *info;
-    int rc = KEDGE_OK;
+    int rc;
 
     for (int round = 0; round < ROUNDS_MOST; round++) {
         bool more;

@@ -300,7 +300,7 @@ static void check_stopped(struct kedge_judge *j, uint32_t step)
                               name_of(j, step), name_of(j, i));
     }
     if (j->in_turn && j->stopped && (since > j->stopped_at || ran(j, step)->at > j->stopped_at))
-        kedge_judge_fault(j, "'%s' was started after a request to stop had been taken up",
+        kedge_judge_fault(j, "'%s' was started after the run had been asked to stop",
                           name_of(j, step));
 }
 
@@ -510,6 +510,14 @@ static bool take_up(struct kedge_judge *j)
     return true;
 }
 
+/* Whoever commits next is told, so that nothing starts that waited for that commit. */
+static void stop(struct kedge_judge *j)
+{
+    if (!j->stopped)
+        j->stopped_at = j->clock;
+    j->stopped = true;
+}
+
 void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pending)
 {
     if (answer != KEDGE_OK && answer != KEDGE_EXISTS && answer != KEDGE_STALE)
@@ -521,9 +529,11 @@ void kedge_judge_asked(struct kedge_judge *j, uint32_t verb, int answer, bool pe
     case KEDGE_VERB_CANCEL:
         j->cancelled |= !pending;
         j->maybe_cancelled = true;
+        stop(j);
         break;
     case KEDGE_VERB_PAUSE:
         j->paused = !pending;
+        stop(j);
         break;
     case KEDGE_VERB_RESUME:
         j->paused = j->stopped = false;
@@ -546,10 +556,6 @@ void kedge_judge_took_up(struct kedge_judge *j, uint32_t verb)
 {
     if (verb == KEDGE_VERB_CANCEL)
         j->undoing = true;
-    if (verb != KEDGE_VERB_CANCEL && verb != KEDGE_VERB_PAUSE)
-        return;
-    j->stopped = true;
-    j->stopped_at = j->clock;
 }
 
 /* --------------------------------------------------------- at rest: the status */

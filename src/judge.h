@@ -70,7 +70,7 @@ struct kedge_judge {
     bool undoing;   /* an undo of the finished run was asked for */
     bool cancelled; /* for certain */
     bool maybe_cancelled;
-    bool stopped;        /* by a pause or a cancel that was taken up while steps were under way */
+    bool stopped;        /* by a pause or a cancel, which may come while steps are under way */
     uint64_t stopped_at; /* in executions */
     char why[KEDGE_JUDGE_WHY];
 };

@@ -530,6 +530,16 @@ static size_t invent(uint64_t *seed, struct act *acts)
     return n;
 }
 
+/* Once more, with all there is to see. */
+static void show(struct world *w, uint64_t seed, const struct kedge_test_report *r)
+{
+    struct kedge_test_report same;
+
+    printf("# seed %llu: %s: %s\n", (unsigned long long)seed, r->found, r->why);
+    verbose = 1;
+    (void)enumerate(w, KEDGE_TEST_MAY_DIFFER, 0, r->found, &same);
+}
+
 static void at_random(uint64_t seed, int many, uint64_t limit)
 {
     uint64_t first = seed;
@@ -537,7 +547,7 @@ static void at_random(uint64_t seed, int many, uint64_t limit)
     int good = 1;
 
     for (int i = 0; i < many && good; i++, first++) {
-        struct act acts[STEPS_MOST];
+        struct act acts[STEPS_MOST] = { { .name = NULL } };
         uint64_t state = first * UINT64_C(0x2545f4914f6cdd1d);
         struct kedge_test_report r;
         struct world w;
@@ -548,13 +558,7 @@ static void at_random(uint64_t seed, int many, uint64_t limit)
         good = enumerate(&w, KEDGE_TEST_MAY_DIFFER, limit, NULL, &r) == KEDGE_OK;
         cases += r.cases;
         if (!good)
-            printf("# seed %llu: %s: %s\n", (unsigned long long)first, r.found, r.why);
-        if (!good) { /* once more, with all there is to see */
-            struct kedge_test_report same;
-
-            verbose = 1;
-            (void)enumerate(&w, KEDGE_TEST_MAY_DIFFER, 0, r.found, &same);
-        }
+            show(&w, first, &r);
     }
     report(good, "%d reactors at random, from seed %llu: %llu cases", many,
            (unsigned long long)seed, (unsigned long long)cases);
@@ -564,12 +568,12 @@ int main(int argc, char **argv)
 {
     is_long = getenv("KEDGE_TEST_LONG") != NULL;
     if (argc > 1) {
-        at_random(strtoull(argv[1], NULL, 10), argc > 2 ? atoi(argv[2]) : 1, 0);
+        at_random(strtoull(argv[1], NULL, 10), argc > 2 ? (int)strtol(argv[2], NULL, 10) : 1, 0);
     } else {
         sound();
         unsound();
         limits();
-        at_random(1, is_long ? 300 : 15, is_long ? 0 : 300);
+        at_random(1, is_long ? 40 : 15, is_long ? 1500 : 300);
     }
     printf("1..%d\n", n_tests);
     return n_failed > 0;
