@@ -66,7 +66,7 @@ struct call {
 
 /* All functions of a step, and what they have been through. */
 struct probe {
-    enum mode modes[3][4]; /* by action - 1; then QUICK */
+    enum mode modes[3][10]; /* by action - 1; then QUICK */
     int n_modes[3];
     struct call calls[CALLS_MOST];
     int n_calls;
@@ -229,10 +229,7 @@ static int act(struct kedge_step *step, void *user)
     case FAIL:
         return leave(p, kedge_fail(step, 0, "it fails"));
     case LATER:
-        (void)pthread_mutex_lock(&lock);
-        (void)kedge_later(step, &call->token);
-        tell();
-        (void)pthread_mutex_unlock(&lock);
+        (void)kedge_later(step, &call->token); /* the test looks when it has returned */
         return leave(p, 0);
     case SNOOZE:
         return leave(p, kedge_snooze(step, HOUR));
@@ -584,17 +581,19 @@ static void later(void)
     struct work w = { .reactor = reactor_of("later", steps, 1), .probe = &p };
     int rc;
 
-    modes(&p, KEDGE_ACTION_RUN, 3, LATER, LATER, QUICK);
-    p.modes[0][2] = LATER;
+    for (int i = 0; i < 9; i++)
+        p.modes[0][i] = LATER;
+    p.n_modes[0] = 9;
     begin_work(&w, store, usual());
     start_run("later", "later");
     ok(reaches(&p.returned, 2) && is_late_text(&p), "later: never settled, it is tried again");
     ok(settle(&w, p.calls[0].token) == KEDGE_STALE, "later: its token is stale then");
-    (void)reaches(&p.returned, 2);
-    rc = settle(&w, p.calls[1].token);
-    if (rc == KEDGE_STALE && reaches(&p.returned, 3))
-        rc = settle(&w, p.calls[2].token); /* a slow machine: its time was over as well */
-    ok(rc == KEDGE_OK || rc == KEDGE_STALE, "later: settled");
+    rc = KEDGE_STALE;
+    for (int i = 1; i < 9 && rc == KEDGE_STALE; i++) { /* a slow machine may be late */
+        if (reaches(&p.returned, i + 1))
+            rc = settle(&w, p.calls[i].token);
+    }
+    ok(rc == KEDGE_OK, "later: settled in time, it counts");
     ok(ends_as(store, "later", NULL, 0) == KEDGE_COMPLETED && p.overlaps == 0,
        "later: and the run completes");
     end_work(&w);
@@ -1195,9 +1194,11 @@ struct tokens {
 static int later_each(struct kedge_step *step, void *user)
 {
     struct tokens *t = user;
+    uint64_t token;
 
+    (void)kedge_later(step, &token);
     (void)pthread_mutex_lock(&lock);
-    (void)kedge_later(step, &t->last);
+    t->last = token;
     t->n++;
     tell();
     (void)pthread_mutex_unlock(&lock);
