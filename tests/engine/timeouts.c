@@ -1243,16 +1243,20 @@ static void comes_back(void)
     struct work v = { .probe = &q, .reactor = reactor_of("returns-2", others, 1) };
     struct kedge_worker_options options = by_hand();
 
-    options.look_us = HOUR; /* the other one is to find it dead */
+    options.look_us = HOUR;   /* it does nothing by itself, ... */
+    options.pool_threads = 1; /* as its only thread is in the step */
     modes(&p, KEDGE_ACTION_RUN, 1, DEAF, QUICK, QUICK);
     modes(&q, KEDGE_ACTION_RUN, 1, HEED, QUICK, QUICK);
-    begin_work(&w, store, options);
     start_run("returns-2", "returns-2");
-    (void)reaches(&p.n_calls, 1);
+    open_work(&w, store, options);
+    while (get(&p.n_calls) == 0)
+        must(kedge_worker_turn(w.worker, &err), "turn");
     advance(200 * HOUR);
     begin_work(&v, store, by_hand());
     ok(reaches(&q.n_calls, 1), "comes back: a run of a dead worker is taken over");
     end_work(&v);
+    if (pthread_create(&w.thread, NULL, run_worker, &w) != 0)
+        bail("no thread");
     ok(reaches(&w.lost, 1) && reaches(&w.taken, 2), "comes back: and taken by that one again");
     for (int i = 2; i < 5; i++) {
         (void)reaches(&w.left, i - 1);
