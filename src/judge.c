@@ -564,6 +564,7 @@ void kedge_judge_took_up(struct kedge_judge *j, uint32_t verb)
 
 static uint32_t may_end_as(const struct kedge_judge *j)
 {
+    bool killed = j->kills != 0 && j->life > 0; /* how far others were may keep it from its turn */
     bool failed = false;
     bool sure = false;
     bool halted = false;
@@ -578,12 +579,12 @@ static uint32_t may_end_as(const struct kedge_judge *j)
         sure |= last == KEDGE_SAID_FAILED && !maybe_lost(j, i);
         halted |= last == KEDGE_SAID_HALT;
     }
-    if (j->kills != 0 && j->kills != KEDGE_ACTION_RUN)
+    if (killed && j->kills != KEDGE_ACTION_RUN)
         return BIT(STUCK);
     if (j->undoing || j->cancelled)
         return BIT(CANCELLED);
     may = halted ? BIT(HALTED) : BIT(COMPLETED);
-    if (failed || j->kills != 0)
+    if (failed || killed)
         may = sure || !halted ? BIT(FAILED) : BIT(FAILED) | BIT(HALTED);
     return j->maybe_cancelled ? may | BIT(CANCELLED) : may;
 }
