@@ -341,6 +341,18 @@ static int next_back(const struct kedge_progress *p, uint32_t *step, uint32_t *a
     return 1;
 }
 
+uint32_t kedge_fold_in_the_way(const struct kedge_progress *p)
+{
+    struct cursor c = { 0, p->n_order };
+
+    if (!p->why.stuck)
+        return NONE;
+    seek(p, &c);
+    if (c.scan < p->n)
+        return c.scan;
+    return c.left > 0 ? p->order[c.left - 1] : NONE;
+}
+
 static int back_delayed(const struct kedge_progress *p, uint32_t step)
 {
     return p->back_step == step && p->phase != KEDGE_PHASE_ENDED;

@@ -37,13 +37,16 @@ static const char *refuses_pause(const struct kedge_progress *p)
 /* The verbs for stuck runs: STEP, or all of them. */
 static const char *refuses_unstick(const struct kedge_progress *p, uint32_t verb, uint32_t step)
 {
+    uint32_t loop;
+
     if (!ended_as(p, KEDGE_STUCK))
         return "is not stuck";
+    loop = kedge_fold_in_the_way(p);
     if (step != KEDGE_NO_STEP)
-        return step < p->n && p->state[step] == KEDGE_STEP_UNDO_FAILED
+        return step < p->n && (p->state[step] == KEDGE_STEP_UNDO_FAILED || step == loop)
                    ? NULL
                    : "is not stuck in the undo of that step";
-    if (p->n_undo_failed > 0 || (verb == KEDGE_VERB_RETRY_UNDO && p->why.stuck))
+    if (p->n_undo_failed > 0 || loop != NONE || (verb == KEDGE_VERB_RETRY_UNDO && p->why.stuck))
         return NULL;
     return "is not stuck in an undo";
 }
@@ -83,7 +86,7 @@ const char *kedge_progress_refuses(const struct kedge_progress *p, uint32_t verb
 
 /* -------------------------------------------------------------- way back, again */
 
-/* Where a step goes whose undo or compensate had failed. */
+/* Where a step goes whose undo or compensate had failed, or killed who tried it. */
 static unsigned char unstuck(const struct kedge_progress *p, uint32_t verb, uint32_t step)
 {
     int was_done = (p->flags[step] & ORDERED) != 0;
@@ -97,11 +100,16 @@ static unsigned char unstuck(const struct kedge_progress *p, uint32_t verb, uint
 
 static void unstick(struct kedge_progress *p, uint32_t verb, uint32_t which)
 {
+    uint32_t loop = verb != KEDGE_VERB_RETRY_UNDO ? kedge_fold_in_the_way(p) : NONE;
+
     for (uint32_t i = 0; i < p->n; i++) {
-        if (p->state[i] != KEDGE_STEP_UNDO_FAILED || (which != KEDGE_NO_STEP && which != i))
+        int failed = p->state[i] == KEDGE_STEP_UNDO_FAILED;
+
+        if ((!failed && i != loop) || (which != KEDGE_NO_STEP && which != i))
             continue;
+        kedge_fold_take_out(p, i);
         p->state[i] = unstuck(p, verb, i);
-        p->n_undo_failed--;
+        p->n_undo_failed -= (uint32_t)failed;
         if (verb == KEDGE_VERB_MARK_UNDONE)
             p->flags[i] &= (unsigned char)~DOUBT;
         kedge_fold_set_odd(p, i);

@@ -201,7 +201,8 @@ enum kedge_verb {
     /* Failed or cancelled: go forward again from the steps that failed or were taken back, with new
        idempotency keys; and all that comes after those.  The run's deadline no longer holds. */
     KEDGE_VERB_RETRY = 5,
-    /* Stuck in undos or compensates that failed: try one (`step') or all of them again ... */
+    /* Stuck in undos or compensates that failed, or that killed each worker: try one (`step') or
+       all of them again ... */
     KEDGE_VERB_RETRY_UNDO = 6,
     /* ... leave them as they are and go on without ... */
     KEDGE_VERB_SKIP_UNDO = 7,

@@ -220,11 +220,21 @@ void cases_loops(void)
     asked(id, KEDGE_VERB_UNDO, KEDGE_OK, KEDGE_ROLLING_BACK, 0, "it, which kills its workers");
     crash(id, 'c', true, 6);
     ok(ended_with(id, KEDGE_STUCK, "crash loop", ""), "a crash loop on the way back is stuck");
-    asked(id, KEDGE_VERB_SKIP_UNDO, KEDGE_STALE, KEDGE_STUCK, 0, "it");
+    ok(ask_step(id, KEDGE_VERB_SKIP_UNDO, "b") == KEDGE_STALE, "skip-undo of a step beside it");
     asked(id, KEDGE_VERB_RESUME, KEDGE_OK, KEDGE_ROLLING_BACK, 0, "it");
     hire(&crew, NULL);
     ok(wait_for(id) == KEDGE_CANCELLED && did(id, "+a +b +c -c -c! -c! -c! -c! -c! -c! -b -a"),
        "... and it goes on from there, what was in flight in doubt");
+    id = begin("pool", 0);
+    ok(wait_for(id) == KEDGE_COMPLETED, "a third");
+    dismiss(&crew);
+    asked(id, KEDGE_VERB_UNDO, KEDGE_OK, KEDGE_ROLLING_BACK, 0, "it, which kills its workers");
+    crash(id, 'c', true, 6);
+    ok(ask_step(id, KEDGE_VERB_MARK_UNDONE, NULL) == KEDGE_OK,
+       "somebody has undone by hand what kills");
+    hire(&crew, NULL);
+    ok(wait_for(id) == KEDGE_CANCELLED && did(id, "+a +b +c -c -c! -c! -c! -c! -c! -b -a"),
+       "... and the rest is taken back");
     dismiss(&crew);
 }
 

@@ -793,6 +793,33 @@ START_TEST(what_a_crash_loop_left_is_in_doubt)
 }
 END_TEST
 
+START_TEST(what_kills_whoever_takes_it_back_is_left)
+{
+    begin(3, chained);
+    for (uint32_t i = 0; i < 2; i++)
+        say(KEDGE_RECORD_DONE, i);
+    takes(2, RUN, 1, 0);
+    recover();
+    say(KEDGE_RECORD_CRASH_LOOP, KEDGE_NO_STEP);
+    takes(2, COMPENSATE, 1, 1);
+    recover();
+    say(KEDGE_RECORD_CRASH_LOOP, KEDGE_NO_STEP);
+    ends(KEDGE_STUCK, KEDGE_NO_STEP, "crash loop");
+    asked_in_vain(KEDGE_VERB_SKIP_UNDO, 1);
+    asked(KEDGE_VERB_SKIP_UNDO, 2);
+    STATE(2, LEFT);
+    takes(1, UNDO, 1, 0);
+    recover();
+    say(KEDGE_RECORD_CRASH_LOOP, KEDGE_NO_STEP);
+    ends(KEDGE_STUCK, KEDGE_NO_STEP, "crash loop");
+    asked(KEDGE_VERB_MARK_UNDONE, KEDGE_NO_STEP);
+    STATE(1, UNDONE);
+    takes(0, UNDO, 1, 0);
+    say(KEDGE_RECORD_UNDONE, 0);
+    ends(KEDGE_FAILED, KEDGE_NO_STEP, "crash loop");
+}
+END_TEST
+
 START_TEST(contradictions_are_refused)
 {
     struct kedge_rec rec = rec_of(KEDGE_RECORD_DONE, 0);
@@ -1345,6 +1372,7 @@ int main(void)
     tcase_add_test(tc, abandoned_steps_are_in_doubt);
     tcase_add_test(tc, crash_loop_goes_back_and_then_is_stuck);
     tcase_add_test(tc, what_a_crash_loop_left_is_in_doubt);
+    tcase_add_test(tc, what_kills_whoever_takes_it_back_is_left);
     tcase_add_test(tc, contradictions_are_refused);
     tcase_add_test(tc, values_are_held_while_they_are_needed);
     tcase_add_test(tc, a_damaged_snapshot_is_refused);
