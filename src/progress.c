@@ -666,10 +666,10 @@ static void apply_crash_loop(struct kedge_progress *p, int64_t time)
 /* The record hides a death before it as well. */
 static void apply_aside(struct kedge_progress *p, int64_t time, const struct kedge_rec *rec)
 {
-    struct kedge_rec doubt;
+    struct kedge_rec said;
 
     if (rec->number > 0 || p->crashed)
-        (void)kedge_progress_doubt(p, time, (uint32_t)rec->number, &doubt);
+        (void)kedge_progress_doubt(p, time, (uint32_t)rec->number, &said);
     p->why.aside = 1;
 }
 

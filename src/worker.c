@@ -673,7 +673,7 @@ static int first_lease(struct kedge_worker *w, struct kedge_error *err)
 static int meet_store(struct kedge_worker *w, struct kedge_error *err)
 {
     void *handle = kedge_store_handle(w->store);
-    struct kedge_time now;
+    struct kedge_time now = { 0 };
     int rc;
 
     rc = w->ops->session_open(handle, &w->driver_session, err);

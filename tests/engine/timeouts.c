@@ -279,7 +279,7 @@ static struct kedge_step_def step_of(const char *name, struct probe *p, int64_t 
 
 static void modes(struct probe *p, uint32_t action, int n, enum mode a, enum mode b, enum mode c)
 {
-    enum mode all[3] = { a, b, c };
+    const enum mode all[3] = { a, b, c };
 
     for (int i = 0; i < n; i++)
         p->modes[action - 1][i] = all[i];

@@ -397,12 +397,12 @@ static int wait_here(struct kedge_step *step, void *user)
     return run_it(step, NULL);
 }
 
-static atomic_int lost;
+static atomic_int runs_lost;
 static void observe(void *ctx, const struct kedge_event *event)
 {
     (void)ctx;
     if (event->kind == KEDGE_EVENT_RUN_LOST)
-        atomic_fetch_add(&lost, 1);
+        atomic_fetch_add(&runs_lost, 1);
 }
 
 /* By an operator, or a bug: whoever it was, the worker must not go on as if it had the run. */
@@ -439,7 +439,7 @@ START_TEST(a_run_that_is_not_held_any_more_is_let_go)
 
     atomic_store(&asked, 0);
     atomic_store(&let_go, 0);
-    atomic_store(&lost, 0);
+    atomic_store(&runs_lost, 0);
     options.reactors = (const struct kedge_reactor *const *)&reactor;
     options.n_reactors = 1;
     options.lease_ttl_us = SECOND;
@@ -449,10 +449,10 @@ START_TEST(a_run_that_is_not_held_any_more_is_let_go)
     for (int i = 0; i < 600 && atomic_load(&asked) == 0; i++)
         (void)kedge_worker_drain(worker, SECOND / 10, &err);
     take_away("r");
-    for (int i = 0; i < 600 && atomic_load(&lost) == 0; i++)
+    for (int i = 0; i < 600 && atomic_load(&runs_lost) == 0; i++)
         (void)kedge_worker_drain(worker, SECOND / 10, &err);
     atomic_store(&let_go, 1);
-    ck_assert_int_eq(atomic_load(&lost), 1);
+    ck_assert_int_eq(atomic_load(&runs_lost), 1);
     ck_assert_uint_eq(place_of("r"), KEDGE_PLACE_DUE);
     kedge_worker_close(worker, 0);
     kedge_reactor_free(reactor);
@@ -471,7 +471,7 @@ START_TEST(a_refused_repetition_is_checked_by_reading)
         char id[2] = { (char)('r' + nth), '\0' };
 
         start(id);
-        atomic_store(&lost, 0);
+        atomic_store(&runs_lost, 0);
         plan(COMMIT, nth, 1, KEDGE_ERR_UNKNOWN, 1);
         atomic_store(&refuse_after, KEDGE_STALE);
         work_until_rest(worker, id);
@@ -491,7 +491,7 @@ START_TEST(a_refused_repetition_may_be_right)
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
     struct kedge_worker *worker;
 
-    atomic_store(&lost, 0);
+    atomic_store(&runs_lost, 0);
     options.reactors = (const struct kedge_reactor *const *)&reactor;
     options.n_reactors = 1;
     options.observe = observe;
@@ -499,9 +499,9 @@ START_TEST(a_refused_repetition_may_be_right)
     start("r");
     plan(COMMIT, 0, 1, KEDGE_ERR_UNKNOWN, 0);
     atomic_store(&refuse_after, KEDGE_STALE);
-    for (int i = 0; i < 600 && atomic_load(&lost) == 0; i++)
+    for (int i = 0; i < 600 && atomic_load(&runs_lost) == 0; i++)
         (void)kedge_worker_drain(worker, SECOND / 10, &err);
-    ck_assert_int_eq(atomic_load(&lost), 1);
+    ck_assert_int_eq(atomic_load(&runs_lost), 1);
     kedge_worker_close(worker, 0);
     kedge_reactor_free(reactor);
 }
@@ -702,7 +702,7 @@ START_TEST(a_later_step_whose_run_goes_leaves_nothing)
     open_counted();
     real = kedge_store_ops(store);
     atomic_store(&asked, 0);
-    atomic_store(&lost, 0);
+    atomic_store(&runs_lost, 0);
     options.reactors = (const struct kedge_reactor *const *)&reactor;
     options.n_reactors = 1;
     options.lease_ttl_us = 10 * SECOND;
@@ -712,11 +712,11 @@ START_TEST(a_later_step_whose_run_goes_leaves_nothing)
     for (int i = 0; i < 600 && atomic_load(&asked) == 0; i++)
         (void)kedge_worker_drain(worker, SECOND / 10, &err);
     take_away("r");
-    for (int i = 0; i < 600 && atomic_load(&lost) == 0; i++) {
+    for (int i = 0; i < 600 && atomic_load(&runs_lost) == 0; i++) {
         atomic_fetch_add(&clock_now, SECOND);
         (void)kedge_worker_drain(worker, SECOND / 50, &err);
     }
-    ck_assert_int_eq(atomic_load(&lost), 1);
+    ck_assert_int_eq(atomic_load(&runs_lost), 1);
     kedge_worker_close(worker, 0);
     kedge_store_close(store);
     ck_assert_int_eq(atomic_load(&blocks), 0);
@@ -916,7 +916,7 @@ START_TEST(a_batch_is_not_larger_than_the_store_takes)
     struct kedge_worker *worker;
     char id[1001];
 
-    atomic_store(&lost, 0);
+    atomic_store(&runs_lost, 0);
     memset(id, 'x', sizeof id);
     for (int i = 0; i < 400; i++) {
         (void)snprintf(id + 990, sizeof id - 990, "%010d", i);
@@ -929,7 +929,7 @@ START_TEST(a_batch_is_not_larger_than_the_store_takes)
     options.observe = observe;
     must(kedge_worker_open(store, &options, &worker, &err));
     ck_assert_int_eq(kedge_worker_drain(worker, 60 * SECOND, &err), KEDGE_OK);
-    ck_assert_int_eq(atomic_load(&lost), 0);
+    ck_assert_int_eq(atomic_load(&runs_lost), 0);
     ck_assert_int_eq(atomic_load(&ran[0]), 400);
     ck_assert_uint_eq(place_of(id), KEDGE_PLACE_REST);
     kedge_worker_close(worker, 0);
