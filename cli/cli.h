@@ -30,7 +30,11 @@ struct cli {
     const char *store;   /* -s, or KEDGE_STORE; NULL: neither */
     const char *backend; /* -b; NULL: the URL's scheme decides */
     const char *ns;      /* --namespace; NULL: the library's default */
-    const char *limit;   /* --limit; NULL: not said */
+    const char *limit;   /* --limit; NULL: not said; likewise: */
+    const char *step;
+    const char *why;
+    const char *who;
+    bool unserved;
     const struct cli_command *command;
 };
 
@@ -44,14 +48,20 @@ struct cli_command {
     const char *summary;
     const char *details; /* whole lines; NULL: the summary says it all */
     cli_run_fn *run;
-    bool own_options; /* it reads its options itself: ARGV begins with the program's name */
+    uint32_t takes; /* CLI_TAKES_..., beside the options that all take */
 };
+
+#define CLI_TAKES_OWN  1u /* it reads its options itself: ARGV begins with the program's name */
+#define CLI_TAKES_LIST 2u /* --limit, --unserved */
+#define CLI_TAKES_WHY  4u /* --who, --why */
+#define CLI_TAKES_STEP 8u
 
 cli_run_fn cli_backends;
 cli_run_fn cli_demo_archive;
 cli_run_fn cli_demo_order;
 cli_run_fn cli_help;
 cli_run_fn cli_list;
+cli_run_fn cli_request; /* of the verb that the command is called after */
 cli_run_fn cli_show;
 cli_run_fn cli_store_info;
 cli_run_fn cli_store_init;

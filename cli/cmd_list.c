@@ -89,6 +89,7 @@ enum cli_exit cli_list(const struct cli *cli, int argc, char **argv)
     if (argc > 0)
         return cli_usage(cli, "one word too many:", argv[0]);
     status = take_limit(cli, &filter.limit);
+    filter.unserved = cli->unserved;
     if (status == CLI_EXIT_OK)
         status = cli_open_store(cli, cli->store, 0, &store);
     if (status != CLI_EXIT_OK)

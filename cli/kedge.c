@@ -9,29 +9,55 @@
 
 #include "cli.h"
 
+#define REASON                                                                                     \
+    "  --why TEXT   the reason, for the run's record\n"                                            \
+    "  --who TEXT   who asks (default: user@host)\n"
+#define REASON_STEP "  --step NAME  one of them (default: all)\n" REASON
+
 const struct cli_command cli_commands[] = {
-    { "version", "", "print the version of the program and of the library", NULL, cli_version,
-      false },
+    { "version", "", "print the version of the program and of the library", NULL, cli_version, 0 },
     { "backends", "[NAME|PATH...]", "list the storage backends, or describe the given ones",
       "Without arguments: every backend built into the library and every module in\n"
       "the plug-in directories; one that cannot be used is listed with the reason.\n"
       "A word with a '/' in it is the path of a module.\n",
-      cli_backends, false },
+      cli_backends, 0 },
     { "store info", "[URL]", "what a store is, can do and promises at this moment",
       "Opens the store (-s or URL) and prints what its backend says about it: version\n"
       "of the server or library behind it, capabilities, limits, and the durability\n"
       "in force.\n",
-      cli_store_info, false },
+      cli_store_info, 0 },
     { "store init", "[URL]", "set a store up, if that was not done before",
       "Creates the namespace at that place; one that is there is left as it is.\n", cli_store_init,
-      false },
-    { "list", "[--limit N]", "list the runs, the newest first",
-      "A byte of an id that cannot be shown is written \\xHH, a backslash \\\\.\n", cli_list,
-      false },
+      0 },
+    { "list", "[OPTION...]", "list the runs, the newest first",
+      "  --limit N   at most so many\n"
+      "  --unserved  only those that are due and that no worker alive serves\n\n"
+      "A byte of an id that cannot be shown is written \\xHH, a backslash \\\\.\n",
+      cli_list, CLI_TAKES_LIST },
     { "show", "ID", "what is known of a run, and what became of its steps",
       "ID may be written as list shows it.  A state with a '?' is in doubt: the step may\n"
       "have taken effect without a record.\n",
-      cli_show, false },
+      cli_show, 0 },
+    { "cancel", "ID", "stop a run at its next step, and take back what it did",
+      "The run ends as cancelled, unless it is faster.\n\n" REASON, cli_request, CLI_TAKES_WHY },
+    { "pause", "ID", "let a run start no further step", REASON, cli_request, CLI_TAKES_WHY },
+    { "resume", "ID", "let a run go on that was paused, or set aside, or is stuck in a crash loop",
+      REASON, cli_request, CLI_TAKES_WHY },
+    { "undo", "ID", "take back what a completed or halted run did", REASON, cli_request,
+      CLI_TAKES_WHY },
+    { "retry", "ID", "go forward again with a run that failed or was cancelled",
+      "From the steps that failed or were taken back, under new idempotency keys.\n\n" REASON,
+      cli_request, CLI_TAKES_WHY },
+    { "retry-new", "ID", "start a new run with the input of one that came to no good end", REASON,
+      cli_request, CLI_TAKES_WHY },
+    { "retry-undo", "ID", "try again the undos that a run is stuck in", REASON_STEP, cli_request,
+      CLI_TAKES_WHY | CLI_TAKES_STEP },
+    { "skip-undo", "ID", "leave undone the undos that a run is stuck in, and go on", REASON_STEP,
+      cli_request, CLI_TAKES_WHY | CLI_TAKES_STEP },
+    { "mark-undone", "ID", "say that what a run is stuck in was undone by hand, and go on",
+      REASON_STEP, cli_request, CLI_TAKES_WHY | CLI_TAKES_STEP },
+    { "abandon", "ID", "give a run up as it is, if it is stuck or no worker holds it",
+      "It ends as aborted, undoes nothing, and is kept.\n\n" REASON, cli_request, CLI_TAKES_WHY },
     { "demo archive", "SRC DEST [OPTION...]", "archive a directory by runs that can be killed",
       "Every regular file below SRC becomes a run of four steps: fingerprint, compress,\n"
       "publish, index.  Kill one of the worker processes, or this one, with -9: nothing\n"
@@ -41,16 +67,16 @@ const struct cli_command cli_commands[] = {
       "Without -s the store is DEST/store.  A file whose run has ended is not looked at\n"
       "again.  DEST/log tells which step ran when, and where.  Paths are written with\n"
       "%XX for '%', spaces and bytes that are not printable ASCII.\n",
-      cli_demo_archive, true },
+      cli_demo_archive, CLI_TAKES_OWN },
     { "demo order", "[--no-kill]", "a saga that fails, killed while it takes back what it did",
       "Reserve, screen, charge, ship; shipping fails.  Shows the steps as they stand in the\n"
       "store while worker processes carry the run, and kills the first one with -9 in the\n"
       "middle of undoing the charge.\n\n"
       "  --no-kill  let it live\n\n"
       "Without -s the store is a temporary one, which is removed at the end.\n",
-      cli_demo_order, true },
-    { "help", "[COMMAND]", "explain a command", NULL, cli_help, false },
-    { NULL, NULL, NULL, NULL, NULL, false },
+      cli_demo_order, CLI_TAKES_OWN },
+    { "help", "[COMMAND]", "explain a command", NULL, cli_help, 0 },
+    { NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
 static const char short_options[] = "s:b:h";
@@ -61,6 +87,10 @@ static const struct option long_options[] = {
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { "limit", required_argument, NULL, 'L' },
+    { "unserved", no_argument, NULL, 'U' },
+    { "step", required_argument, NULL, 'S' },
+    { "why", required_argument, NULL, 'Y' },
+    { "who", required_argument, NULL, 'O' },
     { NULL, 0, NULL, 0 },
 };
 
@@ -68,7 +98,6 @@ static const char options_help[] =
     "  -s, --store URL          the store to use (or set KEDGE_STORE)\n"
     "  -b, --backend NAME|PATH  the backend that must keep it; a path loads a module\n"
     "      --namespace NAME     the part of the store to work in (default: default)\n"
-    "      --limit N            of list: at most so many\n"
     "  -h, --help               explain the program or the command\n"
     "      --version            print the version\n";
 
@@ -152,6 +181,18 @@ static int take_options(struct cli *cli, bool stop, int argc, char **argv)
         case 'L':
             cli->limit = optarg;
             break;
+        case 'U':
+            cli->unserved = true;
+            break;
+        case 'S':
+            cli->step = optarg;
+            break;
+        case 'Y':
+            cli->why = optarg;
+            break;
+        case 'O':
+            cli->who = optarg;
+            break;
         case 'h':
             want = WANT_HELP;
             break;
@@ -166,8 +207,25 @@ static int take_options(struct cli *cli, bool stop, int argc, char **argv)
     return want;
 }
 
+/* An option that the command has no use for. */
+static const char *refuses(const struct cli *cli)
+{
+    uint32_t takes = cli->command->takes;
+
+    if (cli->limit != NULL && (takes & CLI_TAKES_LIST) == 0)
+        return "takes no --limit";
+    if (cli->unserved && (takes & CLI_TAKES_LIST) == 0)
+        return "takes no --unserved";
+    if (cli->step != NULL && (takes & CLI_TAKES_STEP) == 0)
+        return "takes no --step";
+    if (cli->why != NULL && (takes & CLI_TAKES_WHY) == 0)
+        return "takes no --why";
+    return cli->who != NULL && (takes & CLI_TAKES_WHY) == 0 ? "takes no --who" : NULL;
+}
+
 static enum cli_exit run(struct cli *cli, int argc, char **argv)
 {
+    const char *refused;
     static char program[] = "kedge";
     int words = 0;
     int want;
@@ -192,7 +250,7 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
         argc -= words - 1;
         argv += words - 1;
         argv[0] = program;
-        if (cli->command->own_options)
+        if ((cli->command->takes & CLI_TAKES_OWN) != 0)
             return cli->command->run(cli, argc, argv);
         switch (take_options(cli, false, argc, argv)) {
         case WANT_HELP:
@@ -212,8 +270,9 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
         cli_print_help(stdout, cli->command);
         return CLI_EXIT_OK;
     }
-    if (cli->limit != NULL && cli->command->run != cli_list)
-        return cli_usage(cli, "takes no --limit", NULL);
+    refused = refuses(cli);
+    if (refused != NULL)
+        return cli_usage(cli, refused, NULL);
     return cli->command->run(cli, argc, argv);
 }
 

@@ -218,7 +218,7 @@ if built lmdb; then
 	kedge list -s "$runs" --limit 1
 	[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 2 ]
 	ok "list --limit"
-	kedge show -s "$runs" done
+	kedge show -s "$runs" 'done'
 	[ $status -eq 0 ] && grep -q '^status=completed$' out && grep -q '^result="two"$' out &&
 		grep -q '^STEP  *AFTER  *STATE ' out &&
 		grep -q '^reserve  *-  *done  *1 .* 3  *no\\x1b *$' out &&
@@ -236,6 +236,29 @@ if built lmdb; then
 	kedge demo order -s "lmdb://$tmp/order?map_size=64MiB" --no-kill
 	[ $status -eq 0 ] && ! grep -q killed out
 	ok "demo order --no-kill, on a store that stays"
+	kedge cancel -s "lmdb://$tmp/order" order-1001
+	[ $status -eq 4 ] && grep -q 'has come to its end (it is failed)' err
+	ok "cancel of a run at rest: exit 4, and why"
+	kedge retry-undo -s "lmdb://$tmp/order" order-1001 --step nothing
+	[ $status -eq 2 ] && grep -q "reactor 'order' version 1 has no step 'nothing'" err
+	ok "a verb for a step that is not there"
+	kedge cancel -s "lmdb://$tmp/order" order-1001 --step ship
+	[ $status -eq 2 ] && grep -q 'takes no --step' err
+	ok "a verb that is not of a step"
+	kedge retry-new -s "lmdb://$tmp/order" order-1001 --why 'a carrier was found' --who me
+	new=$(sed -n 's/^id=//p' out)
+	[ $status -eq 0 ] && [ ${#new} -eq 36 ]
+	ok "retry-new: its id"
+	kedge list -s "lmdb://$tmp/order" --unserved
+	[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 2 ] && grep -q "^$new " out
+	ok "list --unserved: no worker is there"
+	kedge pause -s "lmdb://$tmp/order" "$new" && kedge pause -s "lmdb://$tmp/order" "$new"
+	[ $status -eq 0 ] && grep -qx 'status=paused' out && grep -q 'asked for before' err
+	ok "pause, twice"
+	kedge abandon -s "lmdb://$tmp/order" "$new" --why 'enough' && grep -qx 'status=aborted' out &&
+		kedge show -s "lmdb://$tmp/order" "$new"
+	[ $status -eq 0 ] && grep -qx 'error=enough' out
+	ok "abandon, and why"
 	kedge show -s "lmdb://$tmp/order" order-1001
 	[ $status -eq 0 ] && grep -qx 'status=failed' out && grep -q '^reserve  *-  *undone ' out &&
 		grep -q 'ship  *charge,screen  *compensated ' out
@@ -248,7 +271,8 @@ if built lmdb; then
 	[ $status -eq 0 ] && grep -q '^id=a\\x0a\\x00\\\\b$' out
 	ok "show takes an id as list shows it"
 else
-	for t in 'runs are made' 'list' 'list --limit' 'show' 'demo order' 'demo order --no-kill' 'show of it' \
+	for t in 'runs are made' 'list' 'list --limit' 'show' 'demo order' 'demo order --no-kill' 'cancel' 'no such step' 'no step' \
+		'retry-new' 'list --unserved' 'pause' 'abandon' 'show of it' \
 		'show without a definition' 'show by an escaped id'; do
 		skip "lmdb: $t" "this build has no lmdb"
 	done
