@@ -54,19 +54,20 @@ static int64_t start_ready(struct kedge_worker *w, struct kedge_inflight *run, i
     struct kedge_action action;
 
     while (!atomic_load(&w->stopping) && kedge_progress_take(run->progress, wall, &action)) {
-        const struct kedge_step *orphan = kedge_step_in_the_way(w, run, &action);
-        struct kedge_step *step = orphan == NULL ? kedge_step_new(run, &action, w) : NULL;
+        int64_t until = INT64_MAX;
+        bool waits = kedge_orphan_in_the_way(run, &action, w, &until);
+        struct kedge_step *step = waits ? NULL : kedge_step_new(run, &action, w);
 
         if (step != NULL) {
             enqueue(w, step);
             continue;
         }
         kedge_progress_give_back(run->progress, action.step);
-        if (orphan == NULL) { /* no memory */
+        if (!waits) { /* no memory */
             kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
             break;
         }
-        patience = kedge_min64(patience, orphan->patience);
+        patience = kedge_min64(patience, until);
         if (action.step == first)
             break;
         if (first == KEDGE_NO_STEP)
@@ -202,7 +203,7 @@ void kedge_inflight_drop(struct kedge_worker *w, struct kedge_inflight *run)
         if (step->later && !step->called && atomic_load(&step->settled) == STEP_OPEN)
             kedge_step_free(w, step);
         else if (step->called && !step->orphan)
-            kedge_step_orphan(w, step, 0);
+            kedge_orphan_add(step, 0);
     }
     if (!run->dirty)
         kedge_inflight_unref(w, run); /* else whoever finds it in the queue does */

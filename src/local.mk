@@ -18,6 +18,7 @@ libkedge_core_la_SOURCES = \
 	%D%/judge.c %D%/judge.h \
 	%D%/kassert.h \
 	%D%/keeper.c \
+	%D%/orphan.c \
 	%D%/progress.c %D%/progress.h %D%/progress_request.c %D%/progress_snapshot.c \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
 	%D%/reader.c %D%/reader.h \

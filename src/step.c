@@ -132,48 +132,6 @@ struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge
     return step;
 }
 
-static bool is_run(const struct kedge_inflight *a, const struct kedge_inflight *b)
-{
-    return a->incarnation == b->incarnation && a->id.len == b->id.len &&
-           memcmp(a->id.data, b->id.data, a->id.len) == 0;
-}
-
-/* What has waited for it may go on. */
-static void orphan_returns(struct kedge_worker *w, struct kedge_step *step)
-{
-    struct kedge_step **at = &w->orphans;
-
-    while (*at != step)
-        at = &(*at)->orphan_next;
-    *at = step->orphan_next;
-    step->orphan = false;
-    for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
-        if (is_run(run, step->run))
-            kedge_inflight_timer(w, run, kedge_worker_now(w));
-    }
-}
-
-void kedge_step_orphan(struct kedge_worker *w, struct kedge_step *step, int64_t patience)
-{
-    atomic_store(&step->late, true);
-    step->orphan = true;
-    step->patience = patience;
-    step->orphan_next = w->orphans;
-    w->orphans = step;
-}
-
-const struct kedge_step *kedge_step_in_the_way(const struct kedge_worker *w,
-                                               const struct kedge_inflight *run,
-                                               const struct kedge_action *action)
-{
-    for (const struct kedge_step *step = w->orphans; step != NULL; step = step->orphan_next) {
-        if (is_run(step->run, run) &&
-            (step->index == action->step || action->action != KEDGE_ACTION_RUN))
-            return step;
-    }
-    return NULL;
-}
-
 static void drop_kept(struct kedge_worker *w, struct kedge_step *step)
 {
     for (uint32_t i = 0; step->kept != NULL && i < def_of(step)->n_after; i++)
@@ -194,7 +152,7 @@ void kedge_step_free(struct kedge_worker *w, struct kedge_step *step)
         at = &(*at)->run_next;
     *at = step->run_next;
     if (step->orphan)
-        orphan_returns(w, step);
+        kedge_orphan_returns(w, step);
     for (uint32_t i = 0; i < step->n_pages; i++)
         kedge_mem_free(w->host, step->pages[i].mem);
     w->host->release(w->host->ctx, step->pages);
@@ -683,7 +641,7 @@ static void go_without(struct kedge_worker *w, struct kedge_step *step, int64_t 
 
     kedge_step_tell_stop(step);
     if (step->called)
-        kedge_step_orphan(w, step, after(patience, ORPHAN_MORE_US));
+        kedge_orphan_add(step, after(patience, ORPHAN_MORE_US));
     else
         kedge_step_free(w, step); /* what was to come later is not waited for */
 }

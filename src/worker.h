@@ -221,7 +221,6 @@ struct kedge_worker {
     uint32_t n_slots;
     struct kedge_step *free_steps;
     uint32_t calls; /* step functions running now */
-    struct kedge_step *orphans;
     struct kedge_inflight *asked;
     uint64_t attention; /* of the lease, as far as it was looked after */
     int64_t *holds;     /* of each reactor; 0: some step may take any time */
@@ -276,12 +275,6 @@ void kedge_step_release_all(struct kedge_worker *w);
 /* The steps of RUN whose time is over: told to stop, and a failed attempt as far as the run goes.
  */
 void kedge_step_expire(struct kedge_worker *w, struct kedge_inflight *run, int64_t now);
-/* The run goes without it. */
-void kedge_step_orphan(struct kedge_worker *w, struct kedge_step *step, int64_t patience);
-/* Must ACTION of RUN wait for a function that has not returned?  The orphan, or NULL. */
-const struct kedge_step *kedge_step_in_the_way(const struct kedge_worker *w,
-                                               const struct kedge_inflight *run,
-                                               const struct kedge_action *action);
 struct kedge_out *kedge_out_new(struct kedge_worker *w, const struct kedge_rec *rec);
 void kedge_out_free(struct kedge_worker *w, struct kedge_out *out);
 
@@ -299,6 +292,14 @@ static inline struct kedge_when kedge_in_us(int64_t us)
 {
     return (struct kedge_when){ us, KEDGE_IN, 0 };
 }
+
+/* -- orphan.c: lock held -- */
+/* The run goes on without STEP, whose function has not returned.  PATIENCE: until when it waits. */
+void kedge_orphan_add(struct kedge_step *step, int64_t patience);
+void kedge_orphan_returns(struct kedge_worker *w, struct kedge_step *step);
+/* Must ACTION of RUN wait for a function of this process?  Then *PATIENCE says until when. */
+bool kedge_orphan_in_the_way(const struct kedge_inflight *run, const struct kedge_action *action,
+                             const struct kedge_worker *w, int64_t *patience);
 
 /* -- item.c: lock held -- */
 /* Is it time to say again how long the run may be held? */

@@ -89,7 +89,7 @@ struct kedge_step_def {
      * What one attempt is given, of any of its functions; 0: no bound.  If it is over before the
      * step has its outcome, the step is told to stop, and the attempt has failed, in doubt: it may
      * yet take effect, and what it says afterwards is ignored.  No other action of the run that it
-     * could meddle with is started by this worker before the function has returned; if it does not
+     * could meddle with is started in this process before the function has returned; if it does not
      * return for as long again, the run is left to other workers.  It keeps its thread as long.
      *
      * On the loop nobody may notice before it returns; then what it says counts.  A loop that hangs

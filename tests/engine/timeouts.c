@@ -517,6 +517,28 @@ static void deaf(void)
     end_work(&w);
 }
 
+/* Another worker of the same process has the run by then: it waits for that function as well. */
+static void deaf_elsewhere(void)
+{
+    struct probe p = { 0 };
+    struct kedge_step_def steps[] = { step_of("s", &p, 50 * MS, 2) };
+    struct work w = { .reactor = reactor_of("deaf-2", steps, 1), .probe = &p };
+    struct work v = { .reactor = reactor_of("deaf-2", steps, 1), .probe = &p };
+
+    modes(&p, KEDGE_ACTION_RUN, 1, DEAF, QUICK, QUICK);
+    begin_work(&w, store, usual());
+    start_run("deaf-2", "deaf-2");
+    (void)reaches(&p.texts, 1);
+    begin_work(&v, store, usual());
+    ok(reaches(&v.left, 1), "deaf elsewhere: another worker takes the run, and leaves it");
+    ok(get(&p.n_calls) == 1 && get(&p.inside) == 1,
+       "deaf elsewhere: it starts nothing before the function has returned");
+    open_gate(&p);
+    ok(completes("deaf-2", "2") && p.overlaps == 0, "deaf elsewhere: then it goes on");
+    end_work(&v);
+    end_work(&w);
+}
+
 static void rolled_back(void)
 {
     struct probe first = { 0 };
@@ -1076,7 +1098,8 @@ static void manual_returns(void)
     (void)reaches(&p.n_calls, 1);
     ok(!reaches_in(&p.calls[0].told, 1, 100 * MS), "by hand: no time passes by itself");
     advance(HOUR);
-    ok(reaches(&p.texts, 1) && reaches(&p.calls[0].told, 1), "by hand: a timeout passes when time does");
+    ok(reaches(&p.texts, 1) && reaches(&p.calls[0].told, 1),
+       "by hand: a timeout passes when time does");
     open_gate(&p);
     ok(completes("returns", "2") && w.left == 0 && p.overlaps == 0,
        "by hand: the next attempt starts on its return, and the run is not left");
@@ -1440,6 +1463,7 @@ static void with_own_clock(void)
 {
     heeded();
     deaf();
+    deaf_elsewhere();
     rolled_back();
     borrowed();
     later();
