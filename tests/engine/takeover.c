@@ -298,5 +298,7 @@ int main(int argc, char **argv)
     printf("%sok 2 - %d executions beyond one per step: at most one per run and kill\n",
            twice <= n * RUNS ? "" : "not ", twice);
     printf("%sok 3 - %d kills\n1..3\n", n == kills ? "" : "not ", n);
+    free(took);
+    free(ran);
     return !(completed == RUNS && lost == 0 && twice <= n * RUNS && n == kills);
 }
