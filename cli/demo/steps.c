@@ -137,7 +137,7 @@ static int fingerprint(struct kedge_step *step, void *user)
     char path[PATH_MAX];
     struct demo_digest digest;
     const char *wrong;
-    struct stat st;
+    struct stat st = { .st_mode = 0 };
     cJSON *value;
     int fd;
 

@@ -25,7 +25,7 @@ static const char *check(const struct demo *demo, const char *path, uint64_t *by
     struct demo_digest source;
     struct demo_digest object;
     const char *wrong;
-    struct stat st;
+    struct stat st = { .st_mode = 0 };
     ssize_t len;
     int64_t size = 0;
     int64_t mode = 0;
