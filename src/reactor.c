@@ -282,8 +282,7 @@ static uint32_t walk_back(const struct kedge_reactor *r, uint32_t *need, uint32_
 
     while (need[at] == 0)
         at++;
-    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it is a step left over */
-    while (need[at] != seen) {
+    do {
         const uint32_t *after = r->steps[at].after;
 
         need[at] = seen;
@@ -291,8 +290,9 @@ static uint32_t walk_back(const struct kedge_reactor *r, uint32_t *need, uint32_
         while (need[*after] == 0)
             after++;
         at = *after;
-    }
+    } while (need[at] != seen);
     *n_path = n;
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): AT is in it */
     for (n = 0; path[n] != at;)
         n++;
     return n;

@@ -218,7 +218,7 @@ if built lmdb; then
 	kedge list -s "$runs" --limit 1
 	[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 2 ]
 	ok "list --limit"
-	kedge show -s "$runs" done
+	kedge show -s "$runs" 'done'
 	[ $status -eq 0 ] && grep -q '^status=completed$' out && grep -q '^result="two"$' out &&
 		grep -q '^STEP  *AFTER  *STATE ' out &&
 		grep -q '^reserve  *-  *done  *1 .* 3  *no\\x1b *$' out &&

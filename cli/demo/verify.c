@@ -22,10 +22,10 @@ static const char *check(const struct demo *demo, const char *path, uint64_t *by
     char json[INDEX_SIZE];
     char name[NAME_SIZE];
     char hex[DEMO_HEX_SIZE];
-    struct demo_digest source;
+    struct demo_digest source = { .size = 0 };
     struct demo_digest object;
     const char *wrong;
-    struct stat st = { .st_mode = 0 };
+    struct stat st;
     ssize_t len;
     int64_t size = 0;
     int64_t mode = 0;
