@@ -33,6 +33,7 @@ struct line {
     enum mode mode;
     bool help;
     const char *url;
+    char store[PATH_MAX + 8]; /* where it is without URL */
     struct demo demo;
 };
 
@@ -96,16 +97,14 @@ static bool is_inside(const char *dest, const char *source)
 
 static enum cli_exit dispatch(struct line *line, const char *source, const char *dest)
 {
-    char store[PATH_MAX + 8];
-
     line->demo.source = source;
     line->demo.dest = dest;
     if (is_inside(dest, source)) {
         (void)fprintf(stderr, "kedge: DEST must not be inside of SRC\n");
         return CLI_EXIT_USAGE;
     }
-    (void)snprintf(store, sizeof store, "%s/store", dest);
-    line->demo.url = line->url != NULL ? line->url : store;
+    (void)snprintf(line->store, sizeof line->store, "%s/store", dest);
+    line->demo.url = line->url != NULL ? line->url : line->store;
     line->demo.source_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (line->demo.source_fd < 0)
         return demo_errno(source);
@@ -137,9 +136,9 @@ enum cli_exit cli_demo_archive(const struct cli *cli, int argc, char **argv)
 {
     struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
     struct line line = { .mode = MODE_ARCHIVE, .url = cli->store, .demo = { .workers = 2 } };
-    enum cli_exit status = CLI_EXIT_OK;
+    enum cli_exit status;
     char *source;
-    char *dest;
+    char *dest = NULL;
     int at;
 
     options.backend = cli->backend;
@@ -159,13 +158,9 @@ enum cli_exit cli_demo_archive(const struct cli *cli, int argc, char **argv)
     source = realpath(argv[at], NULL);
     if (source == NULL)
         return no_place(argv[at]);
-    if (line.mode == MODE_ARCHIVE && mkdir(argv[at + 1], 0777) != 0 && errno != EEXIST)
-        status = no_place(argv[at + 1]);
-    dest = status == CLI_EXIT_OK ? realpath(argv[at + 1], NULL) : NULL;
-    if (status == CLI_EXIT_OK && dest == NULL)
-        status = no_place(argv[at + 1]);
-    if (status == CLI_EXIT_OK)
-        status = dispatch(&line, source, dest);
+    if (line.mode != MODE_ARCHIVE || mkdir(argv[at + 1], 0777) == 0 || errno == EEXIST)
+        dest = realpath(argv[at + 1], NULL);
+    status = dest != NULL ? dispatch(&line, source, dest) : no_place(argv[at + 1]);
     free(source);
     free(dest);
     return status;

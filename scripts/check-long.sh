@@ -86,6 +86,9 @@ part_tidy() {
 	{
 		printf '%s\n' -std=gnu11 -D_GNU_SOURCE -DKEDGE_BACKEND_DIR=\"/\" -DKEDGE_CONFIGURED_ABI=1
 		printf -- '-I%s\n' "$out/tidy/include" "$src/include" "$out/tidy" "$src" "$src/src"
+		for lib in smartcols libcjson; do
+			pkg-config --cflags-only-I "$lib" 2>/dev/null | tr -s ' ' '\n'
+		done
 	} >compile_flags.txt
 	cd "$src" && sources | grep '\.c$' | xargs -P "$jobs" -n 1 clang-tidy -p "$out/tidy" --quiet --warnings-as-errors='*'
 }

@@ -45,11 +45,6 @@ int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
     return KEDGE_OK;
 }
 
-int kedge_args_null(const char *name, struct kedge_error *err)
-{
-    return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL", name);
-}
-
 int kedge_random_bytes(void *to, size_t size, struct kedge_error *err)
 {
     unsigned char *at = to;

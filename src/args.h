@@ -19,7 +19,10 @@ int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
                   struct kedge_error *err);
 
 /* "argument 'NAME' is NULL" */
-int kedge_args_null(const char *name, struct kedge_error *err);
+static inline int kedge_args_null(const char *name, struct kedge_error *err)
+{
+    return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL", name);
+}
 
 /* Not to be guessed.  ERR_UNAVAILABLE: the system has none. */
 int kedge_random_bytes(void *to, size_t size, struct kedge_error *err);

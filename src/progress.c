@@ -1002,7 +1002,7 @@ static struct ending *unread(struct kedge_progress *p)
 {
     struct ending *all[] = { &p->failed, &p->halted, &p->undo, &p->asked };
 
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i]->record != 0 && !all[i]->known)
             return all[i];
     }

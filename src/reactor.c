@@ -164,6 +164,7 @@ int kedge_reactor_make(struct kedge_bytes name, uint32_t version, size_t n_steps
 {
     struct kedge_reactor *r;
 
+    KEDGE_ASSERT(n_steps > 0);
     if (n_steps > STEPS_MAX || n_edges > EDGES_MAX)
         return kedge_error_set(
             err, KEDGE_ERR_INVALID, 0,
@@ -281,7 +282,7 @@ static uint32_t walk_back(const struct kedge_reactor *r, uint32_t *need, uint32_
 
     while (need[at] == 0)
         at++;
-    while (need[at] != seen) {
+    do {
         const uint32_t *after = r->steps[at].after;
 
         need[at] = seen;
@@ -289,8 +290,9 @@ static uint32_t walk_back(const struct kedge_reactor *r, uint32_t *need, uint32_
         while (need[*after] == 0)
             after++;
         at = *after;
-    }
+    } while (need[at] != seen);
     *n_path = n;
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): AT is in it */
     for (n = 0; path[n] != at;)
         n++;
     return n;
@@ -579,7 +581,7 @@ int kedge_reactor_new(const struct kedge_reactor_def *def, struct kedge_reactor 
     d.text = d.r->text + strlen(d.r->text) + 1;
     rc = copy_def(&d);
     if (rc != KEDGE_OK) {
-        kedge_reactor_free(d.r);
+        reactor_destroy(d.r); /* nobody else has it */
         return rc;
     }
     *reactor = d.r;

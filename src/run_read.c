@@ -69,10 +69,11 @@ static struct kedge_run_info *info_copy(const struct kedge_host *host,
     copy = &handed->info;
     *copy = *info;
     at = (unsigned char *)(handed + 1);
-    struct kedge_bytes *const members[] = { &copy->id,      &copy->reactor,   &copy->queue,
-                                            &copy->context, &copy->parent,    &copy->result,
-                                            &copy->error,   &copy->error_step };
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+    struct kedge_bytes *members[] = {
+        &copy->id,     &copy->reactor, &copy->queue, &copy->context,
+        &copy->parent, &copy->result,  &copy->error, &copy->error_step
+    };
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
         if (members[i]->len != 0)
             memcpy(at, members[i]->data, members[i]->len);
         members[i]->data = at;

@@ -135,7 +135,7 @@ static int fingerprint(struct kedge_step *step, void *user)
     const struct demo_work *work = user;
     char text[DEMO_TEXT_SIZE];
     char path[PATH_MAX];
-    struct demo_digest digest;
+    struct demo_digest digest = { .size = 0 };
     const char *wrong;
     struct stat st;
     cJSON *value;

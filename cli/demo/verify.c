@@ -22,7 +22,7 @@ static const char *check(const struct demo *demo, const char *path, uint64_t *by
     char json[INDEX_SIZE];
     char name[NAME_SIZE];
     char hex[DEMO_HEX_SIZE];
-    struct demo_digest source;
+    struct demo_digest source = { .size = 0 };
     struct demo_digest object;
     const char *wrong;
     struct stat st;

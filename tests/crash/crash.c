@@ -264,8 +264,11 @@ const char *crash_end_name(enum crash_end end)
 static void show_stack(int sig)
 {
     void *frames[50];
+    /* Not async-signal-safe, but what hangs can only go on hanging. */
+    /* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c) */
     int n = backtrace(frames, 50);
 
+    /* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c) */
     backtrace_symbols_fd(frames, n, STDERR_FILENO);
     (void)signal(sig, SIG_DFL);
     (void)raise(sig);

@@ -167,9 +167,11 @@ static void check_record(struct reader *r, unsigned run, const struct kedge_reco
                          uint64_t expect)
 {
     struct op key = { .line = { .request = rec->request } };
-    struct op *op = bsearch(&key, r->appends.ops, r->appends.n, sizeof key, by_request);
+    struct op *op = NULL;
     struct kedge_bytes data;
 
+    if (r->appends.n > 0)
+        op = bsearch(&key, r->appends.ops, r->appends.n, sizeof key, by_request);
     CRASH_CHECK(rec->number == expect, "h%u: record %" PRIu64 " where %" PRIu64 " should be", run,
                 rec->number, expect);
     CRASH_CHECK(op != NULL && op->line.run == run, "h%u: nobody sent record %" PRIu64, run,

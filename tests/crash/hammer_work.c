@@ -412,6 +412,7 @@ static void lock_or_unlock(struct worker *w)
 {
     unsigned k = pick(w, HAMMER_LOCKS);
     struct holding *lock = &w->locks[k];
+    const bool held = lock->held;
     struct kedge_id128 request = new_id(w);
     struct kedge_lock_state out;
     struct kedge_error err;
@@ -420,10 +421,10 @@ static void lock_or_unlock(struct worker *w)
     int rc;
 
     (void)snprintf(name, sizeof name, "l%u", k);
-    line = before(w, lock->held ? HAMMER_UNLOCK : HAMMER_LOCK, k, &request);
-    line.fence = lock->held ? lock->fence : 0;
+    line = before(w, held ? HAMMER_UNLOCK : HAMMER_LOCK, k, &request);
+    line.fence = held ? lock->fence : 0;
     put_line(w, &line);
-    if (lock->held)
+    if (held)
         rc = w->ops->lock_release(w->session, crash_text(name), &w->lease, lock->fence,
                                   w->h->timeout_us, &err);
     else
@@ -433,11 +434,11 @@ static void lock_or_unlock(struct worker *w)
             if (rc != KEDGE_ERR_UNKNOWN || stopping(w))
                 break;
         }
-    if (rc == KEDGE_OK && !lock->held)
+    if (rc == KEDGE_OK && !held)
         line.fence = out.fence;
     after(w, &line, rc, &err);
     if (rc == KEDGE_OK) {
-        lock->held = !lock->held;
+        lock->held = !held;
         lock->fence = line.fence;
     } else if (rc == KEDGE_LOST || rc == KEDGE_STALE || rc == KEDGE_NOT_FOUND ||
                rc == KEDGE_ERR_UNKNOWN)

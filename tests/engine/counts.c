@@ -290,7 +290,7 @@ static int retries; /* does the step in the middle fail once? */
 
 static int count_it(struct kedge_step *step, void *user)
 {
-    int i = atoi(kedge_step_view(step)->step + 1);
+    long i = strtol(kedge_step_view(step)->step + 1, NULL, 10);
 
     (void)user;
     atomic_fetch_add(&ran[i], 1);

@@ -146,7 +146,7 @@ int saga_run_number(struct kedge_bytes id)
     char text[16];
 
     (void)snprintf(text, sizeof text, "%.*s", (int)id.len, (const char *)id.data);
-    return atoi(text + strlen("run-"));
+    return (int)strtol(text + strlen("run-"), NULL, 10);
 }
 
 /* ----------------------------------------------------------------- effects */

@@ -61,8 +61,10 @@ static int work(struct kedge_step *step, void *user)
 {
     const struct kedge_view *view = kedge_step_view(step);
     struct timespec nap = { 0, STEP_MS * 1000000L };
-    struct line line = { now_us(), 0, atoi(view->step + 1), (int32_t)getpid(), (int32_t)view->flags,
-                         0 };
+    struct line line = { .at = now_us(),
+                         .step = (int32_t)strtol(view->step + 1, NULL, 10),
+                         .pid = (int32_t)getpid(),
+                         .doubt = (int32_t)view->flags };
     int64_t run;
 
     (void)user;
@@ -107,6 +109,7 @@ static struct kedge_worker *the_worker;
 static void on_term(int sig)
 {
     (void)sig;
+    /* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c): documented as safe here */
     kedge_worker_stop(the_worker);
 }
 
@@ -228,7 +231,7 @@ static void start_runs(struct kedge_store *store)
 int main(int argc, char **argv)
 {
     struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
-    int kills = argc > 3 ? atoi(argv[3]) : 3;
+    int kills = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 3;
     int64_t *took;
     struct kedge_store *store;
     pid_t pids[2];
@@ -248,7 +251,7 @@ int main(int argc, char **argv)
     took = calloc((size_t)kills, sizeof *took);
     ran = calloc((size_t)RUNS * (size_t)n_steps, 1);
     if (read_fd < 0 || took == NULL || ran == NULL)
-        return 99;
+        exit(99);
     options.flags = KEDGE_STORE_CREATE;
     must(kedge_store_open(url, &options, &store, &err), "open");
     start_runs(store);

@@ -7,6 +7,7 @@
  *	./timeouts URL DIR
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -1338,13 +1339,13 @@ static int perhaps_hang(struct kedge_step *step, void *user)
 static void be_worker(char **args)
 {
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
-    int on_pool = atoi(args[3]);
+    int on_pool = number_of(args[3], 1);
     const struct kedge_reactor *reactor = chain(on_pool ? "pool" : "looping", 2, perhaps_hang, NULL,
                                                 on_pool ? KEDGE_STEP_POOL : 0, 500 * MS);
 
-    effects_open(args[1], atoi(args[2]));
-    hangs = atoi(args[4]);
-    gate = atoi(args[5]);
+    effects_open(args[1], number_of(args[2], INT_MAX));
+    hangs = number_of(args[4], 1);
+    gate = number_of(args[5], INT_MAX);
     options.look_us = 50 * MS;
     effects_serve(args[0], &reactor, 1, &options);
 }
