@@ -152,12 +152,12 @@ part_valgrind() {
 }
 
 part_asan() {
-	ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	CK_TIMEOUT_MULTIPLIER=10 ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
 		checked asan --disable-werror --with-sanitizer=address,undefined CFLAGS='-O1 -g'
 }
 
 part_tsan() {
-	TSAN_OPTIONS=halt_on_error=1 checked tsan --disable-werror --with-sanitizer=thread CFLAGS='-O1 -g'
+	CK_TIMEOUT_MULTIPLIER=10 TSAN_OPTIONS=halt_on_error=1 checked tsan --disable-werror --with-sanitizer=thread CFLAGS='-O1 -g'
 }
 
 # The same tests, given their time: more kills, more threads, more rounds.
