@@ -15,12 +15,16 @@ static const char *const columns[] = { "STEP", "AFTER", "STATE", "FAILURES",
 enum { COL_STEP, COL_AFTER, COL_STATE, COL_FAILURES, COL_TIME, COL_NEXT, COL_VALUE, COL_ERROR };
 #define N_COLUMNS (sizeof columns / sizeof *columns)
 
-/* Names of the steps so far, by index: a step comes after others of the table. */
+struct known {
+    char *name;
+    uint32_t *after;
+    size_t n_after;
+};
+
+/* The steps so far, by index: a step comes after others of the table. */
 struct steps {
     struct libscols_table *table;
-    char **names;
-    uint32_t **after;
-    size_t *n_after;
+    struct known *known;
     size_t n;
 };
 
@@ -123,29 +127,19 @@ static int set_state(struct libscols_line *line, const struct kedge_step_info *s
 /* Remember its name, and what it comes after: those names may be told later. */
 static int remember(struct steps *s, const struct kedge_step_info *step)
 {
-    char **names = realloc(s->names, (s->n + 1) * sizeof *names);
-    uint32_t **after;
-    size_t *n_after;
+    struct known *known = realloc(s->known, (s->n + 1) * sizeof *known);
 
-    if (names == NULL)
+    if (known == NULL)
         return NO_MEMORY;
-    s->names = names;
-    after = realloc(s->after, (s->n + 1) * sizeof *after);
-    if (after == NULL)
-        return NO_MEMORY;
-    s->after = after;
-    n_after = realloc(s->n_after, (s->n + 1) * sizeof *n_after);
-    if (n_after == NULL)
-        return NO_MEMORY;
-    s->n_after = n_after;
-    names[s->n] = cli_escape(kedge_text(step->name));
-    after[s->n] = malloc((step->n_after + 1) * sizeof **after);
-    n_after[s->n] = step->n_after;
-    s->n++;
-    if (names[s->n - 1] == NULL || after[s->n - 1] == NULL)
+    s->known = known;
+    known = &known[s->n++];
+    known->name = cli_escape(kedge_text(step->name));
+    known->after = malloc((step->n_after + 1) * sizeof *known->after);
+    known->n_after = step->n_after;
+    if (known->name == NULL || known->after == NULL)
         return NO_MEMORY;
     if (step->n_after != 0)
-        memcpy(after[s->n - 1], step->after, step->n_after * sizeof **after);
+        memcpy(known->after, step->after, step->n_after * sizeof *known->after);
     return 0;
 }
 
@@ -158,7 +152,7 @@ static int add_step(void *ctx, const struct kedge_step_info *step)
 
     if (line == NULL || remember(s, step) != 0)
         return NO_MEMORY;
-    rc = scols_line_set_data(line, COL_STEP, s->names[s->n - 1]);
+    rc = scols_line_set_data(line, COL_STEP, s->known[s->n - 1].name);
     rc |= set_state(line, step);
     rc |= set_number(line, COL_FAILURES, step->failures);
     rc |= scols_line_set_data(line, COL_TIME, cli_time(step->time, time));
@@ -175,20 +169,21 @@ static int add_step(void *ctx, const struct kedge_step_info *step)
    without gaps where there is a definition to tell of any order. */
 static int join_after(const struct steps *s, size_t i)
 {
+    const struct known *known = &s->known[i];
     size_t size = 2;
     char *text;
 
-    for (size_t k = 0; k < s->n_after[i]; k++)
-        size += s->after[i][k] < s->n ? strlen(s->names[s->after[i][k]]) + 1 : 0;
+    for (size_t k = 0; k < known->n_after; k++)
+        size += known->after[k] < s->n ? strlen(s->known[known->after[k]].name) + 1 : 0;
     text = calloc(1, size);
     if (text == NULL)
         return NO_MEMORY;
-    for (size_t k = 0; k < s->n_after[i]; k++) {
-        if (s->after[i][k] >= s->n)
+    for (size_t k = 0; k < known->n_after; k++) {
+        if (known->after[k] >= s->n)
             continue;
         if (text[0] != '\0')
             (void)strcat(text, ",");
-        (void)strcat(text, s->names[s->after[i][k]]);
+        (void)strcat(text, s->known[known->after[k]].name);
     }
     if (text[0] == '\0')
         (void)strcpy(text, "-");
@@ -217,12 +212,10 @@ static int show_steps(struct kedge_store *store, struct kedge_bytes id, struct k
         (void)scols_print_table(s.table);
     }
     for (size_t i = 0; i < s.n; i++) {
-        free(s.names[i]);
-        free(s.after[i]);
+        free(s.known[i].name);
+        free(s.known[i].after);
     }
-    free(s.names);
-    free(s.after);
-    free(s.n_after);
+    free(s.known);
     scols_unref_table(s.table);
     return rc;
 }
