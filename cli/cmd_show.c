@@ -127,20 +127,18 @@ static int set_state(struct libscols_line *line, const struct kedge_step_info *s
 /* Remember its name, and what it comes after: those names may be told later. */
 static int remember(struct steps *s, const struct kedge_step_info *step)
 {
-    struct known *known = realloc(s->known, (s->n + 1) * sizeof *known);
+    struct known *all = realloc(s->known, (s->n + 1) * sizeof *all);
+    struct known known = { .n_after = step->n_after };
 
-    if (known == NULL)
+    if (all == NULL)
         return NO_MEMORY;
-    s->known = known;
-    known = &known[s->n++];
-    known->name = cli_escape(kedge_text(step->name));
-    known->after = malloc((step->n_after + 1) * sizeof *known->after);
-    known->n_after = step->n_after;
-    if (known->name == NULL || known->after == NULL)
-        return NO_MEMORY;
-    if (step->n_after != 0)
-        memcpy(known->after, step->after, step->n_after * sizeof *known->after);
-    return 0;
+    s->known = all;
+    known.name = cli_escape(kedge_text(step->name));
+    known.after = malloc((step->n_after + 1) * sizeof *known.after);
+    if (known.after != NULL && step->n_after != 0)
+        memcpy(known.after, step->after, step->n_after * sizeof *known.after);
+    all[s->n++] = known;
+    return known.name != NULL && known.after != NULL ? 0 : NO_MEMORY;
 }
 
 static int add_step(void *ctx, const struct kedge_step_info *step)

@@ -342,6 +342,8 @@ struct logged {
 
 static bool keep(struct logged *logged, const char *text)
 {
+    char *copy;
+
     if (logged->n == logged->room) {
         size_t room = logged->room != 0 ? logged->room * 2 : 4096;
         char **steps = realloc(logged->steps, room * sizeof *steps);
@@ -351,10 +353,10 @@ static bool keep(struct logged *logged, const char *text)
         logged->steps = steps;
         logged->room = room;
     }
-    logged->steps[logged->n] = strdup(text);
-    if (logged->steps[logged->n] == NULL)
+    copy = strdup(text);
+    if (copy == NULL)
         return false;
-    logged->n++;
+    logged->steps[logged->n++] = copy;
     return true;
 }
 

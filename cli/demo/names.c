@@ -109,6 +109,8 @@ void demo_object_name(const char *hex, char *out, size_t size)
 
 static int add(struct demo_files *files, const char *path)
 {
+    char *copy;
+
     if (files->n == files->room) {
         size_t room = files->room != 0 ? files->room * 2 : 1024;
         char **paths = realloc(files->paths, room * sizeof *paths);
@@ -118,10 +120,10 @@ static int add(struct demo_files *files, const char *path)
         files->paths = paths;
         files->room = room;
     }
-    files->paths[files->n] = strdup(path);
-    if (files->paths[files->n] == NULL)
+    copy = strdup(path);
+    if (copy == NULL)
         return -1;
-    files->n++;
+    files->paths[files->n++] = copy;
     return 0;
 }
 
