@@ -81,8 +81,9 @@ void effects_open(void); /* once; processes forked later share the file */
 void effects_forget(void);
 size_t effects_read(struct effect *to, size_t most);
 
-/* What people do is logged as well: as action ASKED + the verb, with the answer as the attempt. */
-enum { ASKED = 100 };
+/* What people do is logged as well: as action ASKED + the verb, with the answer as the attempt.
+   Whoever asks while others may die first says that it is ASKING. */
+enum { ASKED = 100, ASKING = 9999 };
 void effect_asked(int run, int step, uint64_t fence, uint32_t verb, int answer);
 
 extern int the_phase;

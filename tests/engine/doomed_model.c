@@ -516,6 +516,24 @@ static int asked(uint32_t verb)
     return -1;
 }
 
+/* Has anybody gone to ask, and perhaps not lived to tell? */
+static int asking(uint32_t verb)
+{
+    for (size_t i = 0; i < h->n_effects; i++)
+        if (h->effects[i].run == run && h->effects[i].action == ASKED + verb)
+            return 1;
+    return 0;
+}
+
+/* Between two phases: is a cancel left with the run, or on record? */
+static int cancel_seen(void)
+{
+    for (int p = 1; p < h->phases; p++)
+        if (h->at[p][run].status == KEDGE_ROLLING_BACK || h->at[p][run].requests != 0)
+            return 1;
+    return 0;
+}
+
 /* Was it unfinished after the phase in which it was asked? */
 static int lived_on(int asked_at)
 {
@@ -571,7 +589,7 @@ static int check_asked(void)
         int answer = (int)e->attempt;
 
         if (e->run == run && e->action == ASKED + saga->verb && answer != KEDGE_OK &&
-            answer != KEDGE_EXISTS)
+            answer != KEDGE_EXISTS && answer != ASKING)
             return wrong(e->step, e->phase, "%s answers %s", kedge_verb_text(saga->verb),
                          kedge_status_name(answer));
     }
@@ -594,9 +612,12 @@ static uint32_t due_status(void)
             return KEDGE_STUCK;
     if (stop >= 0)
         return KEDGE_FAILED;
-    if (cancel >= 0 && !lived_on(cancel)) /* either was faster */
-        return h->at[h->phases][run].status == KEDGE_CANCELLED ? KEDGE_CANCELLED : KEDGE_COMPLETED;
-    return cancel >= 0 ? KEDGE_CANCELLED : KEDGE_COMPLETED;
+    if (!asking(KEDGE_VERB_CANCEL))
+        return KEDGE_COMPLETED;
+    if (lived_on(cancel) || cancel_seen())
+        return KEDGE_CANCELLED;
+    /* The one or the other was faster, or the request was not made. */
+    return h->at[h->phases][run].status == KEDGE_CANCELLED ? KEDGE_CANCELLED : KEDGE_COMPLETED;
 }
 
 static void due_texts(uint32_t status, char *result, char *error, const char **step)

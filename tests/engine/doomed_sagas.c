@@ -273,6 +273,7 @@ static void be_asked(const struct kedge_step *step, const struct saga *saga)
 
     if (saga->in == NULL || strcmp(saga->in, view->step) != 0)
         return;
+    effect_asked(run, saga_find(saga, view->step), view->fence, saga->verb, ASKING);
     effect_asked(run, saga_find(saga, view->step), view->fence, saga->verb,
                  the_asker(run, saga->verb));
     while (saga->heeds && !kedge_step_stopping(step) && !the_end())
