@@ -118,6 +118,7 @@ struct history {
     char error_step[RUNS_MOST][32];
     struct effect effects[4096];
     size_t n_effects;
+    int buried;     /* the run was held by a dead worker, before the last phase */
     int same_clock; /* effects and the store have one clock */
 };
 

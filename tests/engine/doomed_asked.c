@@ -114,17 +114,20 @@ struct rounds {
     struct saga again;
     uint64_t dies; /* the call at which the first worker dies; 0: none */
     uint32_t from; /* how the first round ends; 0: there is none */
+    int step;      /* that is stuck */
+    int buried;    /* and its runs are due again */
     int known;     /* the store has seen the reactor, if nobody has taken the run */
 };
 
 /* What is asked of a run whose E fails and whose I cannot be taken back. */
 static struct rounds stuck_rounds(int i, uint32_t verb)
 {
-    struct rounds r = { diamond, diamond, 0, KEDGE_STUCK, 0 };
+    struct rounds r = { diamond, diamond, 0, KEDGE_STUCK, 0, 0, 0 };
 
     r.first.steps[LAST].end = KEDGE_OUTCOME_FAIL;
     r.again.steps[LAST].end = KEDGE_OUTCOME_FAIL;
     r.first.steps[i].back_fails = 1;
+    r.step = i;
     if (verb == KEDGE_VERB_ABANDON) {
         r.again.steps[i].back_fails = 1;
         r.again.due = KEDGE_ABORTED;
@@ -134,7 +137,7 @@ static struct rounds stuck_rounds(int i, uint32_t verb)
 
 static struct rounds make_rounds(int kind, uint32_t verb)
 {
-    struct rounds r = { diamond, diamond, 0, 0, 0 };
+    struct rounds r = { diamond, diamond, 0, 0, 0, 0, 0 };
 
     switch (verb) {
     case KEDGE_VERB_UNDO:
@@ -149,6 +152,7 @@ static struct rounds make_rounds(int kind, uint32_t verb)
     case KEDGE_VERB_PAUSE:
         r.dies = kind > 1 ? (uint64_t)kind : 0;
         r.known = kind == 1;
+        r.buried = kind == 6;
         r.again.due = verb == KEDGE_VERB_CANCEL ? KEDGE_CANCELLED : 0;
         break;
     default:
@@ -231,6 +235,29 @@ static void look_now(int phase)
     kedge_store_close(store);
 }
 
+static int said(int good, const char *what, int got, int due)
+{
+    if (!good)
+        printf("# %s: %d, not %d\n", what, got, due);
+    return good;
+}
+
+/* Does the step that was stuck stand as the verb says?  Nothing has been executed since. */
+static int stands(void)
+{
+    uint32_t state = h.at[0][0].steps[the.step].state;
+    uint32_t undone = the.step == LAST ? KEDGE_STEP_COMPENSATED : KEDGE_STEP_UNDONE;
+
+    switch (the.again.verb) {
+    case KEDGE_VERB_SKIP_UNDO:
+        return said(state == KEDGE_STEP_LEFT, "skipped", (int)state, KEDGE_STEP_LEFT);
+    case KEDGE_VERB_MARK_UNDONE:
+        return said(state == undone, "marked", (int)state, (int)undone);
+    default:
+        return 1;
+    }
+}
+
 /* -- the worker of the second round dies -- */
 
 static int again_point(const struct saga *saga, uint64_t k, uint32_t how, int *good)
@@ -247,6 +274,7 @@ static int again_point(const struct saga *saga, uint64_t k, uint32_t how, int *g
         printf("# %s answers %s\n", kedge_verb_text(again.verb), kedge_status_name(rc));
     effects_forget();
     look_now(0);
+    *good &= stands();
     dead = die(k, how, work, &again, 1);
     look_now(1);
     finish(&again);
@@ -277,13 +305,6 @@ static int due_answer(int there)
     default:
         return KEDGE_STALE;
     }
-}
-
-static int said(int good, const char *what, int got, int due)
-{
-    if (!good)
-        printf("# %s: %d, not %d\n", what, got, due);
-    return good;
 }
 
 /*
@@ -322,6 +343,9 @@ static int client_again_point(const struct saga *saga, uint64_t k, uint32_t how,
     *good = first_round(k);
     if (the.dies > 0)
         (void)die(the.dies, KEDGE_TESTING_AFTER, work, &again, 1);
+    if (the.buried)
+        bury_the_dead(&again);
+    h.buried = the.buried;
     h.phases = the.dies > 0 ? 2 : 1;
     look_now(h.phases);
     was = h.at[h.phases][0];

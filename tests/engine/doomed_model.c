@@ -186,6 +186,8 @@ static int was_done(int step)
 
 static int ever_held(int phase)
 {
+    if (h->buried && phase == h->phases - 1)
+        return 1;
     for (int p = 1; p <= phase; p++)
         if (h->at[p][run].place == KEDGE_PLACE_HELD)
             return 1;
