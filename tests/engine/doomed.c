@@ -9,7 +9,8 @@
  *
  *	./doomed URL [SAGA [K]]
  *
- * {} in URL stands for the name of one store; every point has its own.
+ * {} in URL stands for the name of one store; every point has its own.  K is for the sagas that are
+ * listed in doomed_sagas.c; those that are made in doomed_asked.c are tried as a whole.
  */
 #include "doomed_kit.h"
 
