@@ -238,7 +238,7 @@ takeover_LDADD = libkedge.la $(PTHREAD_LIBS)
 sagas_SOURCES = %D%/engine/sagas.c
 sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
 doomed_SOURCES = %D%/engine/doomed.c %D%/engine/doomed.h %D%/engine/doomed_sagas.c \
-	%D%/engine/doomed_model.c
+	%D%/engine/doomed_model.c %D%/engine/doomed_asked.c %D%/engine/doomed_kit.h
 doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_engine_tests = %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/doomed-mem.sh \
 	%D%/engine/doomed-lmdb.sh %D%/engine/takeover.sh %D%/engine/chaos.sh %D%/engine/frozen.sh \

@@ -26,13 +26,15 @@ struct plan {
     uint32_t attempts; /* of its retry policy; 0: 1 */
     uint32_t end;      /* enum kedge_outcome_kind; 0: OK.  FAIL is for good. */
     uint32_t flags;    /* KEDGE_STEP_POOL */
-    int undo;          /* it has one, which works */
+    int undo;          /* it has one */
     int compensate;
+    uint32_t back_fails;   /* attempts of either that fail; for good if its policy has no more */
+    uint32_t back_snoozes; /* at most 1, and then no failures, forward or back */
 };
 
 /*
- * One entry of the enumeration.  To come: steps whose undo fails, requests in the middle; each is a
- * member here, a line where the saga is played and a sentence of the model.
+ * One entry of the enumeration.  What is asked for from a step is asked each time its run is
+ * executed, through a handle that does not die; whoever finds the run paused resumes it.
  */
 struct saga {
     const char *name;
@@ -41,6 +43,10 @@ struct saga {
     int deaths;                        /* one worker after the other; 0: 1 */
     int pad;                           /* blanks behind each value */
     uint32_t flags;                    /* of all steps */
+    uint32_t verb;                     /* enum kedge_verb that is asked; 0: none */
+    const char *in;                    /* by this step; NULL: between its rounds, see below */
+    int heeds;                         /* that step then waits until it is told to stop */
+    uint32_t due;                      /* enum kedge_run_status, if not what the plans say */
 };
 
 extern const struct saga sagas[]; /* closed by one without a name */
@@ -75,20 +81,31 @@ void effects_open(void); /* once; processes forked later share the file */
 void effects_forget(void);
 size_t effects_read(struct effect *to, size_t most);
 
+/* What people do is logged as well: as action ASKED + the verb, with the answer as the attempt.
+   Whoever asks while others may die first says that it is ASKING. */
+enum { ASKED = 100, ASKING = 9999 };
+void effect_asked(int run, int step, uint64_t fence, uint32_t verb, int answer);
+
 extern int the_phase;
 extern int64_t (*the_clock)(void);
+extern int (*the_asker)(int run, uint32_t verb);
+extern int (*the_end)(void); /* is the worker cut off? */
+#define ASKED_WHY "somebody wants it so"
 
 /* ------------------------------------------------------------------- model */
 
 struct seen_step {
     uint32_t state; /* enum kedge_step_state; 0: nothing is known */
     uint32_t failures;
-    int64_t time; /* of its last record */
+    uint32_t back; /* the model's: it is delayed on the way back, and was so often tried */
+    int64_t time;  /* of its last record */
 };
 
 struct seen_run {
     uint32_t status; /* 0: there is no such run */
     uint32_t place;
+    uint32_t requests;
+    uint64_t records;
     struct seen_step steps[STEPS_MOST];
 };
 
@@ -101,8 +118,12 @@ struct history {
     char error_step[RUNS_MOST][32];
     struct effect effects[4096];
     size_t n_effects;
+    int buried;     /* the run was held by a dead worker, before the last phase */
     int same_clock; /* effects and the store have one clock */
 };
+
+/* What went wrong with a step of a run going back, as its error. */
+void back_error(const struct plan *plan, uint32_t attempt, char *to, size_t size);
 
 /* What is wrong with a run; NULL: nothing.  Valid until the next call. */
 const char *model_fault(const struct saga *saga, const struct history *h, int run);

@@ -153,6 +153,8 @@ int saga_run_number(struct kedge_bytes id)
 
 int the_phase;
 int64_t (*the_clock)(void);
+int (*the_asker)(int run, uint32_t verb);
+int (*the_end)(void);
 static int log_fd = -1;
 
 void effects_open(void)
@@ -216,6 +218,21 @@ static uint32_t happen(const struct kedge_step *step, const struct saga *saga)
     return before;
 }
 
+void effect_asked(int run, int step, uint64_t fence, uint32_t verb, int answer)
+{
+    struct effect e = { .run = run,
+                        .step = step,
+                        .action = ASKED + verb,
+                        .attempt = (uint32_t)answer,
+                        .phase = the_phase,
+                        .fence = fence,
+                        .at = the_clock(),
+                        .key = "asked" };
+
+    if (write(log_fd, &e, sizeof e) != (ssize_t)sizeof e)
+        abort();
+}
+
 /* ------------------------------------------------------------------- steps */
 
 static int bad(struct kedge_step *step, const char *what)
@@ -248,6 +265,21 @@ static int say_value(struct kedge_step *step, const struct saga *saga, const str
     return len < sizeof text ? kedge_ok(step, text, len) : bad(step, "a value is too long");
 }
 
+/* Somebody asks for something while this step runs. */
+static void be_asked(const struct kedge_step *step, const struct saga *saga)
+{
+    const struct kedge_view *view = kedge_step_view(step);
+    int run = saga_run_number(view->run);
+
+    if (saga->in == NULL || strcmp(saga->in, view->step) != 0)
+        return;
+    effect_asked(run, saga_find(saga, view->step), view->fence, saga->verb, ASKING);
+    effect_asked(run, saga_find(saga, view->step), view->fence, saga->verb,
+                 the_asker(run, saga->verb));
+    while (saga->heeds && !kedge_step_stopping(step) && !the_end())
+        (void)usleep(200);
+}
+
 static int run_it(struct kedge_step *step, void *user)
 {
     const struct saga *saga = user;
@@ -256,6 +288,7 @@ static int run_it(struct kedge_step *step, void *user)
     uint32_t before = happen(step, saga);
     char text[64];
 
+    be_asked(step, saga);
     if (before < plan->snoozes)
         return kedge_snooze(step, PAUSE_US);
     if (view->attempt <= plan->fails) {
@@ -275,10 +308,24 @@ static int run_it(struct kedge_step *step, void *user)
     }
 }
 
+void back_error(const struct plan *plan, uint32_t attempt, char *to, size_t size)
+{
+    (void)snprintf(to, size, "%s cannot be taken back, attempt %u", plan->name, (unsigned)attempt);
+}
+
 static int take_back(struct kedge_step *step, void *user)
 {
-    (void)happen(step, user);
-    return kedge_ok(step, NULL, 0);
+    const struct saga *saga = user;
+    const struct kedge_view *view = kedge_step_view(step);
+    const struct plan *plan = &saga->steps[saga_find(saga, view->step)];
+    char text[64];
+
+    if (happen(step, saga) < plan->back_snoozes)
+        return kedge_snooze(step, PAUSE_US);
+    if (view->attempt > plan->back_fails)
+        return kedge_ok(step, NULL, 0);
+    back_error(plan, view->attempt, text, sizeof text);
+    return kedge_fail(step, 0, text);
 }
 
 struct kedge_reactor *saga_reactor(const struct saga *saga, const char *name)
