@@ -16,6 +16,7 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,8 +177,8 @@ static int cut_off(void)
 struct watch {
     struct kedge_worker *worker;
     const struct saga *saga;
-    int parked; /* somebody has to resume it */
-    int left;   /* runs that are not at rest */
+    atomic_int parked; /* somebody has to resume it */
+    atomic_int left;   /* runs that are not at rest */
     int n_runs;
 };
 
