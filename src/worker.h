@@ -143,11 +143,13 @@ struct kedge_step {
     bool live;
     bool called; /* its function is running */
     bool later;
-    bool final; /* what it said is not to be tried again; for tests */
     struct kedge_out *out;
     /* compensate and undo: the values they may ask for, read from the journal */
     struct kedge_record_page *pages;
     uint32_t n_pages;
+    /* 1: what it said is not to be tried again; for tests.  Whoever settles writes it, without the
+       lock: not beside the flags above, of which the compiler may read several at once. */
+    uint32_t final;
     /* run, once its time is over: the values it may have borrowed, by the step's `after' */
     struct kedge_kept *kept;
     int64_t started;
