@@ -18,6 +18,7 @@
 
 #define GRACE_US      INT64_C(120000) /* an absent hint counts after 100 ms; more than its jitter */
 #define RECOVER_MOST  64
+#define RECOVER_MASS  1024          /* as many as a worker has in flight */
 #define SPREAD_US     INT64_C(5000) /* for each page more of runs that became due together */
 #define SPREAD_MOST   INT64_C(2000000)
 #define BUSY_NAP_US   INT64_C(5000)
@@ -214,7 +215,8 @@ static bool add_crash_loop(struct kedge_worker *w, const struct kedge_run *run, 
     return false;
 }
 
-/* Due in DUE_IN, and one recovery charged; or, after too many of them, with a record that says so.
+/* Due in DUE_IN, or (0) since long, before all that waits; and one recovery charged.  Or, after too
+   many of them, with a record that says so.
  */
 static void form_recovery(struct kedge_worker *w, const struct kedge_run *run, int64_t due_in,
                           struct recovery *r, struct kedge_commit *commit)
@@ -246,7 +248,8 @@ static void form_recovery(struct kedge_worker *w, const struct kedge_run *run, i
     if (r->stuck)
         r->changes[n++].release.status = KEDGE_STUCK;
     else
-        r->changes[n++].release.when = (struct kedge_when){ due_in, KEDGE_IN, 0 };
+        r->changes[n++].release.when =
+            due_in > 0 ? kedge_in_us(due_in) : (struct kedge_when){ run->created, KEDGE_AT, 0 };
     for (size_t i = 0; i < n; i++)
         r->changes[i].name = run->id;
     *commit = (struct kedge_commit){
@@ -366,7 +369,7 @@ static void recover(struct kedge_worker *w, void *session)
         old = page.mem;
         if (page.n > 0)
             all += recover_page(w, session, spread, &page);
-        if (all >= RECOVER_MOST && spread < SPREAD_MOST)
+        if (all >= RECOVER_MASS && spread < SPREAD_MOST)
             spread += SPREAD_US;
         cursor = page.next;
     } while (cursor.len > 0);

@@ -1069,6 +1069,67 @@ START_TEST(a_crash_loop_on_the_way_back_is_stuck)
 }
 END_TEST
 
+static char order[8];
+static int note_order(struct kedge_step *step, void *user)
+{
+    const struct kedge_view *view = kedge_step_view(step);
+    size_t n = strlen(order);
+
+    (void)user;
+    if (view->action == KEDGE_ACTION_RUN && n + 1 < sizeof order)
+        order[n] = *(const char *)view->run.data;
+    return kedge_ok(step, NULL, 0);
+}
+
+/* Else a busy worker would come to a dead one's runs after all that was due before the death. */
+START_TEST(what_a_dead_worker_had_goes_first)
+{
+    static const struct kedge_step_def noting[] = {
+        { .name = "a", .run = note_order, .undo = note_order, .compensate = note_order },
+    };
+    struct kedge_reactor *reactor = reactor_of(noting, 1);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    const struct kedge_reactor *serve[1] = { reactor };
+    struct kedge_claim in = { .request = { { 4 } }, .lease = { { 9 } }, .limit = 1 };
+    struct kedge_serve what = { .queue = kedge_text("default"),
+                                .version_min = 1,
+                                .version_max = 1 };
+    struct kedge_lease_new lease = { .id = { { 9 } }, .request = { { 8 } }, .ttl_us = SECOND };
+    struct kedge_lease_state state;
+    struct kedge_run_page page = { 0 };
+    struct kedge_worker *worker;
+    void *session;
+
+    open_counted();
+    real = kedge_store_ops(store);
+    memset(order, 0, sizeof order);
+    start("d");
+    must(real->session_open(kedge_store_handle(store), &session, &err));
+    must(real->lease_grant(session, &lease, &state, SECOND, &err));
+    what.reactor = kedge_text(kedge_reactor_name(reactor));
+    in.serves = &what;
+    in.n_serves = 1;
+    must(real->claim(session, &in, &page, SECOND, &err));
+    ck_assert_uint_eq(page.n, 1);
+    kedge_mem_free(kedge_store_host(store), page.mem);
+    atomic_fetch_add(&clock_now, SECOND / 10);
+    start("x");
+    start("y");
+    start("z");
+    atomic_fetch_add(&clock_now, 2 * SECOND); /* it is dead by now, and they have waited */
+    options.reactors = serve;
+    options.n_reactors = 1;
+    options.in_flight = 1;
+    must(kedge_worker_open(store, &options, &worker, &err));
+    must(kedge_worker_drain(worker, 30 * SECOND, &err));
+    ck_assert_str_eq(order, "dxyz");
+    kedge_worker_close(worker, 0);
+    real->session_close(session);
+    kedge_store_close(store);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
 /* -------------------------------------------------------------------- threads */
 
 static int compensate_it(struct kedge_step *step, void *user)
@@ -1186,6 +1247,7 @@ int main(void)
     tcase_set_timeout(others, 120);
     tcase_add_test(others, a_worker_does_not_bury_itself);
     tcase_add_test(others, a_crash_loop_on_the_way_back_is_stuck);
+    tcase_add_test(others, what_a_dead_worker_had_goes_first);
     suite_add_tcase(suite, others);
     tcase_set_timeout(threads, 120);
     tcase_add_test(threads, threads_meet_under_the_lock_only);
