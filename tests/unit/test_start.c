@@ -42,7 +42,7 @@ static void setup_lmdb(void)
 
     (void)snprintf(dir, sizeof dir, "/tmp/kedge-start-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(url, sizeof url, "lmdb://%s/db", dir);
+    (void)snprintf(url, sizeof url, "lmdb://%s/db?map_size=256MiB", dir);
     open_at(url);
 }
 

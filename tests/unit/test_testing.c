@@ -560,7 +560,7 @@ START_TEST(a_killed_process_leaves_what_took_place)
             char text[96];
 
             ck_assert_ptr_nonnull(mkdtemp(dir));
-            (void)snprintf(text, sizeof text, "lmdb://%s/db", dir);
+            (void)snprintf(text, sizeof text, "lmdb://%s/db?map_size=64MiB", dir);
             is_killed_at(text, k, when);
             ck_assert_msg(kedge_testing_open(text, &testing, &err) == KEDGE_OK, "%s", err.msg);
             c = healthy();
