@@ -720,6 +720,7 @@ static int apply_end(struct kedge_progress *p, uint64_t number, const struct ked
                                         "the run does not end here, or not so");
     p->status = rec->status;
     p->phase = KEDGE_PHASE_ENDED;
+    p->why.paused = 0; /* paused in its last step: there is nothing to resume */
     p->back_step = NONE;
     values_drop(p);
     return KEDGE_OK;

@@ -192,6 +192,9 @@ static int replay(struct kedge_worker *w, struct kedge_inflight *run,
             rc = keep_record(w, run, record, &rec);
     }
     run->position = state->run.position;
+    if (rc == KEDGE_OK && kedge_progress_phase(run->progress) == KEDGE_PHASE_ENDED)
+        rc = kedge_error_set(err, KEDGE_ERR_CORRUPT, 0,
+                             "it was due, and its journal says that it has ended");
     if (rc == KEDGE_OK && run->input_buf == NULL)
         rc = read_one(w, run, 1, err);
     if (rc == KEDGE_OK)

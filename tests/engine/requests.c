@@ -278,6 +278,27 @@ static void pause_held(const char *reactor)
     dismiss(&crew);
 }
 
+/* Paused while its last step is under way: with that it ends, and there is nothing to resume. */
+static void paused_at_the_end(void)
+{
+    const char *id;
+    struct crew crew;
+
+    acts_reset();
+    atomic_store(&ACT('c')->hold, 1);
+    id = begin("pool", 0);
+    hire(&crew, NULL);
+    AWAIT(atomic_load(&ACT('c')->began) == 1);
+    asked(id, KEDGE_VERB_PAUSE, KEDGE_OK, KEDGE_RUNNING, 1, "a run in its last step");
+    AWAIT(strcmp(story(id), "begin done:a done:b pause[ann|as i say]") == 0);
+    atomic_store(&ACT('c')->hold, 0);
+    ok(wait_for(id) == KEDGE_COMPLETED, "... completes");
+    asked(id, KEDGE_VERB_RESUME, KEDGE_STALE, KEDGE_COMPLETED, 0, "it, completed");
+    ok(told(id, "begin done:a done:b pause[ann|as i say] done:c end:completed"),
+       "... and nothing comes after its end");
+    dismiss(&crew);
+}
+
 /* Taken back before it was parked: nothing has happened. */
 static void resume_held(void)
 {
@@ -390,6 +411,7 @@ void cases_held(void)
     cancel_later();
     pause_held("pool");
     pause_held("loop");
+    paused_at_the_end();
     resume_held();
     resume_before_parked();
     paused_and_back();

@@ -514,6 +514,7 @@ START_TEST(paused_and_resumed)
     asked(KEDGE_VERB_PAUSE, KEDGE_NO_STEP);
     say(KEDGE_RECORD_DONE, 1); /* the last one: there is nothing to pause */
     ends(KEDGE_COMPLETED, KEDGE_NO_STEP, "");
+    asked_in_vain(KEDGE_VERB_RESUME, KEDGE_NO_STEP); /* nor to resume */
 }
 END_TEST
 
