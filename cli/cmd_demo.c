@@ -105,6 +105,9 @@ static enum cli_exit dispatch(struct line *line, const char *source, const char 
     }
     (void)snprintf(line->store, sizeof line->store, "%s/store", dest);
     line->demo.url = line->url != NULL ? line->url : line->store;
+    /* Its workers are processes, so the default is not a store in memory, whatever else it is. */
+    if (line->url == NULL && line->demo.options.backend == NULL)
+        line->demo.options.backend = "lmdb";
     line->demo.source_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (line->demo.source_fd < 0)
         return demo_errno(source);
