@@ -306,6 +306,42 @@ static void aside(const char *what, struct kedge_bytes bytes, int status, const 
     acts_reset();
 }
 
+static void append(const char *id, const struct kedge_rec *rec, int64_t due_in_us)
+{
+    struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), rec);
+
+    if (buf == NULL)
+        bail("out of memory");
+    append_raw(id, (struct kedge_bytes){ buf->data, buf->len }, due_in_us);
+    kedge_buf_drop(kedge_store_host(store), buf);
+}
+
+/* Sound records, and a run that is due all the same. */
+static void ended_and_due(void)
+{
+    const struct kedge_rec cancel = { .kind = KEDGE_RECORD_REQUEST,
+                                      .step = KEDGE_NO_STEP,
+                                      .number = KEDGE_VERB_CANCEL };
+    const struct kedge_rec end = { .kind = KEDGE_RECORD_END,
+                                   .step = KEDGE_NO_STEP,
+                                   .status = KEDGE_CANCELLED };
+    const char *id = begin("pool", HOUR);
+    struct kedge_run_info *info;
+    struct crew crew;
+
+    append(id, &cancel, HOUR);
+    append(id, &end, 0);
+    hire(&crew, NULL);
+    ok(wait_for(id) == KEDGE_STUCK && did(id, ""), "a run that is due after its end is stuck");
+    info = info_of(id);
+    ok(contains(info->error, "its journal says that it has ended"), "... and says why");
+    kedge_run_info_free(info);
+    asked(id, KEDGE_VERB_RESUME, KEDGE_OK, KEDGE_RUNNING, 0, "it");
+    ok(wait_for(id) == KEDGE_STUCK, "... and it is stuck again");
+    asked(id, KEDGE_VERB_ABANDON, KEDGE_OK, KEDGE_ABORTED, 0, "it");
+    dismiss(&crew);
+}
+
 void cases_aside(void)
 {
     unsigned char newer[6];
@@ -329,6 +365,7 @@ void cases_aside(void)
     bytes.data = newer;
     bytes.len = sizeof newer;
     aside("a record that contradicts the others", bytes, KEDGE_ERR_CORRUPT, "does not end here");
+    ended_and_due();
 }
 
 /* ------------------------------------------------------------------ served, and by whom */
