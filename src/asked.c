@@ -32,7 +32,17 @@ void kedge_asked_note(struct kedge_worker *w, struct kedge_inflight *run, uint32
     w->asked = run;
 }
 
-/* The record that the cell beside BIT holds, or one that says as much as the bit alone. */
+void kedge_request_in_cell(struct kedge_bytes value, uint32_t bit, struct kedge_rec *rec)
+{
+    if (value.len > 0 && kedge_record_decode(value, rec, NULL) == KEDGE_OK &&
+        rec->kind == KEDGE_RECORD_REQUEST)
+        return;
+    *rec = (struct kedge_rec){ .kind = KEDGE_RECORD_REQUEST,
+                               .step = KEDGE_NO_STEP,
+                               .number = bit == KEDGE_REQUEST_CANCEL ? KEDGE_VERB_CANCEL
+                                                                     : KEDGE_VERB_PAUSE };
+}
+
 static int read_cell(struct kedge_worker *w, const struct kedge_inflight *run, uint32_t bit,
                      struct kedge_cell *cell, struct kedge_rec *rec)
 {
@@ -40,15 +50,9 @@ static int read_cell(struct kedge_worker *w, const struct kedge_inflight *run, u
     int rc = w->ops->cell_get(w->driver_session, kedge_request_cell(name, run->incarnation, bit),
                               cell, w->options.timeout_us, NULL);
 
-    if (rc == KEDGE_OK && kedge_record_decode(cell->value, rec, NULL) == KEDGE_OK &&
-        rec->kind == KEDGE_RECORD_REQUEST)
-        return KEDGE_OK;
     if (rc < 0)
         return rc;
-    memset(rec, 0, sizeof *rec);
-    rec->kind = KEDGE_RECORD_REQUEST;
-    rec->step = KEDGE_NO_STEP;
-    rec->number = bit == KEDGE_REQUEST_CANCEL ? KEDGE_VERB_CANCEL : KEDGE_VERB_PAUSE;
+    kedge_request_in_cell(rc == KEDGE_OK ? cell->value : (struct kedge_bytes){ NULL, 0 }, bit, rec);
     return KEDGE_OK;
 }
 

@@ -328,13 +328,8 @@ static int asked_read(struct asker *a, uint32_t flag, char name[KEDGE_REQUEST_CE
                             &asked->cell, kedge_reader_time(&a->r), err);
     if (rc != KEDGE_OK && rc != KEDGE_NOT_FOUND)
         return rc;
-    if (rc == KEDGE_OK && kedge_record_decode(asked->cell.value, &asked->rec, NULL) == KEDGE_OK &&
-        asked->rec.kind == KEDGE_RECORD_REQUEST)
-        return KEDGE_OK;
-    asked->rec = (struct kedge_rec){ .kind = KEDGE_RECORD_REQUEST,
-                                     .step = KEDGE_NO_STEP,
-                                     .number = flag == KEDGE_REQUEST_CANCEL ? KEDGE_VERB_CANCEL
-                                                                            : KEDGE_VERB_PAUSE };
+    kedge_request_in_cell(rc == KEDGE_OK ? asked->cell.value : (struct kedge_bytes){ NULL, 0 },
+                          flag, &asked->rec);
     return KEDGE_OK;
 }
 
