@@ -126,10 +126,15 @@ struct kedge_run_filter {
        version of it that nobody has. */
     uint32_t unserved;
     uint32_t reserved;
+    struct kedge_bytes queue;     /* no bytes: all */
+    struct kedge_bytes id_prefix; /* only runs whose id begins so; no bytes: all */
+    int64_t created_from;         /* created then or later (UTC, us); 0: whenever */
+    int64_t created_to;           /* created before that; 0: whenever */
 };
 #define KEDGE_RUN_FILTER_INIT                                                                      \
     {                                                                                              \
-        sizeof(struct kedge_run_filter), 0, 1, { NULL, 0 }, 0, 0, 0                                \
+        sizeof(struct kedge_run_filter), 0, 1, { NULL, 0 }, 0, 0, 0, { NULL, 0 }, { NULL, 0 }, 0,  \
+            0                                                                                      \
     }
 
 /* Called for one run after the other; INFO (without result) is valid during the call.  Answers 0
