@@ -1,6 +1,7 @@
 # What an application (kedge.h and what it includes) and the author of a
 # backend (backend.h) get to see.
 kedgeinclude_HEADERS = \
+	%D%/kedge/admin.h \
 	%D%/kedge/backend.h \
 	%D%/kedge/base.h \
 	%D%/kedge/error.h \

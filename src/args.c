@@ -33,16 +33,22 @@ int kedge_args_timeout(int64_t timeout_us, struct kedge_error *err)
     return KEDGE_OK;
 }
 
+int kedge_args_name(const struct kedge_backend_ops *ops, struct kedge_bytes name, const char *what,
+                    struct kedge_error *err)
+{
+    if (name.len == 0 || name.data == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the %s is empty", what);
+    if (name.len > ops->limits->id_max)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "the %s has %zu bytes, more than the %llu that '%s' allows", what,
+                               name.len, (unsigned long long)ops->limits->id_max, ops->name);
+    return KEDGE_OK;
+}
+
 int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
                   struct kedge_error *err)
 {
-    if (id.len == 0 || id.data == NULL)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the run's id is empty");
-    if (id.len > ops->limits->id_max)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                               "the run's id has %zu bytes, more than the %llu that '%s' allows",
-                               id.len, (unsigned long long)ops->limits->id_max, ops->name);
-    return KEDGE_OK;
+    return kedge_args_name(ops, id, "run's id", err);
 }
 
 int kedge_random_bytes(void *to, size_t size, struct kedge_error *err)

@@ -14,7 +14,9 @@ int kedge_args_import(void *to, size_t size, const void *from, size_t given, con
 
 int kedge_args_timeout(int64_t timeout_us, struct kedge_error *err);
 
-/* A run's id: 1 .. limits.id_max bytes. */
+/* An id or a name: 1 .. limits.id_max bytes.  WHAT it is, for messages: "run's id". */
+int kedge_args_name(const struct kedge_backend_ops *ops, struct kedge_bytes name, const char *what,
+                    struct kedge_error *err);
 int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
                   struct kedge_error *err);
 

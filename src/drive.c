@@ -13,6 +13,7 @@
 
 #define RETRY_FIRST_US INT64_C(1000)
 #define RETRY_MOST_US  INT64_C(500000)
+#define LATE_LOOKS     2
 
 /* ----------------------------------------------------------------- timers */
 
@@ -193,7 +194,7 @@ static void flush(struct kedge_worker *w)
 bool kedge_drive_room(const struct kedge_worker *w)
 {
     return w->n_runs < w->options.in_flight && w->n_pool_queue < w->options.claim_slice &&
-           !atomic_load(&w->stopping) && w->n_serves > 0;
+           !atomic_load(&w->stopping) && (w->n_open > 0 || w->claim_doubt);
 }
 
 static bool claim_wanted(const struct kedge_worker *w, int64_t now)
@@ -207,16 +208,64 @@ static void form_claim(struct kedge_worker *w)
     uint32_t room = w->options.in_flight - w->n_runs;
     struct kedge_claim *in = &w->claim;
 
-    if (w->claim_doubt && memcmp(&in->lease, &w->lease, sizeof w->lease) == 0)
+    if (w->claim_doubt)
         return;
-    w->claim_doubt = false; /* or it went with its lease */
-    *in = (struct kedge_claim){ .lease = w->lease, .serves = w->serves, .n_serves = w->n_serves };
+    *in = (struct kedge_claim){ .lease = w->lease, .serves = w->claim_serves };
+    for (size_t i = 0; i < w->n_serves; i++) {
+        if (!w->shut[i])
+            w->claim_serves[in->n_serves++] = w->serves[i];
+    }
     if (w->claim_hold > 0)
         in->hold_until = (struct kedge_when){ w->claim_hold, KEDGE_IN, 0 };
     in->limit = room < w->options.claim_slice ? room : w->options.claim_slice;
     if (in->limit > w->limits.batch_items)
         in->limit = w->limits.batch_items;
     kedge_worker_random(w, &in->request);
+}
+
+/* The keeper does this in time, unless the process was stopped, or time is moved by hand. */
+static void look_at_queues_if_late(struct kedge_worker *w)
+{
+    struct kedge_error err = { 0, 0, "" };
+    int rc;
+
+    if ((kedge_worker_now(w) - w->queues_at) / LATE_LOOKS < w->options.look_us)
+        return;
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = kedge_keeper_queues(w, w->driver_session, &err);
+    (void)pthread_mutex_lock(&w->lock);
+    if (rc < 0 && rc != KEDGE_ERR_CORRUPT && rc != KEDGE_ERR_SCHEMA_NEW)
+        store_away(w, rc, err.msg);
+}
+
+static bool is_shut(const struct kedge_worker *w, struct kedge_bytes queue)
+{
+    for (size_t i = 0; i < w->n_serves; i++) {
+        const struct kedge_bytes *served = &w->serves[i].queue;
+
+        if (served->len == queue.len && memcmp(served->data, queue.data, queue.len) == 0)
+            return w->shut[i];
+    }
+    return false;
+}
+
+/*
+ * What was claimed from a queue that was paused before the answer came, perhaps long before, is not
+ * begun: it goes back, as all that is held and not known here.
+ */
+static void leave_shut(struct kedge_worker *w, struct kedge_run_page *page)
+{
+    size_t n = 0;
+
+    if (w->n_open == w->n_serves)
+        return;
+    for (size_t i = 0; i < page->n; i++) {
+        if (!is_shut(w, page->runs[i].queue))
+            page->runs[n++] = page->runs[i];
+    }
+    if (n < page->n)
+        kedge_reconcile_in(w, 0);
+    page->n = n;
 }
 
 static void claim(struct kedge_worker *w)
@@ -244,6 +293,7 @@ static void claim(struct kedge_worker *w)
             else
                 w->claim_at = kedge_min64(w->claim_at, kedge_worker_now(w) + wait);
         }
+        leave_shut(w, &page);
         kedge_inflight_take(w, &page);
         kedge_mem_free(w->host, page.mem);
         return;
@@ -280,6 +330,7 @@ static void renew(struct kedge_worker *w)
         return;
     }
     w->lease_dead = false;
+    w->claim_doubt = false; /* it went with its lease */
     w->renewed = true;
     for (struct kedge_inflight *run = w->runs; run != NULL; run = run->next)
         kedge_inflight_dirty(w, run);
@@ -333,6 +384,8 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
         if (w->n_dirty == 0 && !claim_wanted(w, now) && !kedge_reconcile_wanted(w, now))
             break;
         flush(w);
+        if (!w->lease_dead && claim_wanted(w, kedge_worker_now(w)))
+            look_at_queues_if_late(w);
         if (!w->lease_dead && claim_wanted(w, kedge_worker_now(w)))
             claim(w);
         if (kedge_reconcile_wanted(w, kedge_worker_now(w)))

@@ -3,7 +3,7 @@
  *
  * It wakes for three reasons: the store says that something became due somewhere, it is time to
  * look (which is also when the lease is extended, long before its deadline), or the worker ends.
- * Looking is two reads.  Only what looks wrong leads to a write: burying the dead, and making
+ * Looking is three reads.  Only what looks wrong leads to a write: burying the dead, and making
  * their runs due.
  */
 #include <config.h>
@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "queue.h"
 #include "session.h"
 #include "worker.h"
 
@@ -87,6 +88,58 @@ int kedge_keeper_extend(struct kedge_worker *w, void *session)
     }
     (void)pthread_mutex_unlock(&w->lock);
     return rc;
+}
+
+/* ------------------------------------------------------------ paused queues */
+
+/* Lock held.  A queue that was resumed may have runs that are due since long. */
+static void shut_queues(struct kedge_worker *w, const struct kedge_queues *paused)
+{
+    bool resumed = false;
+
+    w->n_open = 0;
+    for (size_t i = 0; i < w->n_serves; i++) {
+        bool shut = kedge_queues_find(paused, w->serves[i].queue) != NULL;
+
+        resumed |= w->shut[i] && !shut;
+        w->shut[i] = shut;
+        w->n_open += !shut;
+    }
+    if (resumed) {
+        w->claim_hint = true;
+        kedge_worker_tell_loop(w);
+    }
+}
+
+/* Of those who look at the same time, who began later knows as much at least. */
+int kedge_keeper_queues(struct kedge_worker *w, void *session, struct kedge_error *err)
+{
+    struct kedge_queues paused = { .mem = NULL };
+    struct kedge_error why = { 0, 0, "" };
+    uint64_t turn;
+    int64_t began;
+    bool odd;
+    int rc;
+
+    (void)pthread_mutex_lock(&w->lock);
+    turn = ++w->queues_asked;
+    began = kedge_worker_now(w);
+    (void)pthread_mutex_unlock(&w->lock);
+    rc = kedge_queues_read(w->ops, session, w->host, &paused, w->options.timeout_us, &why);
+    odd = rc == KEDGE_ERR_CORRUPT || rc == KEDGE_ERR_SCHEMA_NEW;
+    (void)pthread_mutex_lock(&w->lock);
+    if (odd && !w->queues_odd)
+        kedge_worker_log(w, LOG_ERR, "%s; the worker goes by what it knew", why.msg);
+    if ((rc == KEDGE_OK || odd) && turn > w->queues_known) {
+        w->queues_known = turn;
+        w->queues_at = began;
+        w->queues_odd = odd;
+        if (rc == KEDGE_OK)
+            shut_queues(w, &paused);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    kedge_queues_free(w->host, &paused);
+    return rc == KEDGE_OK ? KEDGE_OK : kedge_error_set(err, rc, why.sys_errno, "%s", why.msg);
 }
 
 /* ----------------------------------------------------------------- burying */
@@ -385,6 +438,7 @@ int64_t kedge_keeper_look(struct kedge_worker *w, void *session)
 {
     int64_t again = w->options.look_us;
 
+    (void)kedge_keeper_queues(w, session, NULL);
     look_at_leases(w, session, &again);
     recover(w, session);
     return again;

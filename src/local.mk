@@ -20,6 +20,7 @@ libkedge_core_la_SOURCES = \
 	%D%/keeper.c \
 	%D%/orphan.c \
 	%D%/progress.c %D%/progress.h %D%/progress_request.c %D%/progress_snapshot.c \
+	%D%/queue.c %D%/queue.h \
 	%D%/reactor.c %D%/reactor.h %D%/reactor_store.c \
 	%D%/reader.c %D%/reader.h \
 	%D%/reconcile.c \

@@ -1,6 +1,8 @@
-/* reader.h - one reading call of the public face: its store, a session of it, its time */
+/* reader.h - one call of the public face: its store, a session of it, its time */
 #ifndef KEDGE_SRC_READER_H
 #define KEDGE_SRC_READER_H
+
+#include <stdbool.h>
 
 #include "reactor.h"
 #include "session.h"
@@ -25,6 +27,14 @@ int kedge_reader_resume(struct kedge_reader *r, struct kedge_error *err);
 /* Timeout for the next call of the store.  One that does not have to wait succeeds, however much
    time those before it took: a long walk is not a long wait. */
 int64_t kedge_reader_time(const struct kedge_reader *r);
+
+/*
+ * Send COMMIT under a request id of its own, and again as it is while its answer never comes and
+ * there is time.  Answers its outcome; sets *DOUBT if an answer never came: it may have been
+ * carried out then, whatever this answers.
+ */
+int kedge_reader_commit(struct kedge_reader *r, struct kedge_commit *commit,
+                        struct kedge_answer *answer, bool *doubt, struct kedge_error *err);
 
 int kedge_reader_head(struct kedge_reader *r, struct kedge_bytes id, struct kedge_run_state *state,
                       struct kedge_error *err);

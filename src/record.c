@@ -97,11 +97,10 @@ static void numbers_of(const struct kedge_rec *rec, struct number n[N_NUMBERS])
     n[6] = (struct number){ TAG_DELAY, (uint64_t)rec->delay_us };
 }
 
-/* At most KEDGE_RECORD_TEXT_MAX bytes, and no half of a UTF-8 character at the end. */
-static struct kedge_bytes cut(struct kedge_bytes text)
+struct kedge_bytes kedge_text_cut(struct kedge_bytes text, size_t most)
 {
     const unsigned char *p = text.data;
-    size_t len = KEDGE_RECORD_TEXT_MAX;
+    size_t len = most;
 
     if (text.len <= len)
         return text;
@@ -153,7 +152,7 @@ static size_t encoded_size(const struct kedge_rec *rec, const struct number *n,
 
 struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struct kedge_rec *rec)
 {
-    struct kedge_bytes text = cut(rec->text);
+    struct kedge_bytes text = kedge_text_cut(rec->text, KEDGE_RECORD_TEXT_MAX);
     struct number n[N_NUMBERS];
     struct kedge_buf *buf;
     unsigned char *to;

@@ -58,6 +58,9 @@ struct kedge_rec {
 /* Longest text that is kept; longer ones are cut at a character. */
 #define KEDGE_RECORD_TEXT_MAX 1024
 
+/* At most MOST bytes of TEXT, and no half of a UTF-8 character at the end. */
+struct kedge_bytes kedge_text_cut(struct kedge_bytes text, size_t most);
+
 /* Encode; the result is held once.  NULL: no memory. */
 struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struct kedge_rec *rec);
 

@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <kedge/run.h>
 #include <kedge/store.h>
@@ -244,41 +243,13 @@ static int may_ask(struct asker *a, struct kedge_error *err)
 
 /* ----------------------------------------------------------------- the commit */
 
-static void nap(int64_t us)
-{
-    struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)us * 1000 };
-
-    (void)nanosleep(&ts, NULL);
-}
-
-/* Send it, and again while its answer never comes.  STALE and NOT_FOUND: AGAIN. */
+/* STALE and NOT_FOUND: AGAIN. */
 static int send(struct asker *a, struct kedge_commit *commit, struct kedge_answer *answer,
                 struct kedge_error *err)
 {
-    int64_t pause = 1000;
-    int rc = kedge_random_bytes(&commit->request, sizeof commit->request, err);
+    int rc = kedge_reader_commit(&a->r, commit, answer, &a->doubt, err);
 
-    while (rc == KEDGE_OK) {
-        int outcome;
-
-        memset(answer, 0, sizeof *answer);
-        outcome = a->r.ops->commit(a->r.session, commit, 1, answer, kedge_reader_time(&a->r), err);
-        if (outcome == KEDGE_OK)
-            outcome = answer->outcome;
-        if (outcome == KEDGE_STALE || outcome == KEDGE_NOT_FOUND)
-            return AGAIN;
-        if (outcome >= 0)
-            return outcome;
-        a->doubt |= outcome == KEDGE_ERR_UNKNOWN;
-        if (!a->doubt || (outcome != KEDGE_ERR_UNKNOWN && outcome != KEDGE_ERR_UNAVAILABLE) ||
-            kedge_monotonic_us() >= a->r.deadline)
-            return kedge_error_set(err, a->doubt ? KEDGE_ERR_UNKNOWN : outcome, 0, "%s",
-                                   answer->why[0] != '\0' ? answer->why
-                                                          : kedge_status_text(outcome));
-        nap(pause);
-        pause = pause < 25000 ? 2 * pause : 50000;
-    }
-    return rc;
+    return rc == KEDGE_STALE || rc == KEDGE_NOT_FOUND ? AGAIN : rc;
 }
 
 /* The record of the request itself. */

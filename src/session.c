@@ -20,6 +20,14 @@ int64_t kedge_monotonic_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+void kedge_sleep_us(int64_t us)
+{
+    struct timespec ts = { .tv_sec = (time_t)(us / 1000000),
+                           .tv_nsec = (long)(us % 1000000) * 1000 };
+
+    (void)nanosleep(&ts, NULL);
+}
+
 int64_t kedge_deadline(int64_t timeout_us)
 {
     int64_t now = kedge_monotonic_us();

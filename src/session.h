@@ -52,6 +52,8 @@ void kedge_waiter_end(struct kedge_waiter *waiter);
 /* CLOCK_MONOTONIC, us: how long something takes here. */
 int64_t kedge_monotonic_us(void);
 
+void kedge_sleep_us(int64_t us);
+
 /* The moment TIMEOUT_US (>= 0) from now, or the end of time. */
 int64_t kedge_deadline(int64_t timeout_us);
 

@@ -224,13 +224,6 @@ static int send_once(struct starter *s, int64_t timeout_us)
     return again;
 }
 
-static void nap(int64_t us)
-{
-    struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)us * 1000 };
-
-    (void)nanosleep(&ts, NULL);
-}
-
 /* Send the batch, and again what is in doubt, until the time is up.  Leaves it empty. */
 static void flush(struct starter *s)
 {
@@ -240,7 +233,7 @@ static void flush(struct starter *s)
     while (s->n > 0 && left > 0 && send_once(s, left)) {
         left = s->deadline - kedge_monotonic_us();
         if (left > 0)
-            nap(pause < left ? pause : left);
+            kedge_sleep_us(pause < left ? pause : left);
         pause = pause < 25000 ? 2 * pause : 50000;
         left = s->deadline - kedge_monotonic_us();
     }

@@ -583,9 +583,12 @@ static int make_serves(struct kedge_worker *w, const struct kedge_worker_options
         bytes += strlen(queues[n_queues]);
     w->queues = get(w, bytes + 1, 1);
     w->serves = get(w, n_queues * o->n_reactors, sizeof *w->serves);
+    w->shut = get(w, n_queues * o->n_reactors, sizeof *w->shut);
+    w->claim_serves = get(w, n_queues * o->n_reactors, sizeof *w->claim_serves);
     w->reactors = get(w, o->n_reactors, sizeof(struct kedge_reactor *));
     w->holds = get(w, o->n_reactors, sizeof *w->holds);
-    if (w->holds == NULL || w->queues == NULL || w->serves == NULL || w->reactors == NULL)
+    if (w->holds == NULL || w->queues == NULL || w->serves == NULL || w->shut == NULL ||
+        w->claim_serves == NULL || w->reactors == NULL)
         return KEDGE_ERR_NOMEM;
     for (size_t i = 0; i < o->n_reactors; i++) {
         w->reactors[i] = kedge_reactor_hold((struct kedge_reactor *)(uintptr_t)o->reactors[i]);
@@ -686,6 +689,8 @@ static int meet_store(struct kedge_worker *w, struct kedge_error *err)
         rc = w->ops->now(w->driver_session, &now, w->options.timeout_us, err);
     if (rc == KEDGE_OK && (w->ops->caps & KEDGE_CAP_SERVER_CLOCK) != 0)
         w->skew = now.wall - w->host->clock_us(w->host->ctx, KEDGE_CLOCK_WALL);
+    if (rc == KEDGE_OK) /* before the first claim */
+        rc = kedge_keeper_queues(w, w->driver_session, err);
     if (rc == KEDGE_OK)
         rc = first_lease(w, err);
     return rc;
@@ -759,6 +764,8 @@ static void free_worker(struct kedge_worker *w)
     host->release(host->ctx, w->reactors);
     host->release(host->ctx, w->holds);
     host->release(host->ctx, w->serves);
+    host->release(host->ctx, w->shut);
+    host->release(host->ctx, w->claim_serves);
     host->release(host->ctx, w->queues);
     host->release(host->ctx, w->commits);
     host->release(host->ctx, w->answers);

@@ -171,7 +171,13 @@ struct kedge_worker {
     struct kedge_reactor **reactors;
     struct kedge_serve *serves;
     size_t n_serves;
-    char *queues; /* their names, one after the other */
+    bool *shut; /* of each: its queue is paused, as far as is known */
+    size_t n_open;
+    uint64_t queues_asked; /* counts looks at the paused queues; of two at a time */
+    uint64_t queues_known; /* the one that began later counts */
+    int64_t queues_at;     /* lease clock, when that began */
+    bool queues_odd;       /* the list could not be understood, and that was said */
+    char *queues;          /* their names, one after the other */
     char owner[256];
     bool has_pool;
 
@@ -199,6 +205,7 @@ struct kedge_worker {
 
     /* A claim, or a grant, whose answer never came: sent again, as it is, before another. */
     struct kedge_claim claim;
+    struct kedge_serve *claim_serves; /* of the claim, whatever is paused by the time it is sent */
     bool claim_doubt;
     struct kedge_id128 grant_id;
     struct kedge_id128 grant_request;
@@ -353,7 +360,7 @@ void kedge_reconcile_in(struct kedge_worker *w, int64_t delay_us);
 
 /* -- drive.c: lock held, released around store calls -- */
 bool kedge_drive_wanted(struct kedge_worker *w);
-/* Has it room for more runs? */
+/* Has it room for more runs, and a queue to take them from? */
 bool kedge_drive_room(const struct kedge_worker *w);
 void kedge_drive(struct kedge_worker *w, bool is_loop);
 
@@ -361,7 +368,11 @@ void kedge_drive(struct kedge_worker *w, bool is_loop);
 /* ERR_UNKNOWN: the next call sends the same request again. */
 int kedge_keeper_grant(struct kedge_worker *w, void *session, struct kedge_error *err);
 int kedge_keeper_extend(struct kedge_worker *w, void *session);
-/* Look after other workers.  Answers when to look again at the latest, in us. */
+/* Read which queues are paused: no run of those is claimed from then on.  What cannot be understood
+   changes nothing, and is ERR_CORRUPT or ERR_SCHEMA_NEW. */
+int kedge_keeper_queues(struct kedge_worker *w, void *session, struct kedge_error *err);
+/* Look after other workers, and at the paused queues.  Answers when to look again at the latest, in
+ * us. */
 int64_t kedge_keeper_look(struct kedge_worker *w, void *session);
 void *kedge_keeper_main(void *worker);
 

@@ -92,7 +92,8 @@ typedef int kedge_queue_info_fn(void *ctx, const struct kedge_queue_info *queue)
  * held go on until their workers let go of them.  Resume lets it go on.  A queue need not have runs
  * yet.  OK: durable.  EXISTS (pause): it is paused already, nothing was changed; NOT_FOUND
  * (resume): it is not.  WHO and WHY may be NULL; of each the first 255 bytes are kept.  ERR_FULL:
- * more than KEDGE_QUEUES_PAUSED_MAX.  ERR_UNKNOWN: ask again.
+ * more than KEDGE_QUEUES_PAUSED_MAX, or more text than a cell of the store holds.  ERR_UNKNOWN: ask
+ * again.
  */
 KEDGE_API int kedge_queue_pause(struct kedge_store *store, struct kedge_bytes name, const char *who,
                                 const char *why, int64_t timeout_us, struct kedge_error *err);

@@ -2,6 +2,7 @@
 #ifndef KEDGE_KEDGE_H
 #define KEDGE_KEDGE_H
 
+#include <kedge/admin.h>
 #include <kedge/base.h>
 #include <kedge/error.h>
 #include <kedge/reactor.h>

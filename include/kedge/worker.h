@@ -129,7 +129,8 @@ KEDGE_API int kedge_worker_turn(struct kedge_worker *worker, struct kedge_error 
 
 /*
  * Work until there is nothing left that is due now and nothing in flight; for tests and batch
- * programs.  QUIET: TIMEOUT_US (real time) passed before.  Runs that are due later stay.
+ * programs.  QUIET: TIMEOUT_US (real time) passed before.  Runs that are due later stay, and those
+ * of a queue that is paused (admin.h).
  */
 KEDGE_API int kedge_worker_drain(struct kedge_worker *worker, int64_t timeout_us,
                                  struct kedge_error *err);
