@@ -279,7 +279,7 @@ static int check_rest(struct check *c, const struct kedge_change *ch)
     if (!status_in(status, KEDGE_STATUSES_RESTING))
         return invalid(c, "the status of a run put to rest", "is not a resting one");
     if ((status == KEDGE_STUCK || status == KEDGE_ABORTED) && ch->release.when.base != KEDGE_NEVER)
-        return invalid(c, "a stuck or aborted run", "never expires");
+        return invalid(c, "a stuck or aborted run", "does not expire by itself");
     return KEDGE_OK;
 }
 

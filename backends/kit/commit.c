@@ -52,6 +52,8 @@ static const char *unsettled(const struct kedge_commit *commit, const struct kit
 
     if (run->wants_rest && r->place != KEDGE_PLACE_REST)
         return "only a run at rest may expire";
+    if (r->expires != 0 && !was_at_rest && (r->status == KEDGE_STUCK || r->status == KEDGE_ABORTED))
+        return "a stuck or aborted run expires when that is asked for later, and not by itself";
     if (r->place == KEDGE_PLACE_REST && !was_at_rest && r->parent_slot != KEDGE_NO_SLOT &&
         !fills_slot(commit, r))
         return "a run that is put to rest must fill its slot of the parent";

@@ -87,8 +87,6 @@ static const char *rest_fault(const struct kedge_run *r)
         return "a run at rest is not due and waits for nothing";
     if (r->finished <= 0)
         return "a run at rest needs the time it finished";
-    if ((r->status == KEDGE_STUCK || r->status == KEDGE_ABORTED) && r->expires != 0)
-        return "a stuck or aborted run never expires";
     return unheld_fault(r);
 }
 

@@ -385,7 +385,9 @@ enum kedge_change_kind {
 /*
  * APPEND, SNAPSHOT, SET, RELEASE and SLOTS on a run need GUARD_HELD, GUARD_UNHELD, TAKE or CREATE
  * on it earlier in the same commit, else ERR_INVALID: every stored write is fenced.  A commit that
- * puts a run with a slot to rest must fill that slot of its parent, else ERR_INVALID.
+ * puts a run with a slot to rest must fill that slot of its parent, else ERR_INVALID.  One that
+ * puts a run to rest as stuck or aborted leaves it without `expires', else ERR_INVALID: such a run
+ * goes only when a later commit says so.
  */
 
 /* KEDGE_SET mask */

@@ -254,6 +254,34 @@ static void cells(struct world *w)
     expect(cell_version(w, str("lasting")) > version);
 }
 
+/* A stuck or aborted run is for somebody to look at: its end gives it no time, a later word may. */
+static void on_request(struct world *w)
+{
+    for (uint32_t status = KEDGE_COMPLETED; status <= KEDGE_ABORTED; status++) {
+        struct run r = run_held(w, name(w, "run %u", status), lease_make(w, TTL));
+        bool waits = status == KEDGE_STUCK || status == KEDGE_ABORTED;
+        struct tx *t = tx_new(w);
+
+        context("status %u", status);
+        step(w, &r, "one");
+        g_held(t, &r);
+        c_rest(t, r.id, status, never());
+        c_set(t, r.id, KEDGE_SET_EXPIRES)->set.expires = from_now(SEC(1));
+        if (waits) {
+            refuse_tx(t, KEDGE_ERR_INVALID, 2);
+            release_rest(w, &r, status, never());
+        } else {
+            expect_tx(t, KEDGE_OK);
+        }
+        t = tx_new(w);
+        g_unheld(t, r.id, KEDGE_STATUS_BIT(status), head(w, r.id).revision);
+        c_set(t, r.id, KEDGE_SET_EXPIRES)->set.expires = from_now(0);
+        expect_tx(t, KEDGE_OK);
+        expect_eq(is_there(w, r.id), 0);
+        expect_eq(purge_all(w).runs, 1);
+    }
+}
+
 /* Purging while another thread writes the same cells anew. */
 struct race {
     struct world *w;
@@ -309,5 +337,6 @@ const struct contract_case cases_purge[] = {
     { "purge-06", "expired cells go, others stay", NEEDS_CLOCK, cells },
     { "purge-07", "a cell written anew survives a purge at the same time",
       NEEDS_CLOCK | NEEDS_THREADS, race_purge },
+    { "purge-08", "a stuck or aborted run goes on request, and only then", 0, on_request },
     { NULL, NULL, 0, NULL },
 };
