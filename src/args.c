@@ -26,6 +26,18 @@ int kedge_args_import(void *to, size_t size, const void *from, size_t given, con
     return KEDGE_OK;
 }
 
+void kedge_args_export(void *to, const void *from, size_t size)
+{
+    size_t room;
+
+    memcpy(&room, to, sizeof room);
+    if (room > size)
+        room = size;
+    memcpy(to, from, room);
+    if (room >= sizeof room)
+        memcpy(to, &room, sizeof room);
+}
+
 int kedge_args_timeout(int64_t timeout_us, struct kedge_error *err)
 {
     if (timeout_us <= 0)
@@ -49,6 +61,23 @@ int kedge_args_id(const struct kedge_backend_ops *ops, struct kedge_bytes id,
                   struct kedge_error *err)
 {
     return kedge_args_name(ops, id, "run's id", err);
+}
+
+/* splitmix64 */
+static uint64_t next_random(uint64_t *seed)
+{
+    uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+void kedge_random_id(uint64_t *seed, struct kedge_id128 *id)
+{
+    uint64_t halves[2] = { next_random(seed) | 1, next_random(seed) };
+
+    memcpy(id->b, halves, sizeof id->b);
 }
 
 int kedge_random_bytes(void *to, size_t size, struct kedge_error *err)

@@ -12,6 +12,10 @@
 int kedge_args_import(void *to, size_t size, const void *from, size_t given, const char *name,
                       const char *init, struct kedge_error *err);
 
+/* The other way: to TO, which has room for as much as its first member, struct_size, says, from
+   FROM of SIZE bytes.  The struct_size of TO is what was written then. */
+void kedge_args_export(void *to, const void *from, size_t size);
+
 int kedge_args_timeout(int64_t timeout_us, struct kedge_error *err);
 
 /* An id or a name: 1 .. limits.id_max bytes.  WHAT it is, for messages: "run's id". */
@@ -25,6 +29,9 @@ static inline int kedge_args_null(const char *name, struct kedge_error *err)
 {
     return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL", name);
 }
+
+/* Unique, not secret: the next of a sequence that *SEED, once random, stands for. */
+void kedge_random_id(uint64_t *seed, struct kedge_id128 *id);
 
 /* Not to be guessed.  ERR_UNAVAILABLE: the system has none. */
 int kedge_random_bytes(void *to, size_t size, struct kedge_error *err);

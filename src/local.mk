@@ -27,6 +27,7 @@ libkedge_core_la_SOURCES = \
 	%D%/record.c %D%/record.h \
 	%D%/request.c \
 	%D%/registry.c %D%/registry.h \
+	%D%/rescue.c %D%/rescue.h \
 	%D%/run_read.c \
 	%D%/run_steps.c \
 	%D%/session.c %D%/session.h \

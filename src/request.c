@@ -777,18 +777,6 @@ static int check(struct asker *a, const struct kedge_request *request, struct ke
     return rc != KEDGE_OK ? rc : kedge_args_id(a->r.ops, a->in.run, err);
 }
 
-static void tell(const struct asker *a, struct kedge_requested *out)
-{
-    size_t size;
-
-    if (out == NULL)
-        return;
-    size = out->struct_size < sizeof a->out ? out->struct_size : sizeof a->out;
-    memcpy(out, &a->out, size);
-    if (size >= sizeof out->struct_size)
-        out->struct_size = size;
-}
-
 int kedge_run_request(struct kedge_store *store, const struct kedge_request *request,
                       struct kedge_requested *out, int64_t timeout_us, struct kedge_error *err)
 {
@@ -811,7 +799,7 @@ int kedge_run_request(struct kedge_store *store, const struct kedge_request *req
                                    "others change the run all the time; try again");
     }
     kedge_reader_end(&a.r);
-    if (rc == KEDGE_OK || rc == KEDGE_EXISTS || rc == KEDGE_STALE)
-        tell(&a, out);
+    if (out != NULL && (rc == KEDGE_OK || rc == KEDGE_EXISTS || rc == KEDGE_STALE))
+        kedge_args_export(out, &a.out, sizeof a.out);
     return rc;
 }

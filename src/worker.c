@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "args.h"
 #include "kassert.h"
 #include "worker.h"
 
@@ -36,21 +37,10 @@ int64_t kedge_worker_wall(const struct kedge_worker *w)
     return w->host->clock_us(w->host->ctx, KEDGE_CLOCK_WALL) + w->skew;
 }
 
-/* splitmix64 over a seed from the system: unique, not secret.  Lock held. */
-static uint64_t next_random(struct kedge_worker *w)
-{
-    uint64_t z = (w->random += UINT64_C(0x9e3779b97f4a7c15));
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
+/* Lock held. */
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id)
 {
-    uint64_t halves[2] = { next_random(w) | 1, next_random(w) };
-
-    memcpy(id->b, halves, sizeof id->b);
+    kedge_random_id(&w->random, id);
 }
 
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
@@ -476,7 +466,6 @@ void kedge_worker_give_up(struct kedge_worker *w)
 void kedge_worker_stats(const struct kedge_worker *worker, struct kedge_counts *stats)
 {
     struct kedge_worker *w = (struct kedge_worker *)(uintptr_t)worker;
-    size_t size = stats->struct_size;
     struct kedge_counts now;
 
     (void)pthread_mutex_lock(&w->lock);
@@ -484,8 +473,7 @@ void kedge_worker_stats(const struct kedge_worker *worker, struct kedge_counts *
     now.in_flight = w->n_runs;
     now.pool_threads = w->n_pool;
     (void)pthread_mutex_unlock(&w->lock);
-    now.struct_size = size < sizeof now ? size : sizeof now;
-    memcpy(stats, &now, now.struct_size);
+    kedge_args_export(stats, &now, sizeof now);
 }
 
 /* ---------------------------------------------------------------- opening */
