@@ -35,6 +35,7 @@ libkedge_core_la_SOURCES = \
 	%D%/status.c \
 	%D%/step.c \
 	%D%/store.c %D%/store.h \
+	%D%/sweep.c \
 	%D%/take.c \
 	%D%/testing.c %D%/testing.h \
 	%D%/worker.c %D%/worker.h
