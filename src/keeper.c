@@ -124,7 +124,7 @@ int kedge_keeper_queues(struct kedge_worker *w, void *session, struct kedge_erro
     rc = kedge_queues_read(w->ops, session, w->host, &paused, w->options.timeout_us, &why);
     odd = rc == KEDGE_ERR_CORRUPT || rc == KEDGE_ERR_SCHEMA_NEW;
     (void)pthread_mutex_lock(&w->lock);
-    if (odd && !w->queues_odd)
+    if (odd && !w->queues_odd && w->queues_known > 0)
         kedge_worker_log(w, LOG_ERR, "%s; the worker goes by what it knew", why.msg);
     if ((rc == KEDGE_OK || odd) && turn > w->queues_known) {
         w->queues_known = turn;

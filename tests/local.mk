@@ -216,6 +216,8 @@ TESTS += $(KEDGE_CRASH_TESTS)
 endif
 
 # ------------------------------------------------------------- whole sagas
+KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/support/fault_store.c \
+	%D%/support/fault_store.h
 # Over one store, by hand: ./sagas lmdb:/tmp/x; death at every store call, each on a store of its
 # own: ./doomed lmdb:/tmp/x/{} [SAGA [K]]
 check_PROGRAMS += sagas doomed enumerate takeover chaos frozen timeouts requests
@@ -225,8 +227,7 @@ enumerate_SOURCES = %D%/engine/enumerate.c
 enumerate_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += enumerate
 requests_SOURCES = %D%/engine/requests.h %D%/engine/requests_kit.c %D%/engine/requests.c \
-	%D%/engine/requests_stuck.c %D%/engine/requests_race.c %D%/support/fault_backend.c \
-	%D%/support/fault_backend.h
+	%D%/engine/requests_stuck.c %D%/engine/requests_race.c $(KEDGE_FAULT)
 requests_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
@@ -251,16 +252,18 @@ check_PROGRAMS += turns
 turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
 turns_LDADD = libkedge.la $(PTHREAD_LIBS)
 EXTRA_DIST += %D%/engine/over.sh
-check_PROGRAMS += alloc behave counts
+check_PROGRAMS += alloc behave counts queues
 alloc_SOURCES = %D%/engine/alloc.c $(KEDGE_SAGA)
 alloc_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += alloc
 behave_SOURCES = %D%/engine/behave.c $(KEDGE_SAGA)
 behave_LDADD = libkedge.la $(PTHREAD_LIBS)
-counts_SOURCES = %D%/engine/counts.c $(KEDGE_SAGA) %D%/support/fault_backend.c \
-	%D%/support/fault_backend.h
+counts_SOURCES = %D%/engine/counts.c $(KEDGE_SAGA) $(KEDGE_FAULT)
 counts_LDADD = libkedge-core.la $(PTHREAD_LIBS)
-kedge_engine_tests += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh
+queues_SOURCES = %D%/engine/queues.c $(KEDGE_SAGA) $(KEDGE_FAULT)
+queues_LDADD = libkedge-core.la $(PTHREAD_LIBS)
+kedge_engine_tests += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh \
+	%D%/engine/queues.sh
 
 dist_check_SCRIPTS += $(kedge_engine_tests)
 TESTS += $(kedge_engine_tests)

@@ -20,7 +20,7 @@ declarations() {
 		tr '\n' ' ' | tr ';{}' '[\n*]' | sed "s,^,$1: ,"
 }
 
-all=$(for h in base error reactor run value worker store testing; do declarations "$h.h"; done)
+all=$(for h in admin base error reactor run value worker store testing; do declarations "$h.h"; done)
 printf '%s\n' "$all" | grep 'kedge_worker_open' >/dev/null || {
 	echo "Bail out! no declarations found"
 	exit 99

@@ -14,8 +14,8 @@
 
 #include "requests.h"
 #include "src/record.h"
-#include "src/store.h"
 #include "tests/support/fault_backend.h"
+#include "tests/support/fault_store.h"
 
 struct behaviour acts[26];
 struct kedge_store *store;
@@ -738,21 +738,15 @@ static void die_in_process(const char *id, const char *what, int before)
     (void)waitpid(pid, NULL, 0);
 }
 
-static void close_nothing(void *handle)
-{
-    (void)handle;
-}
-
 struct kedge_store *faulty_open(struct kedge_store **below)
 {
-    static struct kedge_registered backend; /* one at a time */
     struct kedge_store *faulty;
 
     must(kedge_store_open(url, NULL, below, &err), "open");
-    backend.backend.ops = *fault_wrap(kedge_store_ops(*below), kedge_store_host(*below));
-    backend.backend.ops.store_close = close_nothing;
-    backend.backend.limits = *kedge_store_ops(*below)->limits;
-    must(kedge_store_wrap(&backend, kedge_store_handle(*below), *below, &faulty, &err), "wrap");
+    faulty =
+        fault_store(*below, fault_wrap(kedge_store_ops(*below), kedge_store_host(*below)), &err);
+    if (faulty == NULL)
+        bail("wrap: %s", err.msg);
     return faulty;
 }
 

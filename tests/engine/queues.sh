@@ -1,0 +1,4 @@
+#!/bin/sh
+# Queues that are paused, over each backend.
+. "$KEDGE_SRCDIR/tests/engine/over.sh"
+over queues
