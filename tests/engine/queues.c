@@ -378,21 +378,25 @@ static void *race(void *arg)
     return failed;
 }
 
+/* Each stays between its look and its write for a while. */
 static bool race_threads(int (*what)(struct kedge_store *, const char *))
 {
+    struct kedge_store *outer = faulty(wrapped());
     struct racer racers[RACERS];
     pthread_t threads[RACERS];
     bool good = true;
     void *failed;
 
+    fault_delay(FAULT_commit, 200);
     for (int i = 0; i < RACERS; i++) {
-        racers[i] = (struct racer){ i, store, what };
+        racers[i] = (struct racer){ i, outer, what };
         must(pthread_create(&threads[i], NULL, race, &racers[i]), "a thread");
     }
     for (int i = 0; i < RACERS; i++) {
         (void)pthread_join(threads[i], &failed);
         good &= failed == NULL;
     }
+    kedge_store_close(outer);
     return good;
 }
 
@@ -654,7 +658,7 @@ static void late_keeper(void)
     must(kedge_testing_advance(testing, 3 * HOUR, &err), "advance");
     start_in(in, "paused", "late-2", 0);
     start_in(in, "open", "late-3", 0);
-    AWAIT(kedge_worker_turn(worker, &err) == KEDGE_OK && worker_counts(worker).runs_ended == 2);
+    AWAIT(kedge_worker_turn(worker, &err) == KEDGE_OK && worker_counts(worker).runs_ended >= 2);
     ok(untouched_in(in, "late-2"), "who has not looked for long looks before he claims");
     kedge_worker_close(worker, LIVENESS);
     kedge_store_close(in);
