@@ -8,8 +8,6 @@
 #include "reader.h"
 
 #define LEAST_TIMEOUT_US 1000
-#define FIRST_PAUSE_US   INT64_C(1000)
-#define MOST_PAUSE_US    INT64_C(50000)
 
 int64_t kedge_reader_time(const struct kedge_reader *r)
 {
@@ -52,33 +50,41 @@ int kedge_reader_resume(struct kedge_reader *r, struct kedge_error *err)
     return kedge_session_get_timed(r->store, &r->session, kedge_reader_time(r), err);
 }
 
+int kedge_reader_send(struct kedge_reader *r, const struct kedge_commit *commit,
+                      struct kedge_answer *answer, struct kedge_error *err)
+{
+    int rc;
+
+    memset(answer, 0, sizeof *answer);
+    rc = r->ops->commit(r->session, commit, 1, answer, kedge_reader_time(r), err);
+    if (rc != KEDGE_OK || answer->outcome >= 0)
+        return rc != KEDGE_OK ? rc : answer->outcome;
+    return kedge_error_set(err, answer->outcome, 0, "%s",
+                           answer->why[0] != '\0' ? answer->why
+                                                  : kedge_status_text(answer->outcome));
+}
+
 int kedge_reader_commit(struct kedge_reader *r, struct kedge_commit *commit,
                         struct kedge_answer *answer, bool *doubt, struct kedge_error *err)
 {
-    struct kedge_error said = { 0, 0, "" };
-    int64_t pause = FIRST_PAUSE_US;
+    struct kedge_error why = { 0, 0, "" };
+    int64_t pause = KEDGE_PAUSE_FIRST_US;
     int rc = kedge_random_bytes(&commit->request, sizeof commit->request, err);
 
-    while (rc == KEDGE_OK) {
-        const char *why = said.msg;
-        int outcome;
-
-        memset(answer, 0, sizeof *answer);
-        outcome = r->ops->commit(r->session, commit, 1, answer, kedge_reader_time(r), &said);
-        if (outcome == KEDGE_OK) {
-            outcome = answer->outcome;
-            why = answer->why[0] != '\0' ? answer->why : kedge_status_text(outcome);
-        }
-        if (outcome >= 0)
-            return outcome;
-        *doubt |= outcome == KEDGE_ERR_UNKNOWN;
-        if (!*doubt || (outcome != KEDGE_ERR_UNKNOWN && outcome != KEDGE_ERR_UNAVAILABLE) ||
+    if (rc != KEDGE_OK)
+        return rc;
+    for (;;) {
+        rc = kedge_reader_send(r, commit, answer, &why);
+        if (rc >= 0)
+            return rc;
+        *doubt |= rc == KEDGE_ERR_UNKNOWN;
+        if (!*doubt || (rc != KEDGE_ERR_UNKNOWN && rc != KEDGE_ERR_UNAVAILABLE) ||
             kedge_monotonic_us() >= r->deadline)
-            return kedge_error_set(err, *doubt ? KEDGE_ERR_UNKNOWN : outcome, 0, "%s", why);
+            return kedge_error_set(err, *doubt ? KEDGE_ERR_UNKNOWN : rc, why.sys_errno, "%s",
+                                   why.msg);
         kedge_sleep_us(pause);
-        pause = 2 * pause < MOST_PAUSE_US ? 2 * pause : MOST_PAUSE_US;
+        pause = 2 * pause < KEDGE_PAUSE_MOST_US ? 2 * pause : KEDGE_PAUSE_MOST_US;
     }
-    return rc;
 }
 
 int kedge_reader_head(struct kedge_reader *r, struct kedge_bytes id, struct kedge_run_state *state,

@@ -7,6 +7,10 @@
 #include "reactor.h"
 #include "session.h"
 
+/* Between one attempt and the next: from this, doubled, to that. */
+#define KEDGE_PAUSE_FIRST_US INT64_C(1000)
+#define KEDGE_PAUSE_MOST_US  INT64_C(50000)
+
 struct kedge_reader {
     struct kedge_store *store;
     const struct kedge_backend_ops *ops;
@@ -27,6 +31,10 @@ int kedge_reader_resume(struct kedge_reader *r, struct kedge_error *err);
 /* Timeout for the next call of the store.  One that does not have to wait succeeds, however much
    time those before it took: a long walk is not a long wait. */
 int64_t kedge_reader_time(const struct kedge_reader *r);
+
+/* Send COMMIT once, under its request id.  Answers its outcome; failures with a message. */
+int kedge_reader_send(struct kedge_reader *r, const struct kedge_commit *commit,
+                      struct kedge_answer *answer, struct kedge_error *err);
 
 /*
  * Send COMMIT under a request id of its own, and again as it is while its answer never comes and

@@ -181,7 +181,7 @@ static int look_again(struct sweep *s, struct kedge_error *err)
     return rc;
 }
 
-static int purge(struct sweep *s, struct kedge_error *err)
+static int purge_expired(struct sweep *s, struct kedge_error *err)
 {
     struct kedge_purged purged;
     int rc;
@@ -198,7 +198,8 @@ static int purge(struct sweep *s, struct kedge_error *err)
 /* What cannot be understood is told, and is in the way of nothing else. */
 static int sweep(struct sweep *s, struct kedge_error *err)
 {
-    int (*const parts[])(struct sweep *, struct kedge_error *) = { look, look_again, purge };
+    int (*const parts[])(struct sweep *, struct kedge_error *) = { look, look_again,
+                                                                   purge_expired };
     int first = KEDGE_OK;
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -269,12 +270,20 @@ int kedge_store_sweep(struct kedge_store *store, const struct kedge_sweep_option
 
 /* ----------------------------------------------------------------- one run's end */
 
+/* Not an answer: the run was changed in between. */
+#define AGAIN 100
+
+struct purge {
+    struct kedge_reader r;
+    uint64_t incarnation; /* of the run that was last told to go */
+    bool doubt;           /* an answer never came: it may have gone */
+};
+
 /*
  * Its time is over since ever, not since now: it is gone whatever the clock does, and among all
  * that has expired its rows go first.
  */
-static int expire(struct kedge_reader *r, const struct kedge_run *run, bool *doubt,
-                  struct kedge_error *err)
+static int expire(struct purge *p, const struct kedge_run *run, struct kedge_error *err)
 {
     struct kedge_guard guard = { .kind = KEDGE_GUARD_UNHELD,
                                  .statuses = KEDGE_STATUSES_RESTING,
@@ -285,55 +294,73 @@ static int expire(struct kedge_reader *r, const struct kedge_run *run, bool *dou
         .guards = &guard, .n_guards = 1, .changes = &set, .n_changes = 1
     };
     struct kedge_answer answer;
+    int rc = kedge_random_bytes(&commit.request, sizeof commit.request, err);
 
     set.set.mask = KEDGE_SET_EXPIRES;
     set.set.expires = (struct kedge_when){ 1, KEDGE_AT, 0 };
-    return kedge_reader_commit(r, &commit, &answer, doubt, err);
+    return rc == KEDGE_OK ? kedge_reader_send(&p->r, &commit, &answer, err) : rc;
 }
 
-static int purge_run(struct kedge_reader *r, struct kedge_bytes id, struct kedge_error *err)
+/*
+ * A commit in doubt is not sent again as it is: if it was carried out, the id may name another run
+ * by then, even at the same revision.  The run is looked for instead.
+ */
+static int attempt(struct purge *p, struct kedge_bytes id, struct kedge_error *err)
 {
-    uint64_t incarnation = 0;
-    bool doubt = false;
-    bool moved = false;
+    struct kedge_run_state state = { .mem = NULL };
+    int rc = kedge_reader_head(&p->r, id, &state, err);
+
+    if (rc == KEDGE_NOT_FOUND ||
+        (rc == KEDGE_OK && p->doubt && state.run.incarnation != p->incarnation)) {
+        rc = p->doubt ? KEDGE_OK : KEDGE_NOT_FOUND;
+    } else if (rc == KEDGE_OK && state.run.place != KEDGE_PLACE_REST) {
+        rc = KEDGE_STALE;
+    } else if (rc == KEDGE_OK) {
+        p->incarnation = state.run.incarnation;
+        rc = expire(p, &state.run, err);
+        p->doubt |= rc == KEDGE_ERR_UNKNOWN;
+        if (rc == KEDGE_STALE || rc == KEDGE_NOT_FOUND)
+            rc = AGAIN;
+    }
+    kedge_mem_free(p->r.host, state.mem);
+    return rc;
+}
+
+static int purge_run(struct purge *p, struct kedge_bytes id, struct kedge_error *err)
+{
+    struct kedge_error why = { KEDGE_ERR_UNAVAILABLE, 0, "others change the run all the time" };
+    int64_t pause = KEDGE_PAUSE_FIRST_US;
     int rc;
 
-    do { /* what was changed meanwhile may be at rest all the same */
-        struct kedge_run_state state = { .mem = NULL };
-
-        rc = kedge_reader_head(r, id, &state, err);
-        if (rc == KEDGE_OK && doubt && state.run.incarnation != incarnation)
-            rc = KEDGE_NOT_FOUND; /* a later one of that name */
-        incarnation = state.run.incarnation;
-        moved = rc == KEDGE_OK && state.run.place != KEDGE_PLACE_REST;
-        if (rc == KEDGE_OK && !moved)
-            rc = expire(r, &state.run, &doubt, err);
-        kedge_mem_free(r->host, state.mem);
-    } while (rc == KEDGE_STALE && kedge_monotonic_us() < r->deadline);
-    if (moved)
-        return KEDGE_STALE;
-    if (rc == KEDGE_NOT_FOUND && doubt)
-        return KEDGE_OK; /* by the commit whose answer never came */
-    if (rc == KEDGE_STALE)
-        return kedge_error_set(err, doubt ? KEDGE_ERR_UNKNOWN : KEDGE_ERR_UNAVAILABLE, 0,
-                               "others change the run all the time; try again");
-    return rc;
+    do {
+        rc = attempt(p, id, &why);
+        if (rc >= 0 && rc != AGAIN)
+            return rc;
+        if (rc < 0 && (!p->doubt || (rc != KEDGE_ERR_UNKNOWN && rc != KEDGE_ERR_UNAVAILABLE)))
+            break;
+        if (rc < 0) {
+            kedge_sleep_us(pause);
+            pause = 2 * pause < KEDGE_PAUSE_MOST_US ? 2 * pause : KEDGE_PAUSE_MOST_US;
+        }
+    } while (kedge_monotonic_us() < p->r.deadline);
+    return kedge_error_set(err, p->doubt ? KEDGE_ERR_UNKNOWN : why.code, why.sys_errno, "%s",
+                           why.msg);
 }
 
 int kedge_run_purge(struct kedge_store *store, struct kedge_bytes id, int64_t timeout_us,
                     struct kedge_error *err)
 {
+    struct purge p = { .doubt = false };
     struct kedge_purged purged;
-    struct kedge_reader r;
-    int rc = kedge_reader_begin(&r, store, timeout_us, err);
+    int rc = kedge_reader_begin(&p.r, store, timeout_us, err);
 
     if (rc != KEDGE_OK)
         return rc;
-    rc = kedge_args_id(r.ops, id, err);
+    rc = kedge_args_id(p.r.ops, id, err);
     if (rc == KEDGE_OK)
-        rc = purge_run(&r, id, err);
+        rc = purge_run(&p, id, err);
     if (rc == KEDGE_OK) /* its rows; what is left goes with the next sweep */
-        (void)r.ops->purge(r.session, PURGE_AT_ONCE, &purged, kedge_reader_time(&r), NULL);
-    kedge_reader_end(&r);
+        (void)p.r.ops->purge(p.r.session, PURGE_AT_ONCE, &purged, kedge_reader_time(&p.r), NULL);
+    kedge_reader_end(&p.r);
     return rc;
 }

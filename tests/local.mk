@@ -252,7 +252,7 @@ check_PROGRAMS += turns
 turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
 turns_LDADD = libkedge.la $(PTHREAD_LIBS)
 EXTRA_DIST += %D%/engine/over.sh
-check_PROGRAMS += alloc behave counts queues
+check_PROGRAMS += alloc behave counts queues upkeep
 alloc_SOURCES = %D%/engine/alloc.c $(KEDGE_SAGA)
 alloc_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += alloc
@@ -261,9 +261,12 @@ behave_LDADD = libkedge.la $(PTHREAD_LIBS)
 counts_SOURCES = %D%/engine/counts.c $(KEDGE_SAGA) $(KEDGE_FAULT)
 counts_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 queues_SOURCES = %D%/engine/queues.c $(KEDGE_SAGA) $(KEDGE_FAULT)
+upkeep_SOURCES = %D%/engine/upkeep.c %D%/engine/upkeep.h %D%/engine/upkeep_sweep.c \
+	%D%/engine/upkeep_purge.c $(KEDGE_SAGA) $(KEDGE_FAULT)
+upkeep_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 queues_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 kedge_engine_tests += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh \
-	%D%/engine/queues.sh
+	%D%/engine/queues.sh %D%/engine/upkeep.sh
 
 dist_check_SCRIPTS += $(kedge_engine_tests)
 TESTS += $(kedge_engine_tests)
