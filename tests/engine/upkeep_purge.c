@@ -87,7 +87,7 @@ static void not_at_rest(void)
 /* With a journal that no call removes in one go. */
 static void long_one(void)
 {
-    struct kedge_verified before = verify();
+    struct kedge_verified first = verify();
     struct kedge_id128 lease = grant(HOUR);
     struct kedge_bytes records[AT_ONCE];
     struct kedge_change change = { .kind = KEDGE_APPEND };
@@ -110,15 +110,15 @@ static void long_one(void)
     change_held("long", &change);
     let_go(&lease);
     v = verify();
-    ok(v.runs == before.runs + 1 && v.records == before.records + LONG + 1,
+    ok(v.runs == first.runs + 1 && v.records == first.records + LONG + 1,
        "a run with a long journal");
     ok(purge("long") == KEDGE_OK && !is_there("long"), "is gone at once for every reader");
     v = verify();
     rows = sweep_rows();
     note("%llu rows by the sweep", (unsigned long long)rows);
-    ok(v.runs == before.runs && rows > 0 && rows <= LONG + 2, "its rows go with the next sweep");
+    ok(v.runs == first.runs && rows > 0 && rows <= LONG + 2, "its rows go with the next sweep");
     v = verify();
-    ok(v.runs == before.runs && v.records == before.records && sweep_rows() == 0,
+    ok(v.runs == first.runs && v.records == first.records && sweep_rows() == 0,
        "and nothing is left of it");
 }
 
@@ -202,6 +202,7 @@ static void meanwhile(void)
     struct kedge_backend_ops table;
     struct kedge_store *outer;
     uint64_t incarnation;
+    uint64_t rows;
 
     below = wrapped();
     table = *below;
@@ -233,7 +234,8 @@ static void meanwhile(void)
     ok(purge_in(outer, "away") == KEDGE_OK && !is_there("away") && fault_hits() == 2,
        "that its rows cannot go now is no failure");
     kedge_store_close(outer);
-    ok(sweep_rows() > 0 && sweep_rows() == 0, "as they go with the next sweep");
+    rows = sweep_rows();
+    ok(rows > 0 && sweep_rows() == 0, "as they go with the next sweep");
 }
 
 /* -- whoever is first -- */
