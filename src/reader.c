@@ -69,7 +69,7 @@ int kedge_reader_commit(struct kedge_reader *r, struct kedge_commit *commit,
 {
     struct kedge_error why = { 0, 0, "" };
     int64_t pause = KEDGE_PAUSE_FIRST_US;
-    int rc = kedge_random_bytes(&commit->request, sizeof commit->request, err);
+    int rc = kedge_request_id_make(&commit->request, err);
 
     if (rc != KEDGE_OK)
         return rc;
