@@ -11,8 +11,13 @@
 int kedge_args_import(void *to, size_t size, const void *from, size_t given, const char *name,
                       const char *init, struct kedge_error *err)
 {
-    /* All members there are today are of the first release. */
-    if (given < size)
+    return kedge_args_import_grown(to, size, size, from, given, name, init, err);
+}
+
+int kedge_args_import_grown(void *to, size_t size, size_t first, const void *from, size_t given,
+                            const char *name, const char *init, struct kedge_error *err)
+{
+    if (given < first)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "%s.struct_size is %zu; start from %s",
                                name, given, init);
     for (size_t i = size; i < given; i++) {
@@ -22,7 +27,7 @@ int kedge_args_import(void *to, size_t size, const void *from, size_t given, con
                                    "know",
                                    name, KEDGE_VERSION);
     }
-    memcpy(to, from, size);
+    memcpy(to, from, given < size ? given : size);
     return KEDGE_OK;
 }
 

@@ -12,6 +12,11 @@
 int kedge_args_import(void *to, size_t size, const void *from, size_t given, const char *name,
                       const char *init, struct kedge_error *err);
 
+/* The same of a structure that has grown since its first release, when it had FIRST bytes: what an
+   older application does not know stays in TO as it is. */
+int kedge_args_import_grown(void *to, size_t size, size_t first, const void *from, size_t given,
+                            const char *name, const char *init, struct kedge_error *err);
+
 /* The other way: to TO, which has room for as much as its first member, struct_size, says, from
    FROM of SIZE bytes.  The struct_size of TO is what was written then. */
 void kedge_args_export(void *to, const void *from, size_t size);

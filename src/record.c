@@ -354,3 +354,9 @@ int kedge_record_read(const struct kedge_record *record, struct kedge_rec *rec,
                            (unsigned long long)record->number, (unsigned long long)record->data.len,
                            why.msg);
 }
+
+int64_t kedge_record_until(const struct kedge_rec *rec, int64_t time)
+{
+    return rec->delay_us > 0 && time > INT64_MAX - 1 - rec->delay_us ? INT64_MAX - 1
+                                                                     : time + rec->delay_us;
+}

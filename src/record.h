@@ -79,6 +79,10 @@ int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct 
 int kedge_record_read(const struct kedge_record *record, struct kedge_rec *rec,
                       struct kedge_error *err);
 
+/* DELAYED, recorded at TIME: when it goes on.  So far off that it cannot be told: the end of time.
+ */
+int64_t kedge_record_until(const struct kedge_rec *rec, int64_t time);
+
 /* The checksum of a record, and of a snapshot. */
 uint32_t kedge_record_sum(struct kedge_bytes bytes);
 
