@@ -291,7 +291,8 @@ int kedge_inflight_set_aside(struct kedge_worker *w, const struct kedge_run *hea
     struct kedge_rec rec = { .kind = KEDGE_RECORD_ASIDE,
                              .step = KEDGE_NO_STEP,
                              .number = head->recoveries,
-                             .text = kedge_text(why) };
+                             .text = kedge_text(why),
+                             .writer = kedge_text(w->owner) };
     struct kedge_guard guard = {
         .kind = KEDGE_GUARD_HELD, .name = head->id, .lease = head->holder, .number = head->fence
     };
@@ -313,7 +314,7 @@ int kedge_inflight_set_aside(struct kedge_worker *w, const struct kedge_run *hea
     changes[0].append.first = head->position + 1;
     changes[1].release.place = KEDGE_PLACE_REST;
     changes[1].release.status = KEDGE_STUCK;
-    kedge_worker_random(w, &commit.request);
+    kedge_worker_request(w, &commit.request);
     (void)pthread_mutex_unlock(&w->lock);
     rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
     (void)pthread_mutex_lock(&w->lock);
@@ -344,7 +345,7 @@ static int hand_back_charged(struct kedge_worker *w, const struct kedge_run *hea
     changes[0].set.recoveries = head->recoveries + 1;
     changes[1].release.place = KEDGE_PLACE_DUE;
     changes[1].release.when = kedge_in_us(1000000);
-    kedge_worker_random(w, &commit.request);
+    kedge_worker_request(w, &commit.request);
     (void)pthread_mutex_unlock(&w->lock);
     rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
     (void)pthread_mutex_lock(&w->lock);

@@ -11,8 +11,13 @@
 int kedge_args_import(void *to, size_t size, const void *from, size_t given, const char *name,
                       const char *init, struct kedge_error *err)
 {
-    /* All members there are today are of the first release. */
-    if (given < size)
+    return kedge_args_import_grown(to, size, size, from, given, name, init, err);
+}
+
+int kedge_args_import_grown(void *to, size_t size, size_t first, const void *from, size_t given,
+                            const char *name, const char *init, struct kedge_error *err)
+{
+    if (given < first)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "%s.struct_size is %zu; start from %s",
                                name, given, init);
     for (size_t i = size; i < given; i++) {
@@ -22,7 +27,7 @@ int kedge_args_import(void *to, size_t size, const void *from, size_t given, con
                                    "know",
                                    name, KEDGE_VERSION);
     }
-    memcpy(to, from, size);
+    memcpy(to, from, given < size ? given : size);
     return KEDGE_OK;
 }
 
@@ -75,9 +80,31 @@ static uint64_t next_random(uint64_t *seed)
 
 void kedge_random_id(uint64_t *seed, struct kedge_id128 *id)
 {
+    /* Its first half is never zero: see kedge_request_id(). */
     uint64_t halves[2] = { next_random(seed) | 1, next_random(seed) };
 
     memcpy(id->b, halves, sizeof id->b);
+}
+
+void kedge_request_id(const struct kedge_id128 *lease, uint64_t *seed, struct kedge_id128 *id)
+{
+    uint64_t random = next_random(seed);
+
+    if (random == 0) /* an id of zeros is none */
+        random = 1;
+    memcpy(id->b, lease->b, KEDGE_WRITER_ID);
+    memcpy(id->b + KEDGE_WRITER_ID, &random, sizeof random);
+}
+
+int kedge_request_id_make(struct kedge_id128 *id, struct kedge_error *err)
+{
+    static const struct kedge_id128 nobody;
+    uint64_t seed;
+    int rc = kedge_random_bytes(&seed, sizeof seed, err);
+
+    if (rc == KEDGE_OK)
+        kedge_request_id(&nobody, &seed, id);
+    return rc;
 }
 
 int kedge_random_bytes(void *to, size_t size, struct kedge_error *err)

@@ -12,6 +12,11 @@
 int kedge_args_import(void *to, size_t size, const void *from, size_t given, const char *name,
                       const char *init, struct kedge_error *err);
 
+/* The same of a structure that has grown since its first release, when it had FIRST bytes: what an
+   older application does not know stays in TO as it is. */
+int kedge_args_import_grown(void *to, size_t size, size_t first, const void *from, size_t given,
+                            const char *name, const char *init, struct kedge_error *err);
+
 /* The other way: to TO, which has room for as much as its first member, struct_size, says, from
    FROM of SIZE bytes.  The struct_size of TO is what was written then. */
 void kedge_args_export(void *to, const void *from, size_t size);
@@ -32,6 +37,17 @@ static inline int kedge_args_null(const char *name, struct kedge_error *err)
 
 /* Unique, not secret: the next of a sequence that *SEED, once random, stands for. */
 void kedge_random_id(uint64_t *seed, struct kedge_id128 *id);
+
+/*
+ * The request id of a commit tells who sends it: its first 8 bytes are those of the worker's LEASE,
+ * or zeros when it is no worker (LEASE zeros), which no lease begins with.  The rest is the next of
+ * the sequence that *SEED stands for.
+ */
+void kedge_request_id(const struct kedge_id128 *lease, uint64_t *seed, struct kedge_id128 *id);
+#define KEDGE_WRITER_ID 8
+
+/* For one who is no worker, out of nothing.  ERR_UNAVAILABLE: no randomness. */
+int kedge_request_id_make(struct kedge_id128 *id, struct kedge_error *err);
 
 /* Not to be guessed.  ERR_UNAVAILABLE: the system has none. */
 int kedge_random_bytes(void *to, size_t size, struct kedge_error *err);

@@ -35,8 +35,10 @@ void kedge_asked_note(struct kedge_worker *w, struct kedge_inflight *run, uint32
 void kedge_request_in_cell(struct kedge_bytes value, uint32_t bit, struct kedge_rec *rec)
 {
     if (value.len > 0 && kedge_record_decode(value, rec, NULL) == KEDGE_OK &&
-        rec->kind == KEDGE_RECORD_REQUEST)
+        rec->kind == KEDGE_RECORD_REQUEST) {
+        rec->writer = (struct kedge_bytes){ NULL, 0 }; /* of the cell */
         return;
+    }
     *rec = (struct kedge_rec){ .kind = KEDGE_RECORD_REQUEST,
                                .step = KEDGE_NO_STEP,
                                .number = bit == KEDGE_REQUEST_CANCEL ? KEDGE_VERB_CANCEL
@@ -67,7 +69,7 @@ static void take_up(struct kedge_worker *w, struct kedge_inflight *run, uint32_t
     rc = read_cell(w, run, bit, &cell, &rec);
     (void)pthread_mutex_lock(&w->lock);
     if (rc == KEDGE_OK)
-        out = kedge_out_new(w, &rec);
+        out = kedge_out_new(w, run, &rec);
     kedge_mem_free(w->host, cell.mem);
     if (out == NULL || run->gone) {
         kedge_out_free(w, out);

@@ -120,8 +120,6 @@ void kedge_fold_begin(struct kedge_progress *p);
 /* -- the way back -- */
 /* To the first step that has something to take back, from the beginning. */
 void kedge_fold_rewind(struct kedge_progress *p);
-/* The step that a crash loop on the way back is in; NONE: there is no such loop. */
-uint32_t kedge_fold_in_the_way(const struct kedge_progress *p);
 int kedge_fold_keep_text(struct kedge_progress *p, struct ending *ending, uint64_t number,
                          const struct kedge_rec *rec, struct kedge_error *err);
 void kedge_fold_drop_text(struct kedge_progress *p, struct ending *ending);

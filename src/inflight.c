@@ -86,7 +86,7 @@ static bool note_overdue(struct kedge_worker *w, struct kedge_inflight *run, int
         return false;
     if (run->overdue)
         return true;
-    out = kedge_out_new(w, &rec);
+    out = kedge_out_new(w, run, &rec);
     if (out == NULL) {
         kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
         return true;

@@ -49,8 +49,10 @@ static int put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_
 {
     struct kedge_item *item = &run->item;
     struct kedge_error err;
-    int rc;
+    int rc = run->named ? KEDGE_OK : kedge_out_name(w, out);
 
+    if (rc != KEDGE_OK)
+        return rc;
     if (item->n_records == item->max_records) {
         size_t max = item->max_records == 0 ? 4 : 2 * item->max_records;
         struct kedge_bytes *records = w->host->alloc(w->host->ctx, max * sizeof *records);
@@ -71,6 +73,7 @@ static int put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_
         return rc;
     }
     run->position++;
+    run->named = true;
     if (out->rec.kind == KEDGE_RECORD_DONE)
         kedge_progress_value_set(run->progress, out->rec.step, out->buf, out->rec.value);
     item->records[item->n_records++] = (struct kedge_bytes){ out->buf->data, out->buf->len };
@@ -83,7 +86,7 @@ static int put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_
 
 static int put_new(struct kedge_worker *w, struct kedge_inflight *run, const struct kedge_rec *rec)
 {
-    struct kedge_out *out = kedge_out_new(w, rec);
+    struct kedge_out *out = kedge_out_new(w, run, rec);
     int rc = out != NULL ? put(w, run, out) : KEDGE_ERR_NOMEM;
 
     if (rc != KEDGE_OK)
@@ -248,6 +251,22 @@ static void add_set(struct kedge_inflight *run)
     add_cells(run);
 }
 
+/* By another lease, of which its journal has no record yet.  Without memory it stays untold. */
+static void name_again(struct kedge_worker *w, struct kedge_inflight *run)
+{
+    struct kedge_item *item = &run->item;
+    struct kedge_out *first = item->outs;
+
+    run->named = false;
+    if (first == NULL || kedge_out_name(w, first) != KEDGE_OK) {
+        atomic_store(&run->naming, false);
+        return;
+    }
+    run->named = true;
+    item->bytes += first->buf->len - item->records[0].len;
+    item->records[0] = (struct kedge_bytes){ first->buf->data, first->buf->len };
+}
+
 /* Guards and changes, for the lease we have now. */
 static void form(struct kedge_worker *w, struct kedge_inflight *run)
 {
@@ -263,6 +282,7 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
     memset(guard, 0, sizeof *guard);
     guard->name = run->id;
     if (item->adopting) {
+        name_again(w, run);
         guard->kind = KEDGE_GUARD_UNHELD;
         guard->statuses = KEDGE_STATUSES_UNFINISHED;
         guard->number = run->revision;
@@ -285,7 +305,7 @@ static void form(struct kedge_worker *w, struct kedge_inflight *run)
     add_set(run);
     if (item->end != KEDGE_ITEM_STAY)
         add_release(w, run);
-    kedge_worker_random(w, &item->request);
+    kedge_worker_request(w, &item->request);
     item->sealed = true;
     item->doubt = false;
     item->reform = false;

@@ -17,6 +17,8 @@
 #include <kedge/backend.h>
 #include <kedge/value.h>
 
+#include "utf8.h"
+
 /* ------------------------------------------------------------------ bytes */
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
@@ -99,34 +101,6 @@ static bool is_high_surrogate(uint32_t unit)
 static bool is_low_surrogate(uint32_t unit)
 {
     return (unit & 0xfc00) == 0xdc00;
-}
-
-/* The length of the character of two bytes or more at P, 0 if it is malformed (RFC 3629). */
-static size_t utf8_length(const unsigned char *p, const unsigned char *end)
-{
-    unsigned char lead = *p;
-    unsigned char low = 0x80;
-    unsigned char high = 0xbf;
-    size_t len = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-
-    if (lead < 0xc2 || lead > 0xf4 || (size_t)(end - p) < len)
-        return 0;
-    /* The second byte tells overlong forms, surrogates, and what is beyond U+10FFFF. */
-    if (lead == 0xe0)
-        low = 0xa0;
-    else if (lead == 0xed)
-        high = 0x9f;
-    else if (lead == 0xf0)
-        low = 0x90;
-    else if (lead == 0xf4)
-        high = 0x8f;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return len;
 }
 
 /* --------------------------------------------------------------- checking */
@@ -212,7 +186,7 @@ static bool scan_string(struct scan *s)
         p = skip_plain(p, s->end);
         /* Such a character seldom comes alone. */
         for (; p < s->end && *p >= 0x80; p += len) {
-            len = utf8_length(p, s->end);
+            len = kedge_utf8_length(p, s->end);
             if (len == 0)
                 return fail(s, p, "not well-formed UTF-8");
         }

@@ -226,6 +226,7 @@ int64_t kedge_keeper_look(struct kedge_worker *w, void *session)
                               .host = w->host,
                               .session = session,
                               .crash_limit = w->options.crash_limit,
+                              .writer = kedge_text(w->owner),
                               .ctx = w,
                               .time = timeout_of,
                               .saw = look_at_own,
@@ -238,6 +239,7 @@ int64_t kedge_keeper_look(struct kedge_worker *w, void *session)
     (void)kedge_keeper_queues(w, session, NULL);
     (void)pthread_mutex_lock(&w->lock);
     kedge_worker_random(w, &seed);
+    r.lease = w->lease;
     (void)pthread_mutex_unlock(&w->lock);
     memcpy(&r.seed, seed.b + 8, sizeof r.seed);
     (void)kedge_rescue_bury(&r, NULL);
@@ -271,7 +273,7 @@ static bool claim_window(struct kedge_worker *w, void *session)
     change.cell.value = kedge_text(w->owner);
     change.cell.expires = (struct kedge_when){ w->options.sweep_us, KEDGE_IN, 0 };
     (void)pthread_mutex_lock(&w->lock);
-    kedge_worker_random(w, &commit.request);
+    kedge_worker_request(w, &commit.request);
     (void)pthread_mutex_unlock(&w->lock);
     return w->ops->commit(session, &commit, 1, &answer, w->options.timeout_us, NULL) == KEDGE_OK &&
            answer.outcome == KEDGE_OK;

@@ -14,6 +14,7 @@ libkedge_core_la_SOURCES = \
 	%D%/import.c %D%/import.h \
 	%D%/inflight.c \
 	%D%/item.c \
+	%D%/journal.c \
 	%D%/json.c \
 	%D%/judge.c %D%/judge.h \
 	%D%/kassert.h \
@@ -30,6 +31,7 @@ libkedge_core_la_SOURCES = \
 	%D%/rescue.c %D%/rescue.h \
 	%D%/run_read.c \
 	%D%/run_steps.c \
+	%D%/say.c %D%/say.h \
 	%D%/session.c %D%/session.h \
 	%D%/start.c \
 	%D%/status.c \
@@ -38,7 +40,11 @@ libkedge_core_la_SOURCES = \
 	%D%/sweep.c \
 	%D%/take.c \
 	%D%/testing.c %D%/testing.h \
-	%D%/worker.c %D%/worker.h
+	%D%/told.c %D%/told.h \
+	%D%/utf8.h \
+	%D%/why.c \
+	%D%/worker.c %D%/worker.h \
+	%D%/workers.c %D%/workers.h
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
 	-DKEDGE_CONFIGURED_ABI=$(KEDGE_BACKEND_ABI)
 libkedge_core_la_LIBADD = $(KEDGE_STATIC_BACKENDS) $(PTHREAD_LIBS) $(DL_LIBS)

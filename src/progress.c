@@ -341,7 +341,7 @@ static int next_back(const struct kedge_progress *p, uint32_t *step, uint32_t *a
     return 1;
 }
 
-uint32_t kedge_fold_in_the_way(const struct kedge_progress *p)
+uint32_t kedge_progress_in_the_way(const struct kedge_progress *p)
 {
     struct cursor c = { 0, p->n_order };
 
@@ -440,12 +440,6 @@ static void apply_finish(struct kedge_progress *p, uint64_t number, const struct
                       number);
 }
 
-/* A time so far off that it cannot be told is the end of time. */
-static int64_t later(int64_t time, int64_t delay)
-{
-    return delay > 0 && time > INT64_MAX - 1 - delay ? INT64_MAX - 1 : time + delay;
-}
-
 static void apply_delayed(struct kedge_progress *p, int64_t time, const struct kedge_rec *rec)
 {
     uint32_t step = rec->step;
@@ -457,7 +451,7 @@ static void apply_delayed(struct kedge_progress *p, int64_t time, const struct k
     if ((rec->flags & KEDGE_RECORD_TIMED_OUT) != 0)
         p->flags[step] |= DOUBT;
     p->state[step] = KEDGE_STEP_DELAYED;
-    p->until[step] = later(time, rec->delay_us);
+    p->until[step] = kedge_record_until(rec, time);
     kedge_fold_heap(p, step);
 }
 
@@ -582,7 +576,7 @@ static int apply_back(struct kedge_progress *p, uint64_t number, int64_t time,
     case KEDGE_RECORD_DELAYED:
         p->back_step = step;
         p->back_failures = rec->failures;
-        p->back_until = later(time, rec->delay_us);
+        p->back_until = kedge_record_until(rec, time);
         break;
     case KEDGE_RECORD_UNDO_FAILED:
         p->state[step] = KEDGE_STEP_UNDO_FAILED;
@@ -1078,6 +1072,11 @@ uint64_t kedge_progress_position(const struct kedge_progress *p)
 int kedge_progress_crashed(const struct kedge_progress *p)
 {
     return p->crashed;
+}
+
+int kedge_progress_settled(const struct kedge_progress *p)
+{
+    return p->settled;
 }
 
 int kedge_progress_paused(const struct kedge_progress *p)

@@ -105,6 +105,11 @@ uint32_t kedge_progress_round(const struct kedge_progress *p);
 /* Is a CRASH_LOOP record the last?  Then a doubt is owed, as after any other death. */
 int kedge_progress_crashed(const struct kedge_progress *p);
 
+/* Is it on its way back, and a record says so?  What was ready before is dropped then. */
+int kedge_progress_settled(const struct kedge_progress *p);
+/* The step that a crash loop on the way back is in; KEDGE_NO_STEP: there is no such loop. */
+uint32_t kedge_progress_in_the_way(const struct kedge_progress *p);
+
 /* Record number of a DONE step's value, 0 if it has none. */
 uint64_t kedge_progress_value_record(const struct kedge_progress *p, uint32_t step);
 /* enum kedge_step_state (run.h), failures, time of its last record, when a delayed one goes on */

@@ -41,7 +41,7 @@ static const char *refuses_unstick(const struct kedge_progress *p, uint32_t verb
 
     if (!ended_as(p, KEDGE_STUCK))
         return "is not stuck";
-    loop = kedge_fold_in_the_way(p);
+    loop = kedge_progress_in_the_way(p);
     if (step != KEDGE_NO_STEP)
         return step < p->n && (p->state[step] == KEDGE_STEP_UNDO_FAILED || step == loop)
                    ? NULL
@@ -100,7 +100,7 @@ static unsigned char unstuck(const struct kedge_progress *p, uint32_t verb, uint
 
 static void unstick(struct kedge_progress *p, uint32_t verb, uint32_t which)
 {
-    uint32_t loop = verb != KEDGE_VERB_RETRY_UNDO ? kedge_fold_in_the_way(p) : NONE;
+    uint32_t loop = verb != KEDGE_VERB_RETRY_UNDO ? kedge_progress_in_the_way(p) : NONE;
 
     for (uint32_t i = 0; i < p->n; i++) {
         int failed = p->state[i] == KEDGE_STEP_UNDO_FAILED;

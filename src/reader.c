@@ -69,7 +69,7 @@ int kedge_reader_commit(struct kedge_reader *r, struct kedge_commit *commit,
 {
     struct kedge_error why = { 0, 0, "" };
     int64_t pause = KEDGE_PAUSE_FIRST_US;
-    int rc = kedge_random_bytes(&commit->request, sizeof commit->request, err);
+    int rc = kedge_request_id_make(&commit->request, err);
 
     if (rc != KEDGE_OK)
         return rc;
@@ -114,4 +114,49 @@ const char *kedge_reader_step_name(const struct kedge_reactor *reactor, uint32_t
         return reactor->steps[step].name;
     (void)snprintf(buf, KEDGE_STEP_NAME_ROOM, "step %lu", (unsigned long)step);
     return buf;
+}
+
+/* ------------------------------------------------------------------- leases */
+
+#define LEASES_MOST 256
+
+void kedge_reader_keep(struct kedge_mem **to, struct kedge_mem *mem)
+{
+    struct kedge_mem *end = mem;
+
+    if (mem == NULL)
+        return;
+    while (end->next != NULL)
+        end = end->next;
+    end->next = *to;
+    *to = mem;
+}
+
+int kedge_reader_leases(struct kedge_reader *r, kedge_reader_lease_fn *each, void *ctx,
+                        struct kedge_mem **keep, struct kedge_error *err)
+{
+    struct kedge_bytes cursor = { NULL, 0 };
+    struct kedge_mem *last = NULL; /* has the cursor */
+    int rc;
+
+    do {
+        struct kedge_lease_page page = { .mem = NULL };
+
+        rc = r->ops->lease_list(r->session, cursor, LEASES_MOST, &page, kedge_reader_time(r), err);
+        if (rc != KEDGE_OK)
+            break;
+        if (keep == NULL)
+            kedge_mem_free(r->host, last);
+        else
+            kedge_reader_keep(keep, last);
+        last = page.mem;
+        for (size_t i = 0; i < page.n && rc == 0; i++)
+            rc = each(ctx, r, &page.leases[i], err);
+        cursor = page.next;
+    } while (rc == 0 && cursor.len > 0);
+    if (keep == NULL)
+        kedge_mem_free(r->host, last);
+    else
+        kedge_reader_keep(keep, last);
+    return rc;
 }

@@ -56,4 +56,17 @@ int kedge_reader_definition(struct kedge_reader *r, const struct kedge_run *run,
 const char *kedge_reader_step_name(const struct kedge_reactor *reactor, uint32_t step,
                                    char buf[KEDGE_STEP_NAME_ROOM]);
 
+/*
+ * Call EACH for all leases, in the order of their ids, as long as it answers 0; answers what the
+ * last one did.  EACH may pause the reader.  What it is handed is valid during the call, or, with
+ * KEEP, until the caller frees *KEEP.
+ */
+typedef int kedge_reader_lease_fn(void *ctx, struct kedge_reader *r,
+                                  const struct kedge_lease *lease, struct kedge_error *err);
+int kedge_reader_leases(struct kedge_reader *r, kedge_reader_lease_fn *each, void *ctx,
+                        struct kedge_mem **keep, struct kedge_error *err);
+
+/* Hang MEM onto *TO, to be freed with it. */
+void kedge_reader_keep(struct kedge_mem **to, struct kedge_mem *mem);
+
 #endif

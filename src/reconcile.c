@@ -127,7 +127,7 @@ static void release_strays(struct kedge_worker *w, struct look *look,
             .guards = &guards[n], .n_guards = 1, .changes = &changes[n], .n_changes = 1
         };
         (void)pthread_mutex_lock(&w->lock);
-        kedge_worker_random(w, &commits[n].request);
+        kedge_worker_request(w, &commits[n].request);
         (void)pthread_mutex_unlock(&w->lock);
         n++;
     }

@@ -25,7 +25,8 @@ enum tag {
     TAG_STEPS = 8,
     TAG_TEXT = 9,
     TAG_VALUE = 10,
-    TAG_OPTIONAL = 0x80
+    TAG_OPTIONAL = 0x80,
+    TAG_WRITER = 0x81 /* before the value, which is last */
 };
 
 /* ------------------------------------------------------------------- numbers */
@@ -138,7 +139,7 @@ static unsigned char *put_sum(unsigned char *to, uint32_t sum)
 }
 
 static size_t encoded_size(const struct kedge_rec *rec, const struct number *n,
-                           struct kedge_bytes text)
+                           struct kedge_bytes text, struct kedge_bytes writer)
 {
     size_t size = HEAD + SUM;
 
@@ -146,6 +147,7 @@ static size_t encoded_size(const struct kedge_rec *rec, const struct number *n,
         size += n[i].value != 0 ? 2 + varint_size(n[i].value) : 0;
     size += rec->steps.len > 0 ? field_size(rec->steps) : 0;
     size += text.len > 0 ? field_size(text) : 0;
+    size += writer.len > 0 ? field_size(writer) : 0;
     size += rec->has_value ? field_size(rec->value) : 0;
     return size;
 }
@@ -153,6 +155,7 @@ static size_t encoded_size(const struct kedge_rec *rec, const struct number *n,
 struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struct kedge_rec *rec)
 {
     struct kedge_bytes text = kedge_text_cut(rec->text, KEDGE_RECORD_TEXT_MAX);
+    struct kedge_bytes writer = kedge_text_cut(rec->writer, KEDGE_RECORD_WRITER_MAX);
     struct number n[N_NUMBERS];
     struct kedge_buf *buf;
     unsigned char *to;
@@ -162,7 +165,7 @@ struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struc
     if (rec->value.len > SIZE_MAX / 4 || rec->steps.len > SIZE_MAX / 4)
         return NULL;
     numbers_of(rec, n);
-    buf = kedge_buf_new(host, encoded_size(rec, n, text));
+    buf = kedge_buf_new(host, encoded_size(rec, n, text, writer));
     if (buf == NULL)
         return NULL;
     to = buf->data;
@@ -176,6 +179,8 @@ struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struc
         to = put_field(to, TAG_STEPS, rec->steps);
     if (text.len > 0)
         to = put_field(to, TAG_TEXT, text);
+    if (writer.len > 0)
+        to = put_field(to, TAG_WRITER, writer);
     if (rec->has_value)
         to = put_field(to, TAG_VALUE, rec->value);
     to = put_sum(to, kedge_record_sum((struct kedge_bytes){ buf->data, buf->len - SUM }));
@@ -241,6 +246,17 @@ static int take_number(struct kedge_rec *rec, uint32_t tag, struct kedge_bytes f
     }
 }
 
+/* Those that it does not know are passed over. */
+static int take_optional(struct kedge_rec *rec, uint32_t tag, struct kedge_bytes field)
+{
+    if (tag != TAG_WRITER)
+        return 1;
+    if (field.len == 0 || field.len > KEDGE_RECORD_WRITER_MAX || rec->writer.len > 0)
+        return 0;
+    rec->writer = field;
+    return 1;
+}
+
 static int take_field(struct kedge_rec *rec, uint32_t tag, struct kedge_bytes field)
 {
     switch (tag) {
@@ -255,7 +271,7 @@ static int take_field(struct kedge_rec *rec, uint32_t tag, struct kedge_bytes fi
         rec->has_value = 1;
         return 1;
     default:
-        return take_number(rec, tag, field);
+        return tag < TAG_OPTIONAL ? take_number(rec, tag, field) : take_optional(rec, tag, field);
     }
 }
 
@@ -288,15 +304,14 @@ static int decode_fields(struct kedge_bytes rest, struct kedge_rec *rec, struct 
             return corrupt(err, "goes on after its value");
         if (!next_field(&rest, &tag, &field))
             return corrupt(err, "has a field that is not whole");
-        if (tag >= TAG_OPTIONAL)
-            continue;
-        if (tag == 0 || tag <= last)
+        if (tag < TAG_OPTIONAL && tag <= last)
             return corrupt(err, "has a field twice or out of order");
-        if (tag > TAG_VALUE)
+        if (tag < TAG_OPTIONAL && tag > TAG_VALUE)
             return newer(err, "field", tag);
         if (!take_field(rec, tag, field))
             return corrupt(err, "has a field with a bad value");
-        last = tag;
+        if (tag < TAG_OPTIONAL)
+            last = tag;
     }
     return KEDGE_OK;
 }
@@ -338,4 +353,10 @@ int kedge_record_read(const struct kedge_record *record, struct kedge_rec *rec,
     return kedge_error_set(err, rc, 0, "record %llu, of %llu bytes: %s",
                            (unsigned long long)record->number, (unsigned long long)record->data.len,
                            why.msg);
+}
+
+int64_t kedge_record_until(const struct kedge_rec *rec, int64_t time)
+{
+    return rec->delay_us > 0 && time > INT64_MAX - 1 - rec->delay_us ? INT64_MAX - 1
+                                                                     : time + rec->delay_us;
 }

@@ -7,6 +7,11 @@
  * others, kinds and a version it does not know make the record one of a newer kedge:
  * ERR_SCHEMA_NEW.  What does not fit the checksum or the grammar is ERR_CORRUPT.
  * The value comes last, so that it can be borrowed from the encoded record as it stands.
+ *
+ * Who wrote a record is told by the request id of its commit, which the store keeps with it
+ * (args.h): the first 8 bytes are those of the writer's lease, or zeros when it was no worker.  The
+ * label that goes with it is in the first record that a worker writes of a run since it took it,
+ * and in each record of others: so it outlives the lease.
  */
 #ifndef KEDGE_SRC_RECORD_H
 #define KEDGE_SRC_RECORD_H
@@ -50,13 +55,17 @@ struct kedge_rec {
     uint64_t number;
     int64_t delay_us;
     struct kedge_bytes text;
-    struct kedge_bytes steps; /* DOUBT: varints */
-    struct kedge_bytes value; /* borrowed */
+    struct kedge_bytes steps;  /* DOUBT: varints */
+    struct kedge_bytes writer; /* label of who wrote it; empty: not told here */
+    struct kedge_bytes value;  /* borrowed */
     int has_value;
 };
 
 /* Longest text that is kept; longer ones are cut at a character. */
 #define KEDGE_RECORD_TEXT_MAX 1024
+
+/* Longest label of a writer; likewise. */
+#define KEDGE_RECORD_WRITER_MAX 255
 
 /* At most MOST bytes of TEXT, and no half of a UTF-8 character at the end. */
 struct kedge_bytes kedge_text_cut(struct kedge_bytes text, size_t most);
@@ -69,6 +78,10 @@ int kedge_record_decode(struct kedge_bytes bytes, struct kedge_rec *rec, struct 
 /* The same of one in a journal: what is wrong is told with its number. */
 int kedge_record_read(const struct kedge_record *record, struct kedge_rec *rec,
                       struct kedge_error *err);
+
+/* DELAYED, recorded at TIME: when it goes on.  So far off that it cannot be told: the end of time.
+ */
+int64_t kedge_record_until(const struct kedge_rec *rec, int64_t time);
 
 /* The checksum of a record, and of a snapshot. */
 uint32_t kedge_record_sum(struct kedge_bytes bytes);

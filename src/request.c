@@ -413,10 +413,12 @@ struct deed {
 static int deed_record(struct asker *a, struct deed *d, const struct kedge_rec *rec,
                        struct kedge_error *err)
 {
-    struct kedge_buf *buf = kedge_record_encode(a->r.host, rec);
-    struct kedge_rec same;
+    struct kedge_rec same = *rec;
+    struct kedge_buf *buf;
     int rc;
 
+    same.writer = kedge_text(kedge_store_program(a->r.store));
+    buf = kedge_record_encode(a->r.host, &same);
     if (buf == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     d->bufs[d->n_records] = buf;
@@ -665,8 +667,10 @@ static int read_begin(struct asker *a, struct kedge_record_page *page, struct ke
     if (page->n == 0)
         return KEDGE_NOT_FOUND;
     rc = kedge_record_read(&page->records[0], rec, err);
-    if (rc == KEDGE_OK)
-        rec->number = 0; /* the deadline was that one's */
+    if (rc != KEDGE_OK)
+        return rc;
+    rec->number = 0; /* the deadline was that one's */
+    rec->writer = kedge_text(kedge_store_program(a->r.store));
     return rc;
 }
 

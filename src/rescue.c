@@ -93,8 +93,11 @@ struct recovery {
 static bool add_record(const struct kedge_rescue *r, struct recovery *to,
                        const struct kedge_rec *rec)
 {
-    struct kedge_buf *buf = kedge_record_encode(r->host, rec);
+    struct kedge_rec named = *rec;
+    struct kedge_buf *buf;
 
+    named.writer = r->writer;
+    buf = kedge_record_encode(r->host, &named);
     if (buf == NULL)
         return false;
     to->bufs[to->n_records] = buf;
@@ -183,7 +186,7 @@ static void form_recovery(struct kedge_rescue *r, const struct kedge_run *run, i
     *commit = (struct kedge_commit){
         .guards = &to->guard, .n_guards = 1, .changes = to->changes, .n_changes = n
     };
-    kedge_random_id(&r->seed, &commit->request);
+    kedge_request_id(&r->lease, &r->seed, &commit->request);
 }
 
 /* Bury whoever holds an expired run and was not in the list of leases, or lapsed since. */

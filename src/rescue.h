@@ -31,8 +31,10 @@ struct kedge_rescue {
     uint32_t crash_limit; /* recoveries without progress before a run is turned back */
     bool dry;             /* nothing is written: counted and told is what looks as if it would */
     uint64_t seed;
-    void *ctx;                                                    /* of what follows */
-    int64_t (*time)(void *ctx);                                   /* timeout of the next call */
+    struct kedge_id128 lease;   /* whose worker does it; zeros: no worker does */
+    struct kedge_bytes writer;  /* its label */
+    void *ctx;                  /* of what follows */
+    int64_t (*time)(void *ctx); /* timeout of the next call */
     void (*saw)(void *ctx, const struct kedge_lease *lease);      /* each; NULL: nobody asks */
     bool (*may_bury)(void *ctx, const struct kedge_id128 *lease); /* NULL: all */
     bool (*is_here)(void *ctx, const struct kedge_run *run);      /* it is looked after; or NULL */

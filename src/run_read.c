@@ -7,6 +7,7 @@
  */
 #include <config.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -288,6 +289,17 @@ int kedge_run_wait(struct kedge_store *store, struct kedge_bytes id, struct kedg
 
 #define PAGE_RUNS 256
 
+/* What the first release knew of a filter. */
+#define FILTER_FIRST offsetof(struct kedge_run_filter, queue)
+
+static int check_filter_bytes(struct kedge_bytes bytes, const char *name, struct kedge_error *err)
+{
+    if (bytes.len != 0 && bytes.data == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "filter.%s has a length but no bytes",
+                               name);
+    return KEDGE_OK;
+}
+
 static int import_filter(struct kedge_run_filter *to, const struct kedge_run_filter *from,
                          struct kedge_error *err)
 {
@@ -296,8 +308,8 @@ static int import_filter(struct kedge_run_filter *to, const struct kedge_run_fil
     *to = (struct kedge_run_filter)KEDGE_RUN_FILTER_INIT;
     if (from == NULL)
         return KEDGE_OK;
-    rc = kedge_args_import(to, sizeof *to, from, from->struct_size, "filter",
-                           "KEDGE_RUN_FILTER_INIT", err);
+    rc = kedge_args_import_grown(to, sizeof *to, FILTER_FIRST, from, from->struct_size, "filter",
+                                 "KEDGE_RUN_FILTER_INIT", err);
     if (rc == KEDGE_OK && (to->statuses & ~KEDGE_STATUSES_ALL) != 0)
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                              "filter.statuses is 0x%x, which has bits of no status",
@@ -306,19 +318,73 @@ static int import_filter(struct kedge_run_filter *to, const struct kedge_run_fil
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "filter.newest_first is neither 0 nor 1");
     if (rc == KEDGE_OK && (to->unserved > 1 || to->reserved != 0))
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "filter.unserved is neither 0 nor 1");
-    if (rc == KEDGE_OK && to->reactor.len != 0 && to->reactor.data == NULL)
-        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "filter.reactor has a length but no bytes");
+    if (rc == KEDGE_OK)
+        rc = check_filter_bytes(to->reactor, "reactor", err);
+    if (rc == KEDGE_OK)
+        rc = check_filter_bytes(to->queue, "queue", err);
+    if (rc == KEDGE_OK)
+        rc = check_filter_bytes(to->id_prefix, "id_prefix", err);
+    if (rc == KEDGE_OK && (to->created_from < 0 || to->created_to < 0))
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "filter.%s is negative",
+                             to->created_from < 0 ? "created_from" : "created_to");
     return rc;
 }
 
-/* Hand out one page, without a session.  *LEFT: how many more are wanted. */
-static int show_page(const struct kedge_run_page *page, uint64_t *left, kedge_run_fn *each,
+static bool begins_with(struct kedge_bytes bytes, struct kedge_bytes prefix)
+{
+    return bytes.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(bytes.data, prefix.data, prefix.len) == 0);
+}
+
+/* Does the filter ask for more than the store looks at? */
+static bool is_fine(const struct kedge_run_filter *f)
+{
+    return f->queue.len != 0 || f->id_prefix.len != 0 || f->created_from != 0 || f->created_to != 0;
+}
+
+/* The part of the filter that the store does not know.  Of a run that cannot be understood it is
+   not known when it was created: no time fits it. */
+static bool fits(const struct kedge_run_filter *f, const struct kedge_run *run)
+{
+    if (f->queue.len != 0 && (run->queue.len != f->queue.len || !begins_with(run->queue, f->queue)))
+        return false;
+    if ((f->created_from != 0 || f->created_to != 0) && run->created == 0)
+        return false;
+    return begins_with(run->id, f->id_prefix) && run->created >= f->created_from &&
+           (f->created_to == 0 || run->created < f->created_to);
+}
+
+/*
+ * Can nothing after RUN be young enough?  The list goes by incarnations, and none is below the time
+ * of its run's creation, whatever the clock did: so an incarnation that is too low ends it.  The
+ * other way round, and for created_to, there is no such end: the clock may have been set back at
+ * any time, and then what was created early stands late in the list.
+ */
+static bool is_past(const struct kedge_run_filter *f, const struct kedge_run *run)
+{
+    return f->newest_first && f->created_from > 0 && run->incarnation != 0 &&
+           run->incarnation < (uint64_t)f->created_from;
+}
+
+/* Where a walk stands. */
+struct walk {
+    struct kedge_run_filter f;
+    uint64_t left; /* how many more are wanted */
+    bool past;     /* nothing that comes can fit */
+};
+
+/* Hand out one page, without a session. */
+static int show_page(struct walk *w, const struct kedge_run_page *page, kedge_run_fn *each,
                      void *ctx)
 {
     struct kedge_run_info info;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && *left > 0 && i < page->n; i++, --*left) {
+    for (size_t i = 0; rc == 0 && w->left > 0 && !w->past && i < page->n; i++) {
+        w->past = is_past(&w->f, &page->runs[i]);
+        if (!fits(&w->f, &page->runs[i]))
+            continue;
+        w->left--;
         info_of(&info, &page->runs[i]);
         rc = each(ctx, &info);
     }
@@ -333,12 +399,15 @@ struct served {
     struct kedge_mem *mem;
 };
 
-static int add_served(struct kedge_reader *r, struct served *s, const struct kedge_lease *lease,
+static int add_served(void *ctx, struct kedge_reader *r, const struct kedge_lease *lease,
                       struct kedge_error *err)
 {
+    struct served *s = ctx;
     size_t need = s->n + lease->n_serves;
     struct kedge_serve *more;
 
+    if (lease->state != KEDGE_LEASE_LIVE || lease->n_serves == 0)
+        return KEDGE_OK;
     if (need > s->room) {
         more = r->host->alloc(r->host->ctx, 2 * need * sizeof *more);
         if (more == NULL)
@@ -349,87 +418,70 @@ static int add_served(struct kedge_reader *r, struct served *s, const struct ked
         s->all = more;
         s->room = 2 * need;
     }
-    if (lease->n_serves > 0)
-        memcpy(s->all + s->n, lease->serves, lease->n_serves * sizeof *more);
+    memcpy(s->all + s->n, lease->serves, lease->n_serves * sizeof *more);
     s->n = need;
     return KEDGE_OK;
 }
 
-static void hang_on(struct served *s, struct kedge_mem *mem)
+static void ask_for(struct kedge_list *what, const struct kedge_run_filter *f,
+                    const struct served *served)
 {
-    struct kedge_mem *end = mem;
-
-    if (mem == NULL)
-        return;
-    while (end->next != NULL)
-        end = end->next;
-    end->next = s->mem;
-    s->mem = mem;
+    *what = (struct kedge_list){
+        .statuses = f->statuses,
+        .newest_first = f->newest_first,
+        .reactor = f->reactor,
+        .unserved = f->unserved,
+        .serves = served->all,
+        .n_serves = served->n,
+    };
 }
 
-static int read_served(struct kedge_reader *r, struct served *s, struct kedge_error *err)
+static int walk_list(struct walk *w, struct kedge_reader *r, struct kedge_list *what,
+                     kedge_run_fn *each, void *ctx, struct kedge_error *err)
 {
-    struct kedge_bytes cursor = { NULL, 0 };
+    uint64_t most = r->ops->limits->page_max < PAGE_RUNS ? r->ops->limits->page_max : PAGE_RUNS;
+    struct kedge_mem *last = NULL; /* has the cursor */
     int rc = KEDGE_OK;
 
-    do {
-        struct kedge_lease_page page = { .mem = NULL };
+    while (rc == KEDGE_OK) {
+        struct kedge_run_page page = { .mem = NULL };
 
-        rc = r->ops->lease_list(r->session, cursor, PAGE_RUNS, &page, kedge_reader_time(r), err);
+        what->limit = (size_t)(w->left < most && !is_fine(&w->f) ? w->left : most);
+        rc = r->ops->list(r->session, what, &page, kedge_reader_time(r), err);
+        kedge_mem_free(r->host, last);
+        last = page.mem;
         if (rc != KEDGE_OK)
-            return rc;
-        hang_on(s, page.mem);
-        for (size_t i = 0; i < page.n && rc == KEDGE_OK; i++) {
-            if (page.leases[i].state == KEDGE_LEASE_LIVE)
-                rc = add_served(r, s, &page.leases[i], err);
-        }
-        cursor = page.next;
-    } while (rc == KEDGE_OK && cursor.len != 0);
+            break;
+        kedge_reader_pause(r);
+        rc = show_page(w, &page, each, ctx);
+        what->cursor = page.next;
+        if (rc != 0 || w->left == 0 || w->past || what->cursor.len == 0)
+            break;
+        rc = kedge_reader_resume(r, err);
+    }
+    kedge_mem_free(r->host, last);
     return rc;
 }
 
 int kedge_run_list(struct kedge_store *store, const struct kedge_run_filter *filter,
                    kedge_run_fn *each, void *ctx, int64_t timeout_us, struct kedge_error *err)
 {
-    struct kedge_run_filter f;
-    struct kedge_list what = { .limit = 0 };
-    struct kedge_mem *last = NULL; /* has the cursor */
     struct served served = { .n = 0 };
+    struct kedge_list what;
     struct kedge_reader r;
-    uint64_t left;
-    int rc = each != NULL ? import_filter(&f, filter, err) : kedge_args_null("each", err);
+    struct walk w = { .past = false };
+    int rc = each != NULL ? import_filter(&w.f, filter, err) : kedge_args_null("each", err);
 
     if (rc == KEDGE_OK)
         rc = kedge_reader_begin(&r, store, timeout_us, err);
     if (rc != KEDGE_OK)
         return rc;
-    left = f.limit != 0 ? f.limit : UINT64_MAX;
-    what.statuses = f.statuses;
-    what.newest_first = f.newest_first;
-    what.reactor = f.reactor;
-    what.unserved = f.unserved;
-    if (f.unserved)
-        rc = read_served(&r, &served, err);
-    what.serves = served.all;
-    what.n_serves = served.n;
-    while (rc == 0) {
-        struct kedge_run_page page = { .mem = NULL };
-        uint64_t most = r.ops->limits->page_max < PAGE_RUNS ? r.ops->limits->page_max : PAGE_RUNS;
-
-        what.limit = (size_t)(left < most ? left : most);
-        rc = r.ops->list(r.session, &what, &page, kedge_reader_time(&r), err);
-        kedge_mem_free(r.host, last);
-        last = page.mem;
-        if (rc != KEDGE_OK)
-            break;
-        kedge_reader_pause(&r);
-        rc = show_page(&page, &left, each, ctx);
-        what.cursor = page.next;
-        if (rc != 0 || left == 0 || what.cursor.len == 0)
-            break;
-        rc = kedge_reader_resume(&r, err);
-    }
-    kedge_mem_free(r.host, last);
+    w.left = w.f.limit != 0 ? w.f.limit : UINT64_MAX;
+    if (w.f.unserved)
+        rc = kedge_reader_leases(&r, add_served, &served, &served.mem, err);
+    ask_for(&what, &w.f, &served);
+    if (rc == KEDGE_OK)
+        rc = walk_list(&w, &r, &what, each, ctx, err);
     kedge_mem_free(r.host, served.mem);
     r.host->release(r.host->ctx, served.all);
     kedge_reader_end(&r);

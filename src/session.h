@@ -29,6 +29,10 @@ struct kedge_sessions *kedge_sessions_new(const struct kedge_host *host); /* NUL
 void kedge_sessions_free(struct kedge_sessions *sessions, const struct kedge_backend_ops *ops);
 struct kedge_sessions *kedge_store_sessions(struct kedge_store *store); /* in store.c */
 
+/* "host:pid" of the process that opened it, for people.  In store.c. */
+#define KEDGE_PROGRAM_ROOM 96
+const char *kedge_store_program(const struct kedge_store *store);
+
 /* ----------------------------------------------------------------- waiters */
 
 /* Run ID has come to rest, durably: wake those of this process who wait for it, through whatever

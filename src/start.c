@@ -308,7 +308,10 @@ static int find_deadline(struct starter *s, const struct kedge_run_start *start,
 static int take(struct starter *s, size_t index, const struct kedge_run_start *from,
                 struct kedge_error *err)
 {
-    struct kedge_rec rec = { .kind = KEDGE_RECORD_BEGIN, .step = KEDGE_NO_STEP, .has_value = 1 };
+    struct kedge_rec rec = { .kind = KEDGE_RECORD_BEGIN,
+                             .step = KEDGE_NO_STEP,
+                             .writer = kedge_text(kedge_store_program(s->store)),
+                             .has_value = 1 };
     struct kedge_run_start start;
     struct kedge_id128 request;
     struct kedge_buf *buf;
@@ -319,7 +322,7 @@ static int take(struct starter *s, size_t index, const struct kedge_run_start *f
     if (rc == KEDGE_OK)
         rc = check_start(s->ops, &start, err);
     if (rc == KEDGE_OK)
-        rc = kedge_random_bytes(&request, sizeof request, err);
+        rc = kedge_request_id_make(&request, err);
     if (rc != KEDGE_OK)
         return rc;
     rec.value = start.input.len != 0 ? start.input : kedge_text("null");

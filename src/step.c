@@ -285,23 +285,61 @@ void kedge_step_tell_stop(struct kedge_step *step)
 
 /* ------------------------------------------------------------ what it says */
 
-struct kedge_out *kedge_out_new(struct kedge_worker *w, const struct kedge_rec *rec)
+/* Encode REC anew, for OUT.  False: no memory, OUT is as it was. */
+static bool out_encode(struct kedge_worker *w, struct kedge_out *out, const struct kedge_rec *rec)
+{
+    struct kedge_buf *buf = kedge_record_encode(w->host, rec);
+    struct kedge_rec same;
+
+    if (buf == NULL ||
+        kedge_record_decode((struct kedge_bytes){ buf->data, buf->len }, &same, NULL) != KEDGE_OK) {
+        kedge_buf_drop(w->host, buf);
+        return false;
+    }
+    kedge_buf_drop(w->host, out->buf);
+    out->buf = buf;
+    out->rec = same;
+    return true;
+}
+
+/*
+ * Which of several that are made at a time becomes the first is known later, under the lock: it is
+ * named again then if it has to be, which is rare.
+ */
+static bool is_first(struct kedge_inflight *run)
+{
+    return !atomic_load_explicit(&run->naming, memory_order_relaxed) &&
+           !atomic_exchange(&run->naming, true);
+}
+
+struct kedge_out *kedge_out_new(struct kedge_worker *w, struct kedge_inflight *run,
+                                const struct kedge_rec *rec)
 {
     struct kedge_out *out = w->host->alloc(w->host->ctx, sizeof *out);
+    struct kedge_rec named = *rec;
 
     if (out == NULL)
         return NULL;
     out->next = NULL;
     out->took_us = 0;
-    out->buf = kedge_record_encode(w->host, rec);
-    if (out->buf == NULL ||
-        kedge_record_decode((struct kedge_bytes){ out->buf->data, out->buf->len }, &out->rec,
-                            NULL) != KEDGE_OK) {
-        kedge_buf_drop(w->host, out->buf);
+    out->buf = NULL;
+    if (is_first(run))
+        named.writer = kedge_text(w->owner);
+    if (!out_encode(w, out, &named)) {
         w->host->release(w->host->ctx, out);
         return NULL;
     }
     return out;
+}
+
+int kedge_out_name(struct kedge_worker *w, struct kedge_out *out)
+{
+    struct kedge_rec named = out->rec;
+
+    if (named.writer.len > 0)
+        return KEDGE_OK;
+    named.writer = kedge_text(w->owner);
+    return out_encode(w, out, &named) ? KEDGE_OK : KEDGE_ERR_NOMEM;
 }
 
 void kedge_out_free(struct kedge_worker *w, struct kedge_out *out)
@@ -407,7 +445,7 @@ static struct kedge_out *encode(struct kedge_step *step, const struct kedge_outc
     }
     outcome_record(step, said, &rec);
     step->final = said->kind == KEDGE_OUTCOME_FAIL && (said->flags & KEDGE_FAIL_FINAL) != 0;
-    return kedge_out_new(step->worker, &rec);
+    return kedge_out_new(step->worker, step->run, &rec);
 }
 
 static int say(struct kedge_step *step, const struct kedge_outcome *said)
@@ -657,7 +695,7 @@ static struct kedge_out *timed_out(struct kedge_worker *w, const struct kedge_st
     said.text = text;
     outcome_record(step, &said, &rec);
     rec.flags = KEDGE_RECORD_TIMED_OUT;
-    return kedge_out_new(w, &rec);
+    return kedge_out_new(w, step->run, &rec);
 }
 
 /* Look at it again at AT. */

@@ -1,8 +1,10 @@
 /* store.c - the public face of one open store */
 #include <config.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <kedge/backend.h>
 #include <kedge/store.h>
@@ -25,6 +27,7 @@ struct kedge_store {
     struct kedge_sessions *sessions;
     char *ns;
     char url[KEDGE_URL_MASKED_MAX];
+    char program[KEDGE_PROGRAM_ROOM];
 };
 
 /*
@@ -156,6 +159,16 @@ static void store_free(struct kedge_store *s)
     host->release(host->ctx, s);
 }
 
+/* As a store does not survive a fork, this is who uses it. */
+static void name_program(char to[KEDGE_PROGRAM_ROOM])
+{
+    char host[65] = "?";
+
+    if (gethostname(host, sizeof host - 1) != 0)
+        (void)strcpy(host, "?");
+    (void)snprintf(to, KEDGE_PROGRAM_ROOM, "%s:%ld", host, (long)getpid());
+}
+
 static int store_new(const struct kedge_host *host, const char *ns, struct kedge_store **store,
                      struct kedge_error *err)
 {
@@ -166,6 +179,7 @@ static int store_new(const struct kedge_host *host, const char *ns, struct kedge
     memset(s, 0, sizeof *s);
     s->magic = STORE_MAGIC;
     s->host = host;
+    name_program(s->program);
     s->ns = host->alloc(host->ctx, strlen(ns) + 1);
     if (s->ns != NULL)
         memcpy(s->ns, ns, strlen(ns) + 1);
@@ -281,6 +295,12 @@ void *kedge_store_handle(struct kedge_store *store)
 {
     KEDGE_ASSERT(store->magic == STORE_MAGIC);
     return store->handle;
+}
+
+const char *kedge_store_program(const struct kedge_store *store)
+{
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    return store->program;
 }
 
 struct kedge_sessions *kedge_store_sessions(struct kedge_store *store)

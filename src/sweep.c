@@ -241,6 +241,7 @@ static int begin(struct sweep *s, struct kedge_store *store, int64_t timeout_us,
                                        .host = s->r.host,
                                        .session = s->r.session,
                                        .crash_limit = s->in.crash_limit,
+                                       .writer = kedge_text(kedge_store_program(store)),
                                        .ctx = s,
                                        .time = time_left };
     return kedge_random_bytes(&s->rescue.seed, sizeof s->rescue.seed, err);

@@ -226,7 +226,7 @@ static void note_doubt(struct kedge_worker *w, struct kedge_inflight *run, uint3
 
     if (!kedge_progress_doubt(run->progress, kedge_worker_wall(w), recoveries, &rec))
         return;
-    out = kedge_out_new(w, &rec);
+    out = kedge_out_new(w, run, &rec);
     if (out == NULL)
         return;
     *run->waiting_end = out;

@@ -17,6 +17,7 @@
 
 #include "args.h"
 #include "kassert.h"
+#include "session.h"
 #include "worker.h"
 
 #define POOL_SLICE_US                                                                              \
@@ -41,6 +42,11 @@ int64_t kedge_worker_wall(const struct kedge_worker *w)
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id)
 {
     kedge_random_id(&w->random, id);
+}
+
+void kedge_worker_request(struct kedge_worker *w, struct kedge_id128 *id)
+{
+    kedge_request_id(&w->lease, &w->random, id);
 }
 
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
@@ -608,12 +614,8 @@ static int make_serves(struct kedge_worker *w, const struct kedge_worker_options
 
 static void make_owner(struct kedge_worker *w, const char *label)
 {
-    char host[65] = "?";
-
-    if (gethostname(host, sizeof host - 1) != 0)
-        (void)strcpy(host, "?");
-    (void)snprintf(w->owner, sizeof w->owner, "%s%s%s:%ld", label != NULL ? label : "",
-                   label != NULL ? "@" : "", host, (long)getpid());
+    (void)snprintf(w->owner, sizeof w->owner, "%s%s%s", label != NULL ? label : "",
+                   label != NULL ? "@" : "", kedge_store_program(w->store));
 }
 
 static int make_descriptors(struct kedge_worker *w, struct kedge_error *err)
@@ -809,7 +811,7 @@ static bool abandon(struct kedge_worker *w)
 
         if (!run->item.sealed && kedge_progress_running(run->progress) > 0 &&
             kedge_progress_abandon(run->progress, &rec)) {
-            out = kedge_out_new(w, &rec);
+            out = kedge_out_new(w, run, &rec);
             if (out == NULL) {
                 all = false;
                 continue;

@@ -89,6 +89,7 @@ struct kedge_inflight {
     bool sending;  /* its item is with the store */
     bool gone;     /* lost, left or ended */
     bool asked;    /* in the queue of runs with requests */
+    bool named;    /* a record of it says who we are, under the lease it has */
     bool overdue;  /* its deadline has passed, and a record says so soon */
     bool crowded;  /* its steps leave the queues, and it is handed back */
     struct kedge_inflight *asked_next;
@@ -108,6 +109,7 @@ struct kedge_inflight {
     uint32_t status;
     uint64_t read_bytes; /* when it was taken */
     struct kedge_id128 lease;
+    atomic_bool naming;        /* a record that says so has been made, and may become the first */
     struct kedge_step *steps;  /* in flight */
     struct kedge_out *waiting; /* outcomes for the next item */
     struct kedge_out **waiting_end;
@@ -260,6 +262,8 @@ struct kedge_worker {
 int64_t kedge_worker_now(const struct kedge_worker *w);  /* lease clock */
 int64_t kedge_worker_wall(const struct kedge_worker *w); /* the store's wall clock, nearly */
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id);
+/* For a commit of this worker, under the lease it has now. */
+void kedge_worker_request(struct kedge_worker *w, struct kedge_id128 *id);
 void kedge_worker_tell_loop(struct kedge_worker *w);
 void kedge_worker_wake_pool(struct kedge_worker *w);
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
@@ -284,7 +288,11 @@ void kedge_step_release_all(struct kedge_worker *w);
 /* The steps of RUN whose time is over: told to stop, and a failed attempt as far as the run goes.
  */
 void kedge_step_expire(struct kedge_worker *w, struct kedge_inflight *run, int64_t now);
-struct kedge_out *kedge_out_new(struct kedge_worker *w, const struct kedge_rec *rec);
+/* Any thread, lock held or not.  The first one of a run says who we are. */
+struct kedge_out *kedge_out_new(struct kedge_worker *w, struct kedge_inflight *run,
+                                const struct kedge_rec *rec);
+/* It turned out to be the first one: say it now.  ERR_NOMEM. */
+int kedge_out_name(struct kedge_worker *w, struct kedge_out *out);
 void kedge_out_free(struct kedge_worker *w, struct kedge_out *out);
 
 static inline bool kedge_same_lease(const struct kedge_id128 *a, const struct kedge_id128 *b)

@@ -120,6 +120,11 @@ test_start_SOURCES = %D%/unit/test_start.c %D%/support/journal.c %D%/support/jou
 test_start_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_start_LDADD = $(KEDGE_CHECK_LINK)
 
+KEDGE_CHECK_TESTS += test_inspect
+test_inspect_SOURCES = %D%/unit/test_inspect.c
+test_inspect_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_inspect_LDADD = $(KEDGE_CHECK_LINK)
+
 KEDGE_CHECK_TESTS += test_worker
 test_worker_SOURCES = %D%/unit/test_worker.c
 test_worker_CPPFLAGS = $(KEDGE_CHECK_CPP)

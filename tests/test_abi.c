@@ -1,5 +1,6 @@
 /*
- * test_abi.c - the plug-in structures as they stand, offset by offset
+ * test_abi.c - the plug-in structures as they stand, offset by offset, and what has grown beside
+ * them
  *
  * A module that was built yesterday must still be understood: members are added at the end, never
  * moved.  This file changes only together with KEDGE_BACKEND_ABI, or by new lines.  Everything is
@@ -10,6 +11,7 @@
 #include <stdio.h>
 
 #include <kedge/backend.h>
+#include <kedge/run.h>
 
 #define AT(type, member, offset)                                                                   \
     _Static_assert(offsetof(struct type, member) == (offset), #type "." #member " has moved")
@@ -374,6 +376,20 @@ AT(kedge_backend_ops, verify, 256);
 AT(kedge_backend_ops, wait, 264);
 AT(kedge_backend_ops, notify, 272);
 SIZE(kedge_backend_ops, 280);
+
+/* What programs hand in: those that were built with less of it go on working. */
+AT(kedge_run_filter, struct_size, 0);
+AT(kedge_run_filter, statuses, 8);
+AT(kedge_run_filter, newest_first, 12);
+AT(kedge_run_filter, reactor, 16);
+AT(kedge_run_filter, limit, 32);
+AT(kedge_run_filter, unserved, 40);
+AT(kedge_run_filter, reserved, 44);
+AT(kedge_run_filter, queue, 48); /* here ended the first one */
+AT(kedge_run_filter, id_prefix, 64);
+AT(kedge_run_filter, created_from, 80);
+AT(kedge_run_filter, created_to, 88);
+SIZE(kedge_run_filter, 96);
 #    define CHECKED "offsets of the plug-in structures"
 #else
 #    define CHECKED "offsets of the plug-in structures # SKIP the tables are for 64-bit machines"

@@ -58,7 +58,7 @@ extern "C" {
 
 /* ------------------------------------------------------------------ basics */
 
-/* 128 random bits: leases and requests.  All zero means none. */
+/* 128 bits that nobody makes twice: leases and requests.  All zero means none. */
 struct kedge_id128 {
     uint8_t b[16];
 };

@@ -46,6 +46,7 @@ static void same(const struct kedge_rec *a, const struct kedge_rec *b)
     ck_assert_int_eq(a->has_value, b->has_value);
     same_bytes(a->text, b->text);
     same_bytes(a->steps, b->steps);
+    same_bytes(a->writer, b->writer);
     same_bytes(a->value, b->value);
 }
 
@@ -65,6 +66,7 @@ static struct kedge_rec full(uint32_t kind)
     rec.delay_us = INT64_MAX;
     rec.text = kedge_text("no luck");
     rec.steps = (struct kedge_bytes){ steps, sizeof steps };
+    rec.writer = kedge_text("billing@host7:4711");
     rec.value = (struct kedge_bytes){ value, sizeof value - 1 };
     rec.has_value = 1;
     return rec;
@@ -211,6 +213,32 @@ START_TEST(the_format_stays)
     ck_assert_uint_eq(out.step, 4);
     ck_assert_uint_eq(out.failures, 2);
     same_bytes(out.value, kedge_text("null"));
+    same_bytes(out.writer, kedge_text(""));
+    ck_assert_int_eq(DECODE("\1\2\1\1\5\x81\3w:1\12\4null"), KEDGE_OK);
+    same_bytes(out.writer, kedge_text("w:1"));
+    same_bytes(out.value, kedge_text("null"));
+}
+END_TEST
+
+START_TEST(a_writer_is_one_of_the_fields_that_may_be_passed_over)
+{
+    struct kedge_rec with = { .kind = KEDGE_RECORD_DONE, .step = 4, .has_value = 1 };
+    struct kedge_rec without = with;
+    struct kedge_buf *bufs[2];
+    char label[300];
+
+    with.value = without.value = kedge_text("null");
+    memset(label, 'x', sizeof label);
+    with.writer = (struct kedge_bytes){ label, sizeof label };
+    for (int i = 0; i < 2; i++)
+        bufs[i] = kedge_record_encode(host, i == 0 ? &with : &without);
+    /* Beside it they are alike, and its tag says that it may be passed over. */
+    ck_assert_uint_eq(bufs[0]->len, bufs[1]->len + 3 + KEDGE_RECORD_WRITER_MAX);
+    ck_assert_mem_eq(bufs[0]->data, bufs[1]->data, 5);
+    ck_assert_uint_eq(bufs[0]->data[5], 0x81);
+    ck_assert_mem_eq(bufs[0]->data + 8 + KEDGE_RECORD_WRITER_MAX, bufs[1]->data + 5, 6);
+    for (int i = 0; i < 2; i++)
+        kedge_buf_drop(host, bufs[i]);
 }
 END_TEST
 
@@ -223,6 +251,9 @@ START_TEST(what_is_newer_and_what_is_nonsense)
     ck_assert_uint_eq(out.step, 4);
     ck_assert_int_eq(DECODE("\1\2\12\4null\x80\0"), KEDGE_ERR_CORRUPT);
     ck_assert_int_eq(DECODE("\1\2\x80\5abc"), KEDGE_ERR_CORRUPT);
+
+    ck_assert_int_eq(DECODE("\1\2\x81\1a\x81\1b"), KEDGE_ERR_CORRUPT); /* two writers */
+    ck_assert_int_eq(DECODE("\1\2\x81\0"), KEDGE_ERR_CORRUPT);
 
     ck_assert_int_eq(DECODE("\1\2\13\0"), KEDGE_ERR_SCHEMA_NEW);
     ck_assert_int_eq(DECODE("\1\2\1\1\1\x7f\0"), KEDGE_ERR_SCHEMA_NEW);
@@ -292,6 +323,7 @@ int main(void)
     tcase_add_test(tc, long_texts_are_cut_at_a_character);
     tcase_add_test(tc, every_truncation_and_every_flipped_bit_is_seen);
     tcase_add_test(tc, the_format_stays);
+    tcase_add_test(tc, a_writer_is_one_of_the_fields_that_may_be_passed_over);
     tcase_add_test(tc, what_is_newer_and_what_is_nonsense);
     tcase_add_test(tc, varints);
     srunner_set_tap(sr, "-");
