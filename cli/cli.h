@@ -1,4 +1,10 @@
-/* cli.h - what the sub-commands of kedge share */
+/*
+ * cli.h - what the sub-commands of kedge share
+ *
+ * One table, in spec.c, has every option, command and output field: the parser (parse.c), the help
+ * texts (help.c), the manual pages (man.c) and the completions (complete.c) are made from it, so
+ * that none of them can know of something that the others do not.
+ */
 #ifndef KEDGE_CLI_H
 #define KEDGE_CLI_H
 
@@ -19,70 +25,246 @@
     X(STATE, 4, "it is in the wrong state for that")                                               \
     X(UNREACHABLE, 5, "the store cannot be reached")                                               \
     X(TIMEOUT, 6, "timed out")                                                                     \
-    X(PERMISSION, 9, "not permitted, or read-only")
+    X(SOME, 7, "some of several runs refused or failed")                                           \
+    X(REGRESSION, 8, "a regression, or a backend that breaks its contract")                        \
+    X(PERMISSION, 9, "not permitted, or read-only")                                                \
+    X(INTERRUPTED, 130, "interrupted")
 
 #define CLI_EXIT_ENUM(name, value, text) CLI_EXIT_##name = (value),
 enum cli_exit { CLI_EXIT_LIST(CLI_EXIT_ENUM) };
 #undef CLI_EXIT_ENUM
 
-/* What the global options said. */
+/* ------------------------------------------------------------------- options */
+
+enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or none */ };
+
+/*
+ * Every option; one name means the same wherever it is taken.
+ * X(id, name, letter or 0, kind, what its value is, words of that value to complete, help)
+ */
+#define CLI_OPTION_LIST(X)                                                                         \
+    X(STORE, "store", 's', CLI_VALUE, "URL", NULL, "the store to use (or set KEDGE_STORE)")        \
+    X(BACKEND, "backend", 'b', CLI_VALUE, "NAME|PATH", NULL,                                       \
+      "the backend that must keep it; a path loads a module")                                      \
+    X(NAMESPACE, "namespace", 0, CLI_VALUE, "NAME", NULL,                                          \
+      "the part of the store to work in (default: default)")                                       \
+    X(TIMEOUT, "timeout", 0, CLI_VALUE, "TIME", NULL,                                              \
+      "wait for the store at most so long (default: 10s)")                                         \
+    X(JSON, "json", 0, CLI_FLAG, NULL, NULL, "print one JSON document; errors as JSON, too")       \
+    X(JSONL, "jsonl", 0, CLI_FLAG, NULL, NULL, "the same, one object a line")                      \
+    X(COLOR, "color", 0, CLI_VALUE, "WHEN", "auto always never",                                   \
+      "auto (on a terminal, unless NO_COLOR is set), always or never")                             \
+    X(HELP, "help", 'h', CLI_FLAG, NULL, NULL, "explain the program or the command")               \
+    X(VERSION, "version", 0, CLI_FLAG, NULL, NULL, "print the version")                            \
+    X(STATE, "state", 0, CLI_VALUE, "STATE,...",                                                   \
+      "pending running rolling-back paused completed failed halted cancelled stuck aborted "       \
+      "unfinished ended",                                                                          \
+      "only runs in one of these states")                                                          \
+    X(REACTOR, "reactor", 0, CLI_VALUE, "NAME", NULL, "only runs of this reactor")                 \
+    X(QUEUE, "queue", 0, CLI_VALUE, "NAME", NULL, "only runs of this queue")                       \
+    X(OLDER, "older", 0, CLI_VALUE, "TIME", NULL,                                                  \
+      "only runs created longer ago than that: 90s, 5m, 2h, 7d")                                   \
+    X(NEWER, "newer", 0, CLI_VALUE, "TIME", NULL, "only runs created since then")                  \
+    X(UNSERVED, "unserved", 0, CLI_FLAG, NULL, NULL,                                               \
+      "only runs that are due and that no worker alive serves")                                    \
+    X(LIMIT, "limit", 0, CLI_VALUE, "N", NULL, "at most so many")                                  \
+    X(OLDEST, "oldest", 0, CLI_FLAG, NULL, NULL, "the oldest first")                               \
+    X(IDS, "ids", 0, CLI_FLAG, NULL, NULL, "print nothing but the ids, one a line")                \
+    X(ALL, "all", 0, CLI_FLAG, NULL, NULL, "all runs that this can be asked of")                   \
+    X(WATCH, "watch", 0, CLI_MAYBE, "SECONDS", NULL,                                               \
+      "show it again and again (default: every 2 seconds)")                                        \
+    X(FROM, "from", 0, CLI_VALUE, "N", NULL, "begin with this record")                             \
+    X(VALUES, "values", 0, CLI_FLAG, NULL, NULL, "show inputs and results as well")                \
+    X(STEP, "step", 0, CLI_VALUE, "NAME", NULL, "one of the steps it is stuck in (default: all)")  \
+    X(WHY, "why", 0, CLI_VALUE, "TEXT", NULL, "the reason, for the record")                        \
+    X(WHO, "who", 0, CLI_VALUE, "TEXT", NULL, "who asks (default: user@host)")                     \
+    X(WAIT, "wait", 0, CLI_MAYBE, "TIME", NULL,                                                    \
+      "wait until the run is at rest, at most so long (default: 60s)")                             \
+    X(NEW_ID, "new-id", 0, CLI_VALUE, "ID", NULL, "the id of the new run (default: one is made)")  \
+    X(NEW_VERSION, "new-version", 0, CLI_VALUE, "N", NULL,                                         \
+      "the version of the reactor for the new run (default: the old one's)")                       \
+    X(DRY_RUN, "dry-run", 'n', CLI_FLAG, NULL, NULL, "change nothing, tell what would be done")    \
+    X(YES, "yes", 'y', CLI_FLAG, NULL, NULL, "do not ask whether to go on")                        \
+    X(WORKERS, "workers", 0, CLI_VALUE, "N", NULL, "worker processes, 1 to 64 (default: 2)")       \
+    X(VERIFY, "verify", 0, CLI_FLAG, NULL, NULL,                                                   \
+      "archive nothing; compare what is in DEST with SRC")                                         \
+    X(NO_KILL, "no-kill", 0, CLI_FLAG, NULL, NULL, "let the worker live")                          \
+    X(MAN, "man", 0, CLI_FLAG, NULL, NULL, "as the source of a manual page")                       \
+    X(WORKER, "worker", 0, CLI_FLAG, NULL, NULL, NULL) /* the demos', of themselves */
+
+#define CLI_OPTION_ENUM(id, name, letter, kind, value, words, help) CLI_##id,
+enum cli_option_id { CLI_OPTION_LIST(CLI_OPTION_ENUM) CLI_N_OPTIONS };
+#undef CLI_OPTION_ENUM
+#define CLI_BIT(id) (UINT64_C(1) << CLI_##id)
+
+struct cli_option {
+    const char *name;
+    char letter;
+    enum cli_option_kind kind;
+    const char *value;
+    const char *words; /* NULL: any */
+    const char *help;  /* NULL: not for people */
+};
+extern const struct cli_option cli_options[CLI_N_OPTIONS];
+
+/* Options that every command takes. */
+#define CLI_EVERYWHERE                                                                             \
+    (CLI_BIT(STORE) | CLI_BIT(BACKEND) | CLI_BIT(NAMESPACE) | CLI_BIT(TIMEOUT) | CLI_BIT(JSON) |   \
+     CLI_BIT(JSONL) | CLI_BIT(COLOR) | CLI_BIT(HELP) | CLI_BIT(VERSION))
+
+/* ------------------------------------------------------------------ commands */
+
+struct cli_command;
+
+/* What the command line said. */
 struct cli {
-    const char *store;   /* -s, or KEDGE_STORE; NULL: neither */
-    const char *backend; /* -b; NULL: the URL's scheme decides */
-    const char *ns;      /* --namespace; NULL: the library's default */
-    const char *limit;   /* --limit; NULL: not said; likewise: */
-    const char *step;
-    const char *why;
-    const char *who;
-    bool unserved;
-    const struct cli_command *command;
+    const struct cli_command *command; /* NULL: none was named, or found */
+    const char *given[CLI_N_OPTIONS];  /* NULL: not given; a flag, or no value: "" */
+    char **words;                      /* after the command's name */
+    int n_words;
+    int64_t timeout_us;
+    bool json;  /* --json or --jsonl */
+    bool lines; /* --jsonl */
+    bool color;
 };
 
-/* ARGV holds the command's own arguments only, options removed. */
-typedef enum cli_exit cli_run_fn(const struct cli *cli, int argc, char **argv);
+static inline bool cli_has(const struct cli *cli, enum cli_option_id id)
+{
+    return cli->given[id] != NULL;
+}
 
-/* The table in kedge.c; help texts and, one day, manual pages are made from it. */
+typedef enum cli_exit cli_run_fn(const struct cli *cli);
+
+/* What words a command takes, for completions. */
+enum cli_word { CLI_WORD_NONE, CLI_WORD_RUN, CLI_WORD_URL, CLI_WORD_PATH, CLI_WORD_COMMAND };
+
+/* How a member of the output is written: as text / in JSON. */
+enum cli_type {
+    CLI_TEXT,   /* any bytes, escaped / string, escaped as well */
+    CLI_WORD,   /* one of a list of words / string */
+    CLI_NUMBER, /* 64 bits / string of digits */
+    CLI_SMALL,  /* 32 bits / number */
+    CLI_TIME,   /* UTC to the millisecond / string, UTC to the microsecond */
+    CLI_SPAN,   /* "1.5s" / microseconds, as a string of digits */
+    CLI_BOOL,   /* yes or no / true or false */
+    CLI_RAW,    /* JSON, escaped / as it is */
+    CLI_LIST    /* not at all / array of objects, or of strings */
+};
+
+/* A member of what a command prints.  What is not known is "-" in a table, and left out of lines
+   and of JSON. */
+struct cli_field {
+    const char *key;  /* in JSON and in key=value lines; stable */
+    const char *head; /* of its column; NULL: it has none */
+    enum cli_type type;
+    const char *meaning;
+};
+
+struct cli_example {
+    const char *line; /* after the program's name; works on the store that tests/cli.sh makes */
+    const char *says;
+};
+
 struct cli_command {
     const char *name; /* one word, or two: "store info" */
     const char *args; /* as in a usage line */
     const char *summary;
     const char *details; /* whole lines; NULL: the summary says it all */
     cli_run_fn *run;
-    uint32_t takes; /* CLI_TAKES_..., beside the options that all take */
+    uint64_t options; /* CLI_BIT()s, beside those that all take */
+    int least;        /* words */
+    int most;
+    const char *missing; /* "no run given" */
+    enum cli_word word;
+    const struct cli_field *fields;     /* closed by a NULL key; NULL: it prints no such thing */
+    const struct cli_example *examples; /* likewise */
+    uint32_t verb;                      /* enum kedge_verb; 0: none */
+    uint32_t statuses;                  /* of the runs that it can be asked of */
 };
-
-#define CLI_TAKES_OWN  1u /* it reads its options itself: ARGV begins with the program's name */
-#define CLI_TAKES_LIST 2u /* --limit, --unserved */
-#define CLI_TAKES_WHY  4u /* --who, --why */
-#define CLI_TAKES_STEP 8u
+extern const struct cli_command cli_commands[]; /* closed by a NULL name */
 
 cli_run_fn cli_backends;
+cli_run_fn cli_completion;
 cli_run_fn cli_demo_archive;
 cli_run_fn cli_demo_order;
 cli_run_fn cli_help;
+cli_run_fn cli_journal;
 cli_run_fn cli_list;
-cli_run_fn cli_request; /* of the verb that the command is called after */
+cli_run_fn cli_locks;
+cli_run_fn cli_purge;
+cli_run_fn cli_queue_pause;
+cli_run_fn cli_queue_resume;
+cli_run_fn cli_queues;
+cli_run_fn cli_request; /* of the command's verb */
 cli_run_fn cli_show;
 cli_run_fn cli_store_info;
 cli_run_fn cli_store_init;
+cli_run_fn cli_sweep;
 cli_run_fn cli_version;
+cli_run_fn cli_why;
+cli_run_fn cli_workers;
 
-extern const struct cli_command cli_commands[]; /* ends with a NULL name */
+/* The command that WORDS begin with; *TAKEN of them are its name.  NULL: none. */
+const struct cli_command *cli_find_command(char *const *words, int n, int *taken);
 
-/* Print the help of COMMAND, or of the program if it is NULL. */
+/* ------------------------------------------------------------------- parsing */
+
+/*
+ * Read a command line, which must outlive CLI; ARGV is reordered.  CLI_EXIT_OK, or what the program
+ * is to exit with after the mistake was told.  Runs nothing, opens nothing.
+ */
+enum cli_exit cli_parse(struct cli *cli, int argc, char **argv);
+
+/* A positive number; 0 after a mistake, which was told. */
+uint64_t cli_number(const struct cli *cli, enum cli_option_id id);
+/* A positive span of time, in us: digits and one of us, ms, s, m, h, d; -1 after a mistake, which
+   was told. */
+int64_t cli_span(const struct cli *cli, enum cli_option_id id);
+
+/* --------------------------------------------------------------------- texts */
+
+/* The help of COMMAND, or of the program if it is NULL. */
 void cli_print_help(FILE *out, const struct cli_command *command);
+/* The same as the source of a manual page. */
+void cli_print_man(FILE *out, const struct cli_command *command);
 
-/* The command that ARGV begins with; *WORDS of it are its name.  NULL: none. */
-const struct cli_command *cli_find_command(int argc, char **argv, int *words);
+/* -------------------------------------------------------------------- errors */
+
+/* From here on errors are one line of JSON on standard error. */
+void cli_errors_as_json(void);
+
+/* "kedge: MESSAGE" on standard error, and the exit code for RC, which is not OK. */
+enum cli_exit cli_fail(int rc, const struct kedge_error *err);
+
+/* The exit code alone, where the message goes elsewhere. */
+enum cli_exit cli_exit_code(int rc, const struct kedge_error *err);
+
+/* The same for STATUS and a message of our own. */
+enum cli_exit cli_tell(enum cli_exit status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* "kedge COMMAND: MESSAGE" and where to find help; CLI_EXIT_USAGE. */
+enum cli_exit cli_usage(const struct cli *cli, const char *message, const char *word);
+
+/* -------------------------------------------------------------------- stores */
 
 /* Open the store at URL, which is NULL when none was named. */
 enum cli_exit cli_open_store(const struct cli *cli, const char *url, uint32_t flags,
                              struct kedge_store **store);
 
-/* "kedge: MESSAGE" on standard error, and the exit code for RC, which is not OK. */
-enum cli_exit cli_fail(int rc, const struct kedge_error *err);
+/* ----------------------------------------------------------------- interrupts */
 
-/* "kedge COMMAND: MESSAGE" and where to find help; CLI_EXIT_USAGE. */
-enum cli_exit cli_usage(const struct cli *cli, const char *message, const char *word);
+/* From here on an interrupt (^C) does not end the program, but sets a flag, and cuts sleeps short.
+ */
+void cli_interrupts_catch(void);
+bool cli_interrupted(void);
+/* False: interrupted. */
+bool cli_sleep(int64_t us);
+
+/*
+ * Show VIEW once; or, with --watch, again and again until it fails or is interrupted.
+ */
+typedef enum cli_exit cli_view_fn(const struct cli *cli, struct kedge_store *store, void *ctx);
+enum cli_exit cli_watch(const struct cli *cli, cli_view_fn *view, void *ctx);
 
 #endif

@@ -5,86 +5,23 @@
 
 #ifndef HAVE_DEMO
 
-enum cli_exit cli_demo_archive(const struct cli *cli, int argc, char **argv)
+enum cli_exit cli_demo_archive(const struct cli *cli)
 {
     (void)cli;
-    (void)argc;
-    (void)argv;
-    (void)fprintf(stderr, "kedge: the demo was not built, as libcrypto, libzstd or cJSON was "
-                          "missing or --with-demo=no was given to configure\n");
-    return CLI_EXIT_FAILURE;
+    return cli_tell(CLI_EXIT_FAILURE, "the demo was not built, as libcrypto or libzstd was missing "
+                                      "or --with-demo=no was given to configure");
 }
 
 #else
 
 #    include <errno.h>
 #    include <fcntl.h>
-#    include <getopt.h>
 #    include <stdlib.h>
 #    include <string.h>
 #    include <sys/stat.h>
 #    include <unistd.h>
 
 #    include "demo/demo.h"
-
-enum mode { MODE_ARCHIVE, MODE_VERIFY, MODE_WORKER };
-
-struct line {
-    enum mode mode;
-    bool help;
-    const char *url;
-    char store[PATH_MAX + 8]; /* where it is without URL */
-    struct demo demo;
-};
-
-/* ARGV[0] is the program; answers the index of the first word, -1 after a mistake. */
-static int read_options(struct line *line, int argc, char **argv)
-{
-    static const struct option options[] = {
-        { "store", required_argument, NULL, 's' },     { "backend", required_argument, NULL, 'b' },
-        { "namespace", required_argument, NULL, 'N' }, { "help", no_argument, NULL, 'h' },
-        { "workers", required_argument, NULL, 'w' },   { "verify", no_argument, NULL, 'v' },
-        { "worker", no_argument, NULL, 'W' },          { NULL, 0, NULL, 0 },
-    };
-    char *end = NULL;
-    unsigned long n;
-    int c;
-
-    optind = 0; /* glibc and musl: begin afresh */
-    while ((c = getopt_long(argc, argv, "s:b:h", options, NULL)) != -1) {
-        switch (c) {
-        case 's':
-            line->url = optarg;
-            break;
-        case 'b':
-            line->demo.options.backend = optarg;
-            break;
-        case 'N':
-            line->demo.options.ns = optarg;
-            break;
-        case 'h':
-            line->help = true;
-            break;
-        case 'w':
-            n = strtoul(optarg, &end, 10);
-            if (*optarg < '0' || *optarg > '9' || *end != '\0' || n < 1 || n > 64) {
-                (void)fprintf(stderr, "kedge: --workers takes a number from 1 to 64\n");
-                return -1;
-            }
-            line->demo.workers = (unsigned)n;
-            break;
-        case 'v':
-            line->mode = MODE_VERIFY;
-            break;
-        case 'W':
-            line->mode = MODE_WORKER;
-            break;
-        default:
-            return -1;
-        }
-    }
-    return optind;
-}
 
 /* The destination must not be part of what is archived. */
 static bool is_inside(const char *dest, const char *source)
@@ -95,34 +32,36 @@ static bool is_inside(const char *dest, const char *source)
            (strncmp(dest, source, len) == 0 && (dest[len] == '/' || dest[len] == '\0'));
 }
 
-static enum cli_exit dispatch(struct line *line, const char *source, const char *dest)
+static enum cli_exit dispatch(const struct cli *cli, struct demo *demo)
 {
-    line->demo.source = source;
-    line->demo.dest = dest;
-    if (is_inside(dest, source)) {
-        (void)fprintf(stderr, "kedge: DEST must not be inside of SRC\n");
-        return CLI_EXIT_USAGE;
-    }
-    (void)snprintf(line->store, sizeof line->store, "%s/store", dest);
-    line->demo.url = line->url != NULL ? line->url : line->store;
+    if (is_inside(demo->dest, demo->source))
+        return cli_tell(CLI_EXIT_USAGE, "DEST must not be inside of SRC");
+    demo->source_fd = open(demo->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (demo->source_fd < 0)
+        return demo_errno(demo->source);
+    demo->dest_fd = open(demo->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (demo->dest_fd < 0)
+        return demo_errno(demo->dest);
+    if (cli_has(cli, CLI_VERIFY))
+        return demo_verify(demo);
+    return cli_has(cli, CLI_WORKER) ? demo_worker(demo) : demo_archive(demo);
+}
+
+/* Where the store is: as was said, or below DEST. */
+static void place_store(const struct cli *cli, struct demo *demo, char *room, size_t size)
+{
+    struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
+
+    options.backend = cli->given[CLI_BACKEND];
+    options.ns = cli->given[CLI_NAMESPACE];
+    demo->url = cli_has(cli, CLI_STORE) ? cli->given[CLI_STORE] : getenv("KEDGE_STORE");
     /* Its workers are processes, so the default is not a store in memory, whatever else it is. */
-    if (line->url == NULL && line->demo.options.backend == NULL)
-        line->demo.options.backend = "lmdb";
-    line->demo.source_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (line->demo.source_fd < 0)
-        return demo_errno(source);
-    line->demo.dest_fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (line->demo.dest_fd < 0)
-        return demo_errno(dest);
-    switch (line->mode) {
-    case MODE_VERIFY:
-        return demo_verify(&line->demo);
-    case MODE_WORKER:
-        return demo_worker(&line->demo);
-    case MODE_ARCHIVE:
-        break;
-    }
-    return demo_archive(&line->demo);
+    if (demo->url == NULL && options.backend == NULL)
+        options.backend = "lmdb";
+    demo->options = options;
+    (void)snprintf(room, size, "%s/store", demo->dest);
+    if (demo->url == NULL)
+        demo->url = room;
 }
 
 /* "there is no such thing" has an exit code of its own. */
@@ -134,36 +73,36 @@ static enum cli_exit no_place(const char *path)
     return missing ? CLI_EXIT_NOT_FOUND : status;
 }
 
-/* This command reads its options itself: ARGV begins with the program's name. */
-enum cli_exit cli_demo_archive(const struct cli *cli, int argc, char **argv)
+enum cli_exit cli_demo_archive(const struct cli *cli)
 {
-    struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
-    struct line line = { .mode = MODE_ARCHIVE, .url = cli->store, .demo = { .workers = 2 } };
+    struct demo demo = { .workers = 2 };
+    char store[PATH_MAX + 8];
     enum cli_exit status;
+    uint64_t n = 2;
     char *source;
     char *dest = NULL;
-    int at;
 
-    options.backend = cli->backend;
-    options.ns = cli->ns;
-    line.demo.options = options;
-    at = read_options(&line, argc, argv);
-    if (at < 0)
-        return cli_usage(cli, "wrong option", NULL);
-    if (line.help) {
-        cli_print_help(stdout, cli->command);
-        return CLI_EXIT_OK;
-    }
-    if (argc - at > 2)
-        return cli_usage(cli, "one word too many:", argv[at + 2]);
-    if (argc - at < 2)
-        return cli_usage(cli, "name a directory to archive and one to archive into", NULL);
-    source = realpath(argv[at], NULL);
+    if (cli->json)
+        return cli_usage(cli, "a demo is to be looked at, and prints no JSON", NULL);
+    if (cli_has(cli, CLI_WORKERS))
+        n = cli_number(cli, CLI_WORKERS);
+    if (n > 64)
+        return cli_usage(cli, "--workers takes a number from 1 to 64, not",
+                         cli->given[CLI_WORKERS]);
+    if (n == 0)
+        return CLI_EXIT_USAGE;
+    demo.workers = (unsigned)n;
+    source = realpath(cli->words[0], NULL);
     if (source == NULL)
-        return no_place(argv[at]);
-    if (line.mode != MODE_ARCHIVE || mkdir(argv[at + 1], 0777) == 0 || errno == EEXIST)
-        dest = realpath(argv[at + 1], NULL);
-    status = dest != NULL ? dispatch(&line, source, dest) : no_place(argv[at + 1]);
+        return no_place(cli->words[0]);
+    if (cli_has(cli, CLI_VERIFY) || cli_has(cli, CLI_WORKER) || mkdir(cli->words[1], 0777) == 0 ||
+        errno == EEXIST)
+        dest = realpath(cli->words[1], NULL);
+    demo.source = source;
+    demo.dest = dest;
+    if (dest != NULL)
+        place_store(cli, &demo, store, sizeof store);
+    status = dest != NULL ? dispatch(cli, &demo) : no_place(cli->words[1]);
     free(source);
     free(dest);
     return status;

@@ -1,84 +1,139 @@
-/* cmd_request.c - kedge cancel, pause, resume, undo, retry, and the verbs for stuck runs */
+/* cmd_request.c - kedge cancel, pause, resume, undo, retry, the verbs for stuck runs, and purge */
 #include <config.h>
 
-#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "cli.h"
-#include "table.h"
+#include "fields.h"
+#include "out.h"
+#include "runs.h"
+#include "text.h"
 
-#define TIMEOUT_US 10000000
+#define WAIT_US INT64_C(60000000)
 
-static const uint32_t verbs[] = {
-    KEDGE_VERB_CANCEL,      KEDGE_VERB_PAUSE,     KEDGE_VERB_RESUME,     KEDGE_VERB_UNDO,
-    KEDGE_VERB_RETRY,       KEDGE_VERB_RETRY_NEW, KEDGE_VERB_RETRY_UNDO, KEDGE_VERB_SKIP_UNDO,
-    KEDGE_VERB_MARK_UNDONE, KEDGE_VERB_ABANDON,
-};
+/* ------------------------------------------------------------------ requests */
 
-/* The command is called as the verb is. */
-static uint32_t verb_of(const struct cli *cli)
+/* --wait: until the run is at rest. */
+static enum cli_exit wait_for(const struct cli *cli, struct kedge_store *store,
+                              struct kedge_bytes id, struct cli_out *out,
+                              char message[CLI_MESSAGE_SIZE])
 {
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        if (strcmp(kedge_verb_text(verbs[i]), cli->command->name) == 0)
-            return verbs[i];
-    }
-    return 0;
-}
-
-/* Who asks, unless it is said: "user@host". */
-static const char *who(char *to, size_t size)
-{
-    const struct passwd *user = getpwuid(geteuid());
-    char host[65] = "?";
-
-    if (gethostname(host, sizeof host - 1) != 0)
-        (void)strcpy(host, "?");
-    (void)snprintf(to, size, "%s@%s", user != NULL ? user->pw_name : "?", host);
-    return to;
-}
-
-static void tell(const struct kedge_requested *out)
-{
-    (void)printf("status=%s\nplace=%s\n", kedge_run_status_text(out->status),
-                 kedge_run_place_text(out->place));
-    if (out->pending != 0)
-        (void)printf("pending=the worker that holds the run\n");
-    if (out->new_id[0] != '\0')
-        (void)printf("id=%s\n", out->new_id);
-}
-
-enum cli_exit cli_request(const struct cli *cli, int argc, char **argv)
-{
-    struct kedge_request request = KEDGE_REQUEST_INIT;
-    struct kedge_requested out = { .struct_size = sizeof out };
-    struct kedge_store *store = NULL;
+    struct kedge_run_info *info = NULL;
     struct kedge_error err = { .msg = "" };
-    enum cli_exit status;
+    int64_t us = WAIT_US;
+    int rc;
+
+    if (cli->given[CLI_WAIT][0] != '\0')
+        us = cli_span(cli, CLI_WAIT);
+    if (us < 0)
+        return CLI_EXIT_USAGE;
+    rc = kedge_run_wait(store, id, &info, us, &err);
+    if (rc == KEDGE_QUIET)
+        (void)snprintf(message, CLI_MESSAGE_SIZE,
+                       "it was asked for, and the run is not at rest yet; kedge why tells why");
+    else if (rc != KEDGE_OK)
+        (void)cli_message(rc, &err, message);
+    if (rc != KEDGE_OK)
+        return cli_exit_code(rc, &err);
+    cli_put_text(out, CLI_DONE_STATUS, kedge_run_status_text(info->status));
+    cli_put_text(out, CLI_DONE_PLACE, kedge_run_place_text(info->place));
+    kedge_run_info_free(info);
+    return CLI_EXIT_OK;
+}
+
+static enum cli_exit done(const struct cli *cli, struct kedge_store *store, int rc,
+                          const struct kedge_requested *requested, struct kedge_bytes id,
+                          struct kedge_bytes new_id, struct cli_out *out,
+                          char message[CLI_MESSAGE_SIZE])
+{
+    cli_put_text(out, CLI_DONE_OUTCOME,
+                 rc == KEDGE_EXISTS        ? "already"
+                 : requested->pending != 0 ? "pending"
+                                           : "done");
+    if (cli->command->verb == KEDGE_VERB_RETRY_NEW) {
+        if (new_id.len == 0)
+            new_id = kedge_text(requested->new_id);
+        cli_put_bytes(out, CLI_DONE_NEW_ID, new_id);
+        id = new_id; /* to be waited for */
+    }
+    if (cli_has(cli, CLI_WAIT))
+        return wait_for(cli, store, id, out, message);
+    cli_put_text(out, CLI_DONE_STATUS, kedge_run_status_text(requested->status));
+    cli_put_text(out, CLI_DONE_PLACE, kedge_run_place_text(requested->place));
+    return CLI_EXIT_OK;
+}
+
+/* --new-id and --new-version; they were looked at before anything was done. */
+static void new_run(const struct cli *cli, struct kedge_request *request)
+{
+    static char id[4096]; /* unescaped, and so no longer than it was */
+
+    if (cli_has(cli, CLI_NEW_ID)) {
+        (void)snprintf(id, sizeof id, "%s", cli->given[CLI_NEW_ID]);
+        request->new_id = (struct kedge_bytes){ id, cli_unescape(id) };
+    }
+    if (cli_has(cli, CLI_NEW_VERSION))
+        request->new_version = (uint32_t)cli_number(cli, CLI_NEW_VERSION);
+}
+
+static enum cli_exit request(const struct cli *cli, struct kedge_store *store,
+                             struct kedge_bytes id, struct cli_out *out,
+                             char message[CLI_MESSAGE_SIZE])
+{
+    struct kedge_request ask = KEDGE_REQUEST_INIT;
+    struct kedge_requested requested = { .struct_size = sizeof requested };
+    struct kedge_error err = { .msg = "" };
     char me[256];
     int rc;
 
-    if (argc != 1)
-        return cli_usage(cli, argc == 0 ? "no run given" : "one word too many:",
-                         argc == 0 ? NULL : argv[1]);
-    request.verb = verb_of(cli);
-    request.who = cli->who != NULL ? cli->who : who(me, sizeof me);
-    request.why = cli->why;
-    request.step = cli->step;
-    status = cli_open_store(cli, cli->store, 0, &store);
-    if (status != CLI_EXIT_OK)
-        return status;
-    request.run = (struct kedge_bytes){ argv[0], cli_unescape(argv[0]) };
-    rc = kedge_run_request(store, &request, &out, TIMEOUT_US, &err);
-    kedge_store_close(store);
-    if (rc == KEDGE_OK || rc == KEDGE_EXISTS) {
-        if (rc == KEDGE_EXISTS)
-            (void)fprintf(stderr, "kedge: that was asked for before, and stands\n");
-        tell(&out);
-        return CLI_EXIT_OK;
-    }
+    ask.verb = cli->command->verb;
+    ask.run = id;
+    ask.who = cli_who(cli, me, sizeof me);
+    ask.why = cli->given[CLI_WHY];
+    ask.step = cli->given[CLI_STEP];
+    new_run(cli, &ask);
+    rc = kedge_run_request(store, &ask, &requested, cli->timeout_us, &err);
+    if (rc == KEDGE_OK || rc == KEDGE_EXISTS)
+        return done(cli, store, rc, &requested, id, ask.new_id, out, message);
     if (rc != KEDGE_STALE)
-        return cli_fail(rc, &err);
-    (void)fprintf(stderr, "kedge: %s\n", out.why);
+        return cli_message(rc, &err, message);
+    (void)snprintf(message, CLI_MESSAGE_SIZE, "%s", requested.why);
     return CLI_EXIT_STATE;
+}
+
+enum cli_exit cli_request(const struct cli *cli)
+{
+    if (cli_has(cli, CLI_WAIT) && cli->given[CLI_WAIT][0] != '\0' && cli_span(cli, CLI_WAIT) < 0)
+        return CLI_EXIT_USAGE;
+    if (cli_has(cli, CLI_NEW_VERSION) && cli_number(cli, CLI_NEW_VERSION) == 0)
+        return CLI_EXIT_USAGE;
+    if (cli_has(cli, CLI_NEW_VERSION) && cli_number(cli, CLI_NEW_VERSION) > UINT32_MAX)
+        return cli_usage(cli, "a version has at most 32 bits, not", cli->given[CLI_NEW_VERSION]);
+    if (cli_has(cli, CLI_NEW_ID) && cli->n_words != 1)
+        return cli_usage(cli, "--new-id is for one run", NULL);
+    return cli_do(cli, request);
+}
+
+/* -------------------------------------------------------------------- purge */
+
+static enum cli_exit purge(const struct cli *cli, struct kedge_store *store, struct kedge_bytes id,
+                           struct cli_out *out, char message[CLI_MESSAGE_SIZE])
+{
+    struct kedge_error err = { .msg = "" };
+    int rc = kedge_run_purge(store, id, cli->timeout_us, &err);
+
+    if (rc == KEDGE_STALE) {
+        (void)snprintf(message, CLI_MESSAGE_SIZE,
+                       "the run is not at rest; cancel or abandon it first");
+        return CLI_EXIT_STATE;
+    }
+    if (rc != KEDGE_OK)
+        return cli_message(rc, &err, message);
+    cli_put_text(out, CLI_DONE_OUTCOME, "done");
+    return CLI_EXIT_OK;
+}
+
+enum cli_exit cli_purge(const struct cli *cli)
+{
+    return cli_do(cli, purge);
 }

@@ -1,245 +1,162 @@
-/* cmd_show.c - kedge show */
+/* cmd_show.c - kedge show: the head of a run, and its steps as a tree */
 #include <config.h>
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "table.h"
+#include "fields.h"
+#include "inspect.h"
+#include "out.h"
+#include "run_row.h"
+#include "text.h"
 
-#define TIMEOUT_US 10000000
-#define NO_MEMORY  (-1)
-
-static const char *const columns[] = { "STEP", "AFTER", "STATE", "FAILURES",
-                                       "TIME", "NEXT",  "VALUE", "ERROR" };
-enum { COL_STEP, COL_AFTER, COL_STATE, COL_FAILURES, COL_TIME, COL_NEXT, COL_VALUE, COL_ERROR };
-#define N_COLUMNS (sizeof columns / sizeof *columns)
-
+/* What is known of the steps; kept, as what a step comes after may be told later. */
 struct known {
     char *name;
     uint32_t *after;
     size_t n_after;
+    long parent;
+    uint32_t state;
+    uint32_t failures;
+    bool in_doubt;
+    bool has_value;
+    int64_t time;
+    int64_t next;
+    struct kedge_bytes value; /* ours */
+    struct kedge_bytes error; /* likewise */
 };
 
-/* The steps so far, by index: a step comes after others of the table. */
 struct steps {
-    struct libscols_table *table;
-    struct known *known;
+    struct known *all;
     size_t n;
 };
 
-/* ------------------------------------------------------------------- head */
-
-static void fact_bytes(const char *name, struct kedge_bytes bytes)
+static bool copy(struct kedge_bytes *to, struct kedge_bytes from)
 {
-    char *text;
+    char *bytes = malloc(from.len + 1);
 
-    if (bytes.len == 0)
-        return;
-    text = cli_escape(bytes);
-    (void)printf("%s=%s\n", name, text != NULL ? text : "?");
-    free(text);
+    if (bytes == NULL)
+        return false;
+    if (from.len > 0)
+        memcpy(bytes, from.data, from.len);
+    *to = (struct kedge_bytes){ bytes, from.len };
+    return true;
 }
 
-static void fact_time(const char *name, int64_t us)
-{
-    char buf[CLI_TIME_SIZE];
-
-    if (us != 0)
-        (void)printf("%s=%s\n", name, cli_time(us, buf));
-}
-
-static void fact_number(const char *name, uint64_t n)
-{
-    (void)printf("%s=%llu\n", name, (unsigned long long)n);
-}
-
-static void fact_holder(const uint8_t holder[16])
-{
-    static const uint8_t nobody[16];
-
-    if (memcmp(holder, nobody, sizeof nobody) == 0)
-        return;
-    (void)printf("holder=");
-    for (size_t i = 0; i < sizeof nobody; i++)
-        (void)printf("%02x", holder[i]);
-    (void)putchar('\n');
-}
-
-static void show_head(const struct kedge_run_info *info)
-{
-    fact_bytes("id", info->id);
-    fact_bytes("reactor", info->reactor);
-    fact_number("version", info->version);
-    fact_bytes("queue", info->queue);
-    fact_bytes("context", info->context);
-    (void)printf("status=%s\nplace=%s\n", kedge_run_status_text(info->status),
-                 kedge_run_place_text(info->place));
-    fact_number("records", info->records);
-    fact_number("recoveries", info->recoveries);
-    fact_number("fence", info->fence);
-    fact_number("incarnation", info->incarnation);
-    fact_holder(info->holder);
-    fact_time("created", info->created);
-    fact_time("due", info->due);
-    fact_time("finished", info->finished);
-    fact_time("expires", info->expires);
-    fact_bytes("result", info->result);
-    fact_bytes("error", info->error);
-    fact_bytes("error_step", info->error_step);
-}
-
-/* ------------------------------------------------------------------ steps */
-
-static int set_text(struct libscols_line *line, size_t column, struct kedge_bytes bytes)
-{
-    char *text;
-
-    if (bytes.len == 0)
-        return scols_line_set_data(line, column, "-");
-    text = cli_escape(bytes);
-    if (text == NULL)
-        return NO_MEMORY;
-    if (scols_line_refer_data(line, column, text) == 0)
-        return 0;
-    free(text);
-    return NO_MEMORY;
-}
-
-static int set_number(struct libscols_line *line, size_t column, uint64_t n)
-{
-    char text[24];
-
-    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)n);
-    return scols_line_set_data(line, column, text);
-}
-
-/* "ready ?": an earlier execution may have taken effect. */
-static int set_state(struct libscols_line *line, const struct kedge_step_info *step)
-{
-    char text[32];
-
-    (void)snprintf(text, sizeof text, "%s%s", kedge_step_state_text(step->state),
-                   (step->flags & KEDGE_STEP_IN_DOUBT) != 0 ? " ?" : "");
-    return scols_line_set_data(line, COL_STATE, text);
-}
-
-/* Remember its name, and what it comes after: those names may be told later. */
-static int remember(struct steps *s, const struct kedge_step_info *step)
-{
-    struct known *all = realloc(s->known, (s->n + 1) * sizeof *all);
-    struct known known = { .n_after = step->n_after };
-
-    if (all == NULL)
-        return NO_MEMORY;
-    s->known = all;
-    known.name = cli_escape(kedge_text(step->name));
-    known.after = malloc((step->n_after + 1) * sizeof *known.after);
-    if (known.after != NULL && step->n_after != 0)
-        memcpy(known.after, step->after, step->n_after * sizeof *known.after);
-    all[s->n++] = known;
-    return known.name != NULL && known.after != NULL ? 0 : NO_MEMORY;
-}
-
-static int add_step(void *ctx, const struct kedge_step_info *step)
+static int remember(void *ctx, const struct kedge_step_info *step)
 {
     struct steps *s = ctx;
-    struct libscols_line *line = scols_table_new_line(s->table, cli_table_parent(s->table, step));
-    char time[CLI_TIME_SIZE];
-    int rc;
+    struct known *all = realloc(s->all, (s->n + 1) * sizeof *all);
+    struct known *k;
 
-    if (line == NULL || remember(s, step) != 0)
-        return NO_MEMORY;
-    rc = scols_line_set_data(line, COL_STEP, s->known[s->n - 1].name);
-    rc |= set_state(line, step);
-    rc |= set_number(line, COL_FAILURES, step->failures);
-    rc |= scols_line_set_data(line, COL_TIME, cli_time(step->time, time));
-    rc |= scols_line_set_data(line, COL_NEXT, cli_time(step->next, time));
-    if (step->state == KEDGE_STEP_DONE)
-        rc |= set_number(line, COL_VALUE, step->value.len);
-    else
-        rc |= scols_line_set_data(line, COL_VALUE, "-");
-    rc |= set_text(line, COL_ERROR, step->error);
-    return rc != 0 ? NO_MEMORY : 0;
+    if (all == NULL)
+        return 1;
+    s->all = all;
+    k = &all[s->n++];
+    *k = (struct known){ .name = strdup(step->name),
+                         .after = malloc((step->n_after + 1) * sizeof *k->after),
+                         .n_after = step->n_after,
+                         .parent = cli_step_parent(step),
+                         .state = step->state,
+                         .failures = step->failures,
+                         .in_doubt = (step->flags & KEDGE_STEP_IN_DOUBT) != 0,
+                         .has_value = step->state == KEDGE_STEP_DONE,
+                         .time = step->time,
+                         .next = step->next };
+    if (k->after != NULL && step->n_after != 0)
+        memcpy(k->after, step->after, step->n_after * sizeof *k->after);
+    return k->name != NULL && k->after != NULL && copy(&k->value, step->value) &&
+                   copy(&k->error, step->error)
+               ? 0
+               : 1;
 }
 
-/* All steps are known: say in words which come before which.  They are in the table's order,
-   without gaps where there is a definition to tell of any order. */
-static int join_after(const struct steps *s, size_t i)
+static void forget(struct steps *s)
 {
-    const struct known *known = &s->known[i];
-    size_t size = 2;
-    char *text;
-
-    for (size_t k = 0; k < known->n_after; k++)
-        size += known->after[k] < s->n ? strlen(s->known[known->after[k]].name) + 1 : 0;
-    text = calloc(1, size);
-    if (text == NULL)
-        return NO_MEMORY;
-    for (size_t k = 0; k < known->n_after; k++) {
-        if (known->after[k] >= s->n)
-            continue;
-        if (text[0] != '\0')
-            (void)strcat(text, ",");
-        (void)strcat(text, s->known[known->after[k]].name);
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->all[i].name);
+        free(s->all[i].after);
+        free((void *)(uintptr_t)s->all[i].value.data);
+        free((void *)(uintptr_t)s->all[i].error.data);
     }
-    if (text[0] == '\0')
-        (void)strcpy(text, "-");
-    if (scols_line_refer_data(scols_table_get_line(s->table, i), COL_AFTER, text) == 0)
-        return 0;
-    free(text);
-    return NO_MEMORY;
+    free(s->all);
 }
 
-static int show_steps(struct kedge_store *store, struct kedge_bytes id, struct kedge_error *err)
+static void put_step(struct cli_out *out, const struct steps *s, const struct known *k)
 {
-    struct steps s = { .table =
-                           cli_table_new(columns, N_COLUMNS,
-                                         UINT32_C(1) << COL_FAILURES | UINT32_C(1) << COL_VALUE) };
-    int rc = KEDGE_ERR_NOMEM;
+    char text[40];
 
-    (void)snprintf(err->msg, sizeof err->msg, "out of memory");
-    if (s.table != NULL)
-        cli_table_tree(s.table);
-    if (s.table != NULL)
-        rc = kedge_run_steps(store, id, add_step, &s, TIMEOUT_US, err);
-    for (size_t i = 0; rc == KEDGE_OK && i < s.n; i++)
-        rc = join_after(&s, i);
-    if (rc == KEDGE_OK && s.n > 0) {
+    cli_put_text(out, CLI_STEP_NAME, k->name);
+    for (size_t i = 0; i < k->n_after; i++) {
+        if (k->after[i] < s->n)
+            cli_put_item(out, CLI_STEP_AFTER, kedge_text(s->all[k->after[i]].name));
+    }
+    cli_put_text(out, CLI_STEP_STATE, kedge_step_state_text(k->state));
+    if (k->in_doubt) {
+        (void)snprintf(text, sizeof text, "%s ?", kedge_step_state_text(k->state));
+        cli_put_column(out, CLI_STEP_STATE, kedge_text(text));
+    }
+    cli_put_number(out, CLI_STEP_DOUBT, k->in_doubt);
+    cli_put_number(out, CLI_STEP_FAILURES, k->failures);
+    cli_put_time(out, CLI_STEP_TIME, k->time);
+    cli_put_time(out, CLI_STEP_NEXT, k->next);
+    if (k->has_value)
+        cli_put_number(out, CLI_STEP_BYTES, k->value.len);
+    cli_put_bytes(out, CLI_STEP_VALUE, k->value);
+    cli_put_bytes(out, CLI_STEP_ERROR, k->error);
+    cli_row_end(out, k->parent < (long)s->n ? k->parent : -1);
+}
+
+static enum cli_exit print(const struct cli *cli, const struct kedge_run_info *info,
+                           const struct steps *s)
+{
+    struct cli_out *head = cli_out_record(cli, cli_run_fields);
+    struct cli_out *steps = cli_out_tree(cli, cli_step_fields);
+    enum cli_exit status = CLI_EXIT_OK;
+
+    if (head == NULL || steps == NULL) {
+        cli_out_drop(head);
+        cli_out_drop(steps);
+        return cli_tell(CLI_EXIT_FAILURE, "out of memory");
+    }
+    cli_put_run(head, info);
+    if (cli->json) {
+        (void)cli_out_part(steps);
+        for (size_t i = 0; i < s->n; i++)
+            put_step(steps, s, &s->all[i]);
+        cli_put_rows(head, CLI_RUN_STEPS, steps);
+        cli_row_end(head, -1);
+        return cli_out_end(head);
+    }
+    cli_row_end(head, -1);
+    status = cli_out_end(head);
+    if (s->n > 0)
         (void)putchar('\n');
-        (void)scols_print_table(s.table);
-    }
-    for (size_t i = 0; i < s.n; i++) {
-        free(s.known[i].name);
-        free(s.known[i].after);
-    }
-    free(s.known);
-    scols_unref_table(s.table);
-    return rc;
+    for (size_t i = 0; i < s->n; i++)
+        put_step(steps, s, &s->all[i]);
+    return status == CLI_EXIT_OK ? cli_out_end(steps) : status;
 }
 
-enum cli_exit cli_show(const struct cli *cli, int argc, char **argv)
+static enum cli_exit look(const struct cli *cli, struct kedge_store *store, struct kedge_bytes id)
 {
     struct kedge_run_info *info = NULL;
-    struct kedge_store *store = NULL;
-    struct kedge_error err = { .msg = "" };
-    struct kedge_bytes id;
+    struct kedge_error err = { .msg = "out of memory" };
+    struct steps steps = { .n = 0 };
     enum cli_exit status;
-    int rc;
+    int rc = kedge_run_get(store, id, KEDGE_RUN_WANT_RESULT, &info, cli->timeout_us, &err);
 
-    if (argc != 1)
-        return cli_usage(cli, argc == 0 ? "no run given" : "one word too many:",
-                         argc == 0 ? NULL : argv[1]);
-    status = cli_open_store(cli, cli->store, 0, &store);
-    if (status != CLI_EXIT_OK)
-        return status;
-    id = (struct kedge_bytes){ argv[0], cli_unescape(argv[0]) };
-    rc = kedge_run_get(store, id, KEDGE_RUN_WANT_RESULT, &info, TIMEOUT_US, &err);
-    if (rc == KEDGE_OK) {
-        show_head(info);
-        rc = show_steps(store, id, &err);
-    }
+    if (rc == KEDGE_OK)
+        rc = kedge_run_steps(store, id, remember, &steps, cli->timeout_us, &err);
+    if (rc == KEDGE_OK)
+        status = print(cli, info, &steps);
+    else
+        status = cli_fail(rc == 1 ? KEDGE_ERR_NOMEM : rc, &err);
+    forget(&steps);
     kedge_run_info_free(info);
-    kedge_store_close(store);
-    return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
+    return status;
+}
+
+enum cli_exit cli_show(const struct cli *cli)
+{
+    return cli_inspect(cli, look);
 }

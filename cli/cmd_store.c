@@ -1,14 +1,13 @@
-/* cmd_store.c - kedge store info, kedge store init */
+/* cmd_store.c - opening the store; kedge store info, kedge store init */
 #include <config.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <kedge/backend.h>
 
 #include "cli.h"
-
-/* Long enough for a server that is busy, short enough for a person who waits. */
-#define TIMEOUT_US 10000000
+#include "out.h"
 
 /*
  * Is it a store that no other process can see, like mem:?  It begins with this process, so that
@@ -16,12 +15,12 @@
  */
 static bool is_private(const struct cli *cli, const char *url)
 {
+    const char *backend = cli->given[CLI_BACKEND];
     const struct kedge_backend_ops *ops = NULL;
     char scheme[64];
 
     (void)snprintf(scheme, sizeof scheme, "%.*s", (int)strcspn(url, ":+"), url);
-    return kedge_backend_find(cli->backend != NULL ? cli->backend : scheme, &ops, NULL) ==
-               KEDGE_OK &&
+    return kedge_backend_find(backend != NULL ? backend : scheme, &ops, NULL) == KEDGE_OK &&
            (ops->caps & KEDGE_CAP_SHARED) == 0;
 }
 
@@ -33,9 +32,11 @@ enum cli_exit cli_open_store(const struct cli *cli, const char *url, uint32_t fl
     int rc;
 
     if (url == NULL)
+        url = getenv("KEDGE_STORE");
+    if (url == NULL)
         return cli_usage(cli, "no store given; name one, use -s URL, or set KEDGE_STORE", NULL);
-    options.backend = cli->backend;
-    options.ns = cli->ns;
+    options.backend = cli->given[CLI_BACKEND];
+    options.ns = cli->given[CLI_NAMESPACE];
     options.flags = flags;
     rc = kedge_store_open(url, &options, store, &err);
     if (rc == KEDGE_ERR_SCHEMA_MISSING && is_private(cli, url)) {
@@ -45,42 +46,49 @@ enum cli_exit cli_open_store(const struct cli *cli, const char *url, uint32_t fl
     return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
 }
 
-/* The store that was named: by the command's argument, by -s, by KEDGE_STORE, in this order. */
-static enum cli_exit open_store(const struct cli *cli, uint32_t flags, int argc, char **argv,
-                                struct kedge_store **store)
+/* The store that was named: by the command's word, by -s, by KEDGE_STORE, in this order. */
+static enum cli_exit open_store(const struct cli *cli, uint32_t flags, struct kedge_store **store)
 {
-    if (argc > 1)
-        return cli_usage(cli, "one word too many:", argv[1]);
-    return cli_open_store(cli, argc > 0 ? argv[0] : cli->store, flags, store);
+    const char *url = cli->n_words > 0 ? cli->words[0] : cli->given[CLI_STORE];
+
+    return cli_open_store(cli, url, flags, store);
 }
 
-static void print_fact(void *ctx, const char *name, const char *value)
+static void put_fact(void *ctx, const char *name, const char *value)
 {
-    (void)ctx;
-    (void)printf("%s=%s\n", name, value);
+    cli_put_fact(ctx, name, value);
 }
 
-enum cli_exit cli_store_info(const struct cli *cli, int argc, char **argv)
+enum cli_exit cli_store_info(const struct cli *cli)
 {
     struct kedge_store *store = NULL;
     struct kedge_error err;
+    struct cli_out *out;
     enum cli_exit status;
-    int rc;
+    int rc = KEDGE_OK;
 
-    status = open_store(cli, 0, argc, argv, &store);
+    status = open_store(cli, 0, &store);
     if (status != CLI_EXIT_OK)
         return status;
-    rc = kedge_store_info(store, TIMEOUT_US, print_fact, NULL, &err);
+    out = cli_out_record(cli, NULL);
+    if (out != NULL)
+        rc = kedge_store_info(store, cli->timeout_us, put_fact, out, &err);
     kedge_store_close(store);
-    return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
+    if (rc != KEDGE_OK) {
+        cli_out_drop(out);
+        return cli_fail(rc, &err);
+    }
+    if (out != NULL)
+        cli_row_end(out, -1);
+    return cli_out_end(out);
 }
 
-enum cli_exit cli_store_init(const struct cli *cli, int argc, char **argv)
+enum cli_exit cli_store_init(const struct cli *cli)
 {
     struct kedge_store *store = NULL;
     enum cli_exit status;
 
-    status = open_store(cli, KEDGE_STORE_CREATE, argc, argv, &store);
+    status = open_store(cli, KEDGE_STORE_CREATE, &store);
     if (status != CLI_EXIT_OK)
         return status;
     kedge_store_close(store);

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <ftw.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,8 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "table.h"
+#include "out.h"
+#include "run_row.h"
 
 #define ID         "order-1001"
 #define TIMEOUT_US INT64_C(10000000)
@@ -145,6 +145,13 @@ struct doing {
     long pid;
 };
 
+/* What is shown of a step. */
+static const struct cli_field columns[] = { { "step", "STEP", CLI_TEXT, "" },
+                                            { "forward", "FORWARD", CLI_TEXT, "" },
+                                            { "back", "BACK", CLI_TEXT, "" },
+                                            { NULL, NULL, CLI_TEXT, NULL } };
+enum { COL_STEP, COL_FORWARD, COL_BACK };
+
 struct row {
     char forward[64];
     char back[64];
@@ -154,7 +161,7 @@ struct watch {
     const struct cli *cli;
     const char *url;
     struct kedge_store *store;
-    struct libscols_table *table;
+    struct cli_out *table;
     struct doing doing[MAX_STEPS];
     bool kill;
     bool terminal;
@@ -194,7 +201,6 @@ static const struct doing *doing_with(const struct watch *w, const char *step)
 static int see_step(void *ctx, const struct kedge_step_info *step)
 {
     struct watch *w = ctx;
-    struct libscols_line *line = scols_table_new_line(w->table, cli_table_parent(w->table, step));
     const struct doing *doing = doing_with(w, step->name);
     struct row row;
 
@@ -205,34 +211,33 @@ static int see_step(void *ctx, const struct kedge_step_info *step)
         (void)snprintf(row.back, sizeof row.back, "%s in %ld%s",
                        strcmp(doing->action, "undo") == 0 ? "being undone" : "being compensated",
                        doing->pid, doing->in_doubt ? ", in doubt: it began before" : "");
-    return line == NULL || scols_line_set_data(line, 0, step->name) != 0 ||
-                   scols_line_set_data(line, 1, row.forward) != 0 ||
-                   scols_line_set_data(line, 2, row.back) != 0
-               ? KEDGE_ERR_NOMEM
-               : 0;
+    cli_put_text(w->table, COL_STEP, step->name);
+    cli_put_text(w->table, COL_FORWARD, row.forward);
+    cli_put_text(w->table, COL_BACK, row.back);
+    cli_row_end(w->table, cli_step_parent(step));
+    return 0;
 }
 
 /* The steps as they stand in the store, and what is being done. */
 static int draw(struct watch *w, struct kedge_error *err)
 {
-    static const char *const columns[] = { "STEP", "FORWARD", "BACK" };
-    int rc = KEDGE_ERR_NOMEM;
+    int rc;
 
-    w->table = cli_table_new(columns, 3, 0);
+    w->table = cli_out_tree(w->cli, columns);
     if (w->table == NULL)
-        return rc;
-    cli_table_tree(w->table);
+        return KEDGE_ERR_NOMEM;
     rc = kedge_run_steps(w->store, kedge_text(ID), see_step, w, TIMEOUT_US, err);
-    if (rc == KEDGE_OK) {
-        if (w->terminal && w->lines > 0)
-            (void)printf("\033[%uA\033[J", w->lines);
-        else if (w->lines > 0)
-            (void)putchar('\n');
-        (void)scols_print_table(w->table);
-        (void)fflush(stdout);
-        w->lines = (unsigned)scols_table_get_nlines(w->table) + 1;
+    if (rc != KEDGE_OK) {
+        cli_out_drop(w->table);
+        return rc;
     }
-    scols_unref_table(w->table);
+    if (w->terminal && w->lines > 0)
+        (void)printf("\033[%uA\033[J", w->lines);
+    else if (w->lines > 0)
+        (void)putchar('\n');
+    w->lines = (unsigned)cli_rows(w->table) + 1;
+    rc = cli_out_end(w->table) == CLI_EXIT_OK ? KEDGE_OK : KEDGE_ERR_NOMEM;
+    (void)fflush(stdout);
     return rc;
 }
 
@@ -245,18 +250,18 @@ static int no_worker(struct kedge_error *err)
 
 static int start_worker(struct watch *w)
 {
-    const char *argv[12] = { "kedge", "demo", "order", "--worker", "--store", w->url };
+    const char *argv[12] = { "kedge", "demo", "--worker", "--store", w->url };
     const pid_t parent = getpid();
-    size_t n = 6;
+    size_t n = 5;
     int fds[2];
 
-    if (w->cli->backend != NULL) {
+    if (cli_has(w->cli, CLI_BACKEND)) {
         argv[n++] = "--backend";
-        argv[n++] = w->cli->backend;
+        argv[n++] = w->cli->given[CLI_BACKEND];
     }
-    if (w->cli->ns != NULL) {
+    if (cli_has(w->cli, CLI_NAMESPACE)) {
         argv[n++] = "--namespace";
-        argv[n++] = w->cli->ns;
+        argv[n++] = w->cli->given[CLI_NAMESPACE];
     }
     if (pipe(fds) != 0)
         return -1;
@@ -424,60 +429,11 @@ static bool make_store(char *dir, size_t size)
     return mkdtemp(dir) != NULL;
 }
 
-struct line {
-    const char *url;
-    bool help;
-    bool worker;
-    bool kill;
-};
-
-/* Answers the index of the first word, -1 after a mistake. */
-static int read_options(struct line *line, struct cli *cli, int argc, char **argv)
+static enum cli_exit watch_it(const struct cli *cli, const char *url)
 {
-    static const struct option options[] = {
-        { "store", required_argument, NULL, 's' },
-        { "backend", required_argument, NULL, 'b' },
-        { "namespace", required_argument, NULL, 'N' },
-        { "help", no_argument, NULL, 'h' },
-        { "no-kill", no_argument, NULL, 'k' },
-        { "worker", no_argument, NULL, 'W' },
-        { NULL, 0, NULL, 0 },
-    };
-    int c;
-
-    optind = 0; /* glibc and musl: begin afresh */
-    while ((c = getopt_long(argc, argv, "s:b:h", options, NULL)) != -1) {
-        switch (c) {
-        case 's':
-            line->url = optarg;
-            break;
-        case 'b':
-            cli->backend = optarg;
-            break;
-        case 'N':
-            cli->ns = optarg;
-            break;
-        case 'k':
-            line->kill = false;
-            break;
-        case 'W':
-            line->worker = true;
-            break;
-        case 'h':
-            line->help = true;
-            break;
-        default:
-            return -1;
-        }
-    }
-    return optind;
-}
-
-static enum cli_exit watch_it(const struct cli *cli, const struct line *line)
-{
-    struct watch w = { .cli = cli, .url = line->url, .kill = line->kill };
+    struct watch w = { .cli = cli, .url = url, .kill = !cli_has(cli, CLI_NO_KILL) };
     struct kedge_error err = { .msg = "" };
-    enum cli_exit status = cli_open_store(cli, line->url, KEDGE_STORE_CREATE, &w.store);
+    enum cli_exit status = cli_open_store(cli, url, KEDGE_STORE_CREATE, &w.store);
     int rc;
 
     if (status != CLI_EXIT_OK)
@@ -489,35 +445,25 @@ static enum cli_exit watch_it(const struct cli *cli, const struct line *line)
     return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
 }
 
-/* This command reads its options itself: ARGV begins with the program's name. */
-enum cli_exit cli_demo_order(const struct cli *given, int argc, char **argv)
+enum cli_exit cli_demo_order(const struct cli *cli)
 {
-    struct cli cli = *given;
-    struct line line = { .url = given->store, .kill = true };
-    int at = read_options(&line, &cli, argc, argv);
+    const char *given = cli_has(cli, CLI_STORE) ? cli->given[CLI_STORE] : getenv("KEDGE_STORE");
     char url[4096 + 32];
     char dir[4096];
     enum cli_exit status;
 
-    if (at < 0)
-        return cli_usage(&cli, "wrong option", NULL);
-    if (line.help) {
-        cli_print_help(stdout, cli.command);
-        return CLI_EXIT_OK;
-    }
-    if (at < argc)
-        return cli_usage(&cli, "one word too many:", argv[at]);
-    if (line.worker)
-        return be_worker(&cli, line.url);
-    if (line.url != NULL)
-        return watch_it(&cli, &line);
-    if (!make_store(dir, sizeof dir)) {
-        (void)fprintf(stderr, "kedge: %s: %s\n", dir, strerror(errno));
-        return CLI_EXIT_FAILURE;
-    }
+    if (cli->n_words > 0 && strcmp(cli->words[0], "order") != 0)
+        return cli_usage(cli, "the demos are order and archive, not", cli->words[0]);
+    if (cli->json)
+        return cli_usage(cli, "a demo is to be looked at, and prints no JSON", NULL);
+    if (cli_has(cli, CLI_WORKER))
+        return be_worker(cli, given);
+    if (given != NULL)
+        return watch_it(cli, given);
+    if (!make_store(dir, sizeof dir))
+        return cli_tell(CLI_EXIT_FAILURE, "%s: %s", dir, strerror(errno));
     (void)snprintf(url, sizeof url, "lmdb:%s/store?map_size=64MiB", dir);
-    line.url = url;
-    status = watch_it(&cli, &line);
+    status = watch_it(cli, url);
     (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return status;
 }

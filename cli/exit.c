@@ -1,11 +1,22 @@
-/* exit.c - from a status to an exit code, and a message */
+/* exit.c - what went wrong: a message, and an exit code */
 #include <config.h>
 
+#include <cJSON.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
-static enum cli_exit exit_code(int rc, const struct kedge_error *err)
+static bool as_json;
+
+void cli_errors_as_json(void)
+{
+    as_json = true;
+}
+
+enum cli_exit cli_exit_code(int rc, const struct kedge_error *err)
 {
     /* -Wswitch-enum makes this list complete whenever a status is added. */
     switch ((enum kedge_status)rc) {
@@ -43,9 +54,84 @@ static enum cli_exit exit_code(int rc, const struct kedge_error *err)
     return CLI_EXIT_FAILURE;
 }
 
+static const char *exit_name(enum cli_exit status)
+{
+    switch (status) {
+#define CLI_EXIT_NAME(name, value, text)                                                           \
+    case CLI_EXIT_##name:                                                                          \
+        return #name;
+        CLI_EXIT_LIST(CLI_EXIT_NAME)
+#undef CLI_EXIT_NAME
+    }
+    return "?";
+}
+
+/* One object, {"error": {...}}.  Without memory for it, the text is better than nothing. */
+static void print_json(enum cli_exit status, const char *name, const char *message,
+                       const char *hint)
+{
+    cJSON *outer = cJSON_CreateObject();
+    cJSON *inner = cJSON_AddObjectToObject(outer, "error");
+    char *text = NULL;
+
+    if (cJSON_AddStringToObject(inner, "code", exit_name(status)) != NULL &&
+        cJSON_AddNumberToObject(inner, "exit", (double)status) != NULL &&
+        cJSON_AddStringToObject(inner, "message", message) != NULL &&
+        (name == NULL || cJSON_AddStringToObject(inner, "status", name) != NULL) &&
+        (hint == NULL || cJSON_AddStringToObject(inner, "hint", hint) != NULL))
+        text = cJSON_PrintUnformatted(outer);
+    (void)fprintf(stderr, "%s\n", text != NULL ? text : message);
+    cJSON_free(text);
+    cJSON_Delete(outer);
+}
+
+static enum cli_exit tell(enum cli_exit status, const char *name, const char *message)
+{
+    /* What has been printed comes first, where both go to one place. */
+    (void)fflush(stdout);
+    if (as_json)
+        print_json(status, name, message, NULL);
+    else
+        (void)fprintf(stderr, "kedge: %s\n", message);
+    return status;
+}
+
 enum cli_exit cli_fail(int rc, const struct kedge_error *err)
 {
     /* A refusal comes without a message of its own. */
-    (void)fprintf(stderr, "kedge: %s\n", rc < 0 ? err->msg : kedge_status_text(rc));
-    return exit_code(rc, err);
+    return tell(cli_exit_code(rc, err), kedge_status_name(rc),
+                rc < 0 ? err->msg : kedge_status_text(rc));
+}
+
+enum cli_exit cli_tell(enum cli_exit status, const char *format, ...)
+{
+    char message[2048];
+    va_list ap;
+
+    va_start(ap, format);
+    (void)vsnprintf(message, sizeof message, format, ap);
+    va_end(ap);
+    return tell(status, NULL, message);
+}
+
+enum cli_exit cli_usage(const struct cli *cli, const char *message, const char *word)
+{
+    const char *space = cli->command != NULL ? " " : "";
+    const char *name = cli->command != NULL ? cli->command->name : "";
+    const char *open = word != NULL ? " '" : "";
+    const char *close = word != NULL ? "'" : "";
+    char text[1024];
+    char hint[80];
+
+    if (word == NULL)
+        word = "";
+    (void)snprintf(hint, sizeof hint, "kedge help%s%s", space, name);
+    if (as_json) {
+        (void)snprintf(text, sizeof text, "%s%s%s%s", message, open, word, close);
+        print_json(CLI_EXIT_USAGE, NULL, text, hint);
+    } else {
+        (void)fprintf(stderr, "kedge%s%s: %s%s%s%s; see %s\n", space, name, message, open, word,
+                      close, hint);
+    }
+    return CLI_EXIT_USAGE;
 }

@@ -315,24 +315,46 @@ const struct kedge_host *kedge_store_host(const struct kedge_store *store)
     return store->host;
 }
 
+/* What both need before they may ask: a session, in time. */
+static int begin(struct kedge_store *store, const char *to, const void *argument,
+                 int64_t timeout_us, void **session, struct kedge_error *err)
+{
+    if (store == NULL || argument == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL",
+                               store == NULL ? "store" : to);
+    if (timeout_us <= 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "timeout_us is not positive");
+    KEDGE_ASSERT(store->magic == STORE_MAGIC);
+    return kedge_session_get_timed(store, session, timeout_us, err);
+}
+
+int kedge_store_now(struct kedge_store *store, int64_t *us, int64_t timeout_us,
+                    struct kedge_error *err)
+{
+    struct kedge_time time = { 0 };
+    void *session;
+    int rc = begin(store, "us", us, timeout_us, &session, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    rc = store->backend->backend.ops.now(session, &time, timeout_us, err);
+    kedge_session_put(store, session);
+    if (rc == KEDGE_OK)
+        *us = time.wall;
+    return rc;
+}
+
 int kedge_store_info(struct kedge_store *store, int64_t timeout_us, kedge_fact_fn *each, void *ctx,
                      struct kedge_error *err)
 {
     const struct kedge_backend_ops *ops;
     struct kedge_info info = { .mem = NULL };
     void *session;
-    int rc;
+    int rc = begin(store, "each", each != NULL ? store : NULL, timeout_us, &session, err);
 
-    if (store == NULL || each == NULL)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL",
-                               store == NULL ? "store" : "each");
-    if (timeout_us <= 0)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "timeout_us is not positive");
-    KEDGE_ASSERT(store->magic == STORE_MAGIC);
-    ops = &store->backend->backend.ops;
-    rc = kedge_session_get_timed(store, &session, timeout_us, err);
     if (rc != KEDGE_OK)
         return rc;
+    ops = &store->backend->backend.ops;
     rc = ops->info(session, &info, timeout_us, err);
     kedge_session_put(store, session);
     if (rc != KEDGE_OK)

@@ -1,45 +1,8 @@
 #!/bin/sh
 # The kedge program, as a user types it: output, messages, exit codes.
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-n=0
 unset KEDGE_STORE
-
-# ok WHAT: the last test command decides
-ok() {
-	rc=$?
-	n=$((n + 1))
-	if [ "$rc" -eq 0 ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		echo "# exit status $status"
-		sed 's/^/# out: /' out
-		sed 's/^/# err: /' err
-	fi
-}
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
-kedge() {
-	"$KEDGE" "$@" >out 2>err
-	status=$?
-}
-built() {
-	case " $KEDGE_BUILT " in
-	*" $1 "*) return 0 ;;
-	esac
-	return 1
-}
-# Exactly these lines.
-out_is() {
-	printf '%s\n' "$@" | cmp -s - out
-}
-err_is() {
-	printf '%s\n' "$@" | cmp -s - err
-}
+# shellcheck source=tests/support/tap.sh
+. "$KEDGE_SRCDIR/tests/support/tap.sh"
 
 kedge version
 [ $status -eq 0 ] && grep -q '^kedge [0-9][0-9.]*$' out && [ ! -s err ]
@@ -193,7 +156,7 @@ kedge list -s mem: --limit=0
 [ $status -eq 2 ] && grep -q "'0'" err
 ok "a limit of nothing"
 kedge version --limit 3
-[ $status -eq 2 ] && grep -q "no --limit" err
+[ $status -eq 2 ] && err_is 'kedge version: takes no --limit; see kedge help version'
 ok "--limit belongs to list"
 kedge list -s mem:
 [ $status -eq 0 ] && [ ! -s out ] && [ ! -s err ]
@@ -202,7 +165,7 @@ kedge show -s mem:
 [ $status -eq 2 ] && grep -q "no run given" err
 ok "show without a run"
 kedge show -s mem: nobody
-[ $status -eq 3 ] && [ ! -s out ] && err_is "kedge: no such record"
+[ $status -eq 3 ] && [ ! -s out ] && err_is "kedge: there is no run 'nobody'"
 ok "show of a run that is not there: exit 3"
 if built lmdb; then
 	runs=lmdb://$tmp/runs
@@ -243,17 +206,17 @@ if built lmdb; then
 	[ $status -eq 2 ] && grep -q "reactor 'order' version 1 has no step 'nothing'" err
 	ok "a verb for a step that is not there"
 	kedge cancel -s "lmdb://$tmp/order" order-1001 --step ship
-	[ $status -eq 2 ] && grep -q 'takes no --step' err
+	[ $status -eq 2 ] && err_is 'kedge cancel: takes no --step; see kedge help cancel'
 	ok "a verb that is not of a step"
 	kedge retry-new -s "lmdb://$tmp/order" order-1001 --why 'a carrier was found' --who me
-	new=$(sed -n 's/^id=//p' out)
+	new=$(sed -n 's/^new_id=//p' out)
 	[ $status -eq 0 ] && [ ${#new} -eq 36 ]
 	ok "retry-new: its id"
 	kedge list -s "lmdb://$tmp/order" --unserved
 	[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 2 ] && grep -q "^$new " out
 	ok "list --unserved: no worker is there"
 	kedge pause -s "lmdb://$tmp/order" "$new" && kedge pause -s "lmdb://$tmp/order" "$new"
-	[ $status -eq 0 ] && grep -qx 'status=paused' out && grep -q 'asked for before' err
+	[ $status -eq 0 ] && grep -qx 'status=paused' out && grep -qx 'outcome=already' out
 	ok "pause, twice"
 	kedge abandon -s "lmdb://$tmp/order" "$new" --why 'enough' && grep -qx 'status=aborted' out &&
 		kedge show -s "lmdb://$tmp/order" "$new"

@@ -47,6 +47,7 @@ AM_TESTS_ENVIRONMENT = $(kedge_test_backend_known) \
 	KEDGE_CHECK_TESTS='$(KEDGE_CHECK_TESTS)'; export KEDGE_CHECK_TESTS; \
 	KEDGE_SRCDIR='$(abs_srcdir)'; export KEDGE_SRCDIR; \
 	KEDGE_BUILDDIR='$(abs_builddir)'; export KEDGE_BUILDDIR; \
+	KEDGE_PAGES='$(kedge_pages)'; export KEDGE_PAGES; \
 	srcdir='$(srcdir)'; export srcdir; \
 	MALLOC_PERTURB_=$${MALLOC_PERTURB_-$$(( $$$$ % 255 + 1 ))}; export MALLOC_PERTURB_; \
 	CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT-60}; export CK_DEFAULT_TIMEOUT; \
@@ -149,8 +150,17 @@ check_PROGRAMS += make_runs
 make_runs_SOURCES = %D%/support/make_runs.c %D%/support/journal.c %D%/support/journal.h
 make_runs_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 
-dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
-TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/plugin.sh %D%/readme.sh
+# A member of a JSON document, for scripts.
+check_PROGRAMS += json_get
+json_get_SOURCES = %D%/support/json_get.c
+json_get_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+json_get_LDADD = $(CJSON_LIBS)
+EXTRA_DIST += %D%/support/tap.sh
+
+dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh \
+	%D%/plugin.sh %D%/readme.sh
+TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh \
+	%D%/plugin.sh %D%/readme.sh
 
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh

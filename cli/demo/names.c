@@ -17,9 +17,11 @@
 
 enum cli_exit demo_errno(const char *what)
 {
-    (void)fprintf(stderr, "kedge: %s: %s\n", what, strerror(errno));
-    return errno == EACCES || errno == EPERM || errno == EROFS ? CLI_EXIT_PERMISSION
-                                                               : CLI_EXIT_FAILURE;
+    const int e = errno;
+
+    return cli_tell(e == EACCES || e == EPERM || e == EROFS ? CLI_EXIT_PERMISSION
+                                                            : CLI_EXIT_FAILURE,
+                    "%s: %s", what, strerror(e));
 }
 
 int64_t demo_now(void)

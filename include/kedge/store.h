@@ -121,6 +121,11 @@ typedef void kedge_fact_fn(void *ctx, const char *name, const char *value);
 KEDGE_API int kedge_store_info(struct kedge_store *store, int64_t timeout_us, kedge_fact_fn *each,
                                void *ctx, struct kedge_error *err);
 
+/* The store's wall clock: UTC, us since 1970.  It is what stamps runs and decides when they are
+   due. Waits as kedge_store_info() does. */
+KEDGE_API int kedge_store_now(struct kedge_store *store, int64_t *us, int64_t timeout_us,
+                              struct kedge_error *err);
+
 /* ---------------------------------------------------------------- backends */
 
 /* The name of the backend of a store that is named by a path alone.  Chosen by configure. */

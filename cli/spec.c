@@ -1,0 +1,199 @@
+/* spec.c - the table: every option, every command, and every member of what a command prints */
+#include <config.h>
+
+#include "cli.h"
+#include "fields.h"
+
+const struct cli_option cli_options[CLI_N_OPTIONS] = {
+#define CLI_OPTION_ENTRY(id, name, letter, kind, value, words, help)                               \
+    [CLI_##id] = { name, letter, kind, value, words, help },
+    CLI_OPTION_LIST(CLI_OPTION_ENTRY)
+#undef CLI_OPTION_ENTRY
+};
+
+/* -------------------------------------------------------------------- fields */
+
+#define FIELD_ENTRY(id, key, head, type, meaning) { key, head, type, meaning },
+#define FIELDS(name, LIST)                                                                         \
+    const struct cli_field name[] = { LIST(FIELD_ENTRY){ NULL, NULL, CLI_TEXT, NULL } }
+
+FIELDS(cli_run_fields, CLI_RUN_FIELDS);
+FIELDS(cli_step_fields, CLI_STEP_FIELDS);
+FIELDS(cli_entry_fields, CLI_ENTRY_FIELDS);
+FIELDS(cli_cause_fields, CLI_CAUSE_FIELDS);
+FIELDS(cli_done_fields, CLI_DONE_FIELDS);
+FIELDS(cli_swept_fields, CLI_SWEPT_FIELDS);
+FIELDS(cli_worker_fields, CLI_WORKER_FIELDS);
+FIELDS(cli_serves_fields, CLI_SERVES_FIELDS);
+FIELDS(cli_lock_fields, CLI_LOCK_FIELDS);
+FIELDS(cli_queue_fields, CLI_QUEUE_FIELDS);
+FIELDS(cli_version_fields, CLI_VERSION_FIELDS);
+
+/* ------------------------------------------------------------------ examples */
+
+#define EXAMPLES(name, ...) static const struct cli_example name[] = { __VA_ARGS__, { NULL, NULL } }
+
+EXAMPLES(list_examples,
+         { "list --state failed,stuck --newer 24h", "what went wrong since yesterday" },
+         { "list --unserved --ids", "ids of runs that wait for a worker nobody has started" },
+         { "list --state running --watch=1", "look every second; interrupt to end" });
+EXAMPLES(show_examples, { "show order-1001", "one run" },
+         { "show order-1001 --json", "the same for a program" });
+EXAMPLES(journal_examples, { "journal order-1001 --values", "all that is recorded of a run" });
+EXAMPLES(why_examples, { "why order-1001", "what it waits for, and who has it" });
+EXAMPLES(cancel_examples,
+         { "cancel order-1002 --why 'the customer called' --wait=30s",
+           "one run; wait for its way back to end" },
+         { "cancel --reactor import --older 1h --dry-run", "which ones would that be?" },
+         { "cancel --reactor import --older 1h --yes", "several, without being asked" });
+EXAMPLES(retry_examples, { "retry order-1001 --why 'a carrier was found'", "one run" },
+         { "retry --state failed --newer 2h --yes", "all that failed in the last two hours" });
+EXAMPLES(stuck_examples,
+         { "retry-undo order-1003 --step charge", "the undo that it is stuck in, once more" });
+EXAMPLES(sweep_examples, { "sweep --dry-run", "is there anything to be done?" });
+EXAMPLES(purge_examples,
+         { "purge --state completed --older 30d --yes", "old ones that went well" });
+EXAMPLES(worker_examples, { "workers", "who works on this store" });
+EXAMPLES(queue_examples, { "queue pause mail --why 'the relay is down'", "runs of it wait" },
+         { "queue resume mail", "and go on" });
+EXAMPLES(backend_examples, { "backends", "all of them" }, { "backends mem", "one of them" });
+EXAMPLES(store_examples, { "store info", "what is behind KEDGE_STORE, and what it promises" });
+EXAMPLES(completion_examples, { "completion bash", "to be read by the shell that completes" });
+EXAMPLES(order_examples, { "demo", "on a store of its own" });
+
+/* ------------------------------------------------------------------ commands */
+
+#define FILTER                                                                                     \
+    (CLI_BIT(STATE) | CLI_BIT(REACTOR) | CLI_BIT(QUEUE) | CLI_BIT(OLDER) | CLI_BIT(NEWER) |        \
+     CLI_BIT(UNSERVED) | CLI_BIT(LIMIT))
+#define BULK    (FILTER | CLI_BIT(ALL) | CLI_BIT(DRY_RUN) | CLI_BIT(YES))
+#define REQUEST (BULK | CLI_BIT(WHO) | CLI_BIT(WHY) | CLI_BIT(WAIT))
+
+#define STATUS(name) KEDGE_STATUS_BIT(KEDGE_##name)
+#define ON_ITS_WAY   (STATUS(PENDING) | STATUS(RUNNING) | STATUS(PAUSED))
+#define NO_GOOD_END                                                                                \
+    (STATUS(FAILED) | STATUS(CANCELLED) | STATUS(HALTED) | STATUS(STUCK) | STATUS(ABORTED))
+
+#define ANY_RUNS                                                                                   \
+    "Several ids may be given, or, instead of ids, a description of the runs: options that\n"      \
+    "list takes as well, or --all.  Only runs in a state for it are then looked at.\n"             \
+    "They are counted, and you are asked, unless --yes is given.\n"
+
+/* NAME, its verb, of which runs, what it does, more about it, more options, examples */
+#define VERB(name, verb, statuses, summary, details, more, examples)                               \
+    {                                                                                              \
+        name, "ID...|DESCRIPTION", summary, details ANY_RUNS, cli_request, REQUEST | (more), 0,    \
+            1 << 20, NULL, CLI_WORD_RUN, cli_done_fields, examples, verb, statuses                 \
+    }
+
+/* A command that is asked of no run in particular. */
+#define COMMAND(name, args, summary, details, run, options, least, most, missing, word, fields,    \
+                examples)                                                                          \
+    {                                                                                              \
+        name, args, summary, details, run, options, least, most, missing, word, fields, examples,  \
+            0, 0                                                                                   \
+    }
+
+const struct cli_command cli_commands[] = {
+    COMMAND("list", "[OPTION...]", "list the runs, the newest first",
+            "A byte of an id that is no printable character is written \\xHH, a backslash \\\\.\n"
+            "Whatever takes an id takes it as it is written here.\n",
+            cli_list, FILTER | CLI_BIT(OLDEST) | CLI_BIT(IDS) | CLI_BIT(WATCH), 0, 0, NULL,
+            CLI_WORD_NONE, cli_run_fields, list_examples),
+    COMMAND("show", "ID", "what is known of a run, and what became of its steps",
+            "ID may be the beginning of an id, if no other begins so.  A state with a '?' is in\n"
+            "doubt: the step may have taken effect without a record.\n",
+            cli_show, CLI_BIT(WATCH), 1, 1, "no run given", CLI_WORD_RUN, cli_run_fields,
+            show_examples),
+    COMMAND("journal", "ID", "the records of a run: what was made durable when, and by whom", NULL,
+            cli_journal, CLI_BIT(FROM) | CLI_BIT(LIMIT) | CLI_BIT(VALUES) | CLI_BIT(WATCH), 1, 1,
+            "no run given", CLI_WORD_RUN, cli_entry_fields, journal_examples),
+    COMMAND("why", "ID", "why a run is not moving", "The cause that decides comes first.\n",
+            cli_why, CLI_BIT(WATCH), 1, 1, "no run given", CLI_WORD_RUN, cli_cause_fields,
+            why_examples),
+    VERB("cancel", KEDGE_VERB_CANCEL, ON_ITS_WAY,
+         "stop runs at their next step, and take back what they did",
+         "A run ends as cancelled, unless it is faster.\n\n", 0, cancel_examples),
+    VERB("pause", KEDGE_VERB_PAUSE, STATUS(PENDING) | STATUS(RUNNING),
+         "let runs start no further step", "", 0, NULL),
+    VERB("resume", KEDGE_VERB_RESUME, STATUS(PAUSED) | STATUS(STUCK),
+         "let runs go on that were paused, set aside, or are stuck in a crash loop", "", 0, NULL),
+    VERB("undo", KEDGE_VERB_UNDO, STATUS(COMPLETED) | STATUS(HALTED),
+         "take back what completed or halted runs did", "", 0, NULL),
+    VERB("retry", KEDGE_VERB_RETRY, STATUS(FAILED) | STATUS(CANCELLED),
+         "go forward again with runs that failed or were cancelled",
+         "From the steps that failed or were taken back, under new idempotency keys.\n\n", 0,
+         retry_examples),
+    VERB("retry-new", KEDGE_VERB_RETRY_NEW, NO_GOOD_END,
+         "start new runs with the input of ones that came to no good end", "",
+         CLI_BIT(NEW_ID) | CLI_BIT(NEW_VERSION), NULL),
+    VERB("retry-undo", KEDGE_VERB_RETRY_UNDO, STATUS(STUCK),
+         "try again the undos that runs are stuck in", "", CLI_BIT(STEP), stuck_examples),
+    VERB("skip-undo", KEDGE_VERB_SKIP_UNDO, STATUS(STUCK),
+         "leave undone the undos that runs are stuck in, and go on", "", CLI_BIT(STEP), NULL),
+    VERB("mark-undone", KEDGE_VERB_MARK_UNDONE, STATUS(STUCK),
+         "say that what runs are stuck in was undone by hand, and go on", "", CLI_BIT(STEP), NULL),
+    VERB("abandon", KEDGE_VERB_ABANDON, KEDGE_STATUSES_UNFINISHED | STATUS(STUCK),
+         "give runs up as they are, if they are stuck or no worker holds them",
+         "They end as aborted, undo nothing, and are kept.\n\n", 0, NULL),
+    { "purge", "ID...|DESCRIPTION",
+      "remove runs that are at rest, with all that is recorded of them",
+      "There is no way back.\n\n" ANY_RUNS, cli_purge, BULK, 0, 1 << 20, NULL, CLI_WORD_RUN,
+      cli_done_fields, purge_examples, 0, KEDGE_STATUSES_RESTING },
+    COMMAND("sweep", "", "do once what workers do all the time: recover, and tidy up",
+            "Declares dead workers dead, makes their runs due, and removes what has expired.\n",
+            cli_sweep, CLI_BIT(DRY_RUN), 0, 0, NULL, CLI_WORD_NONE, cli_swept_fields,
+            sweep_examples),
+    COMMAND("workers", "", "who works on this store, and on what", NULL, cli_workers,
+            CLI_BIT(WATCH), 0, 0, NULL, CLI_WORD_NONE, cli_worker_fields, worker_examples),
+    COMMAND("locks", "", "the locks that are held, and by whom", NULL, cli_locks, CLI_BIT(WATCH), 0,
+            0, NULL, CLI_WORD_NONE, cli_lock_fields, NULL),
+    COMMAND("queues", "", "the queues that are paused", NULL, cli_queues, CLI_BIT(WATCH), 0, 0,
+            NULL, CLI_WORD_NONE, cli_queue_fields, NULL),
+    COMMAND("queue pause", "NAME", "let no worker take a run from a queue",
+            "Runs that are held go on until their workers let go of them.\n", cli_queue_pause,
+            CLI_BIT(WHO) | CLI_BIT(WHY), 1, 1, "no queue given", CLI_WORD_NONE, NULL,
+            queue_examples),
+    COMMAND("queue resume", "NAME", "let a paused queue go on", NULL, cli_queue_resume, 0, 1, 1,
+            "no queue given", CLI_WORD_NONE, NULL, NULL),
+    COMMAND("backends", "[NAME|PATH...]", "list the storage backends, or describe the given ones",
+            "Without words: every backend built into the library and every module in the\n"
+            "plug-in directories; one that cannot be used is listed with the reason.  A word\n"
+            "with a '/' in it is the path of a module.  The facts are those of <kedge/store.h>.\n",
+            cli_backends, 0, 0, 1 << 20, NULL, CLI_WORD_PATH, NULL, backend_examples),
+    COMMAND("store info", "[URL]", "what a store is, can do and promises at this moment",
+            "What its backend says: version of the server or library behind it, capabilities,\n"
+            "limits, and the durability in force.  The facts are those of <kedge/store.h>.\n",
+            cli_store_info, 0, 0, 1, NULL, CLI_WORD_URL, NULL, store_examples),
+    COMMAND("store init", "[URL]", "set a store up, if that was not done before",
+            "Creates the namespace at that place; one that is there is left as it is.\n",
+            cli_store_init, 0, 0, 1, NULL, CLI_WORD_URL, NULL, NULL),
+    COMMAND("demo", "[order] [--no-kill]",
+            "a saga that fails, killed while it takes back what it did",
+            "Reserve, screen, charge, ship; shipping fails.  Shows the steps as they stand in the\n"
+            "store while worker processes carry the run, and kills the first one with -9 in the\n"
+            "middle of undoing the charge.\n\n"
+            "Without -s the store is a temporary one, which is removed at the end.\n",
+            cli_demo_order, CLI_BIT(NO_KILL) | CLI_BIT(WORKER), 0, 1, NULL, CLI_WORD_NONE, NULL,
+            order_examples),
+    COMMAND("demo archive", "SRC DEST [OPTION...]",
+            "archive a directory by runs that can be killed",
+            "Every regular file below SRC becomes a run of four steps: fingerprint, compress,\n"
+            "publish, index.  Kill one of the worker processes, or this one, with -9: nothing\n"
+            "is lost, and the same command goes on where it was.\n\n"
+            "Without -s the store is DEST/store.  A file whose run has ended is not looked at\n"
+            "again.  DEST/log tells which step ran when, and where.  Paths are written with\n"
+            "%XX for '%', spaces and bytes that are not printable ASCII.\n",
+            cli_demo_archive, CLI_BIT(WORKERS) | CLI_BIT(VERIFY) | CLI_BIT(WORKER), 2, 2,
+            "name a directory to archive and one to archive into", CLI_WORD_PATH, NULL, NULL),
+    COMMAND("version", "", "print the version of the program and of the library", NULL, cli_version,
+            0, 0, 0, NULL, CLI_WORD_NONE, cli_version_fields, NULL),
+    COMMAND("help", "[COMMAND]", "explain a command", NULL, cli_help, CLI_BIT(MAN), 0, 2, NULL,
+            CLI_WORD_COMMAND, NULL, NULL),
+    COMMAND("completion", "bash|zsh|fish", "print what makes a shell complete kedge's words",
+            "For one session: eval \"$(kedge completion bash)\", in zsh likewise, in fish:\n"
+            "kedge completion fish | source.  Installed files serve all sessions.\n",
+            cli_completion, 0, 1, 1 << 20, "name a shell: bash, zsh or fish", CLI_WORD_NONE, NULL,
+            completion_examples),
+    { NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL, CLI_WORD_NONE, NULL, NULL, 0, 0 },
+};
