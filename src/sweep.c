@@ -295,7 +295,7 @@ static int expire(struct purge *p, const struct kedge_run *run, struct kedge_err
         .guards = &guard, .n_guards = 1, .changes = &set, .n_changes = 1
     };
     struct kedge_answer answer;
-    int rc = kedge_random_bytes(&commit.request, sizeof commit.request, err);
+    int rc = kedge_request_id_make(&commit.request, err);
 
     set.set.mask = KEDGE_SET_EXPIRES;
     set.set.expires = (struct kedge_when){ 1, KEDGE_AT, 0 };

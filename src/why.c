@@ -258,9 +258,19 @@ static void say_name(struct kedge_say *s, const char *what, struct kedge_bytes n
     kedge_say(s, "'");
 }
 
+/* "step 'NAME'", or "OF 'NAME'"; a step that nobody here can name is "step N". */
+static void say_step(const struct why *w, struct kedge_say *s, const char *of, uint32_t step,
+                     const char *name)
+{
+    if (w->told.reactor != NULL && step < w->told.reactor->n_steps)
+        say_name(s, of != NULL ? of : "step", kedge_text(name));
+    else
+        kedge_say(s, "%s%s%s", of != NULL ? of : "", of != NULL ? " " : "", name);
+}
+
 static void say_at(struct kedge_say *s, const char *what, int64_t at)
 {
-    kedge_say(s, " %s ", what);
+    kedge_say(s, "%s ", what);
     kedge_say_time(s, at);
 }
 
@@ -280,6 +290,12 @@ static const char *way_back(const struct kedge_step_info *info)
     return info->record != 0 ? "the undo of" : "the compensation of";
 }
 
+/* Is it what its last record says?  A run may be put to rest from below, without a word. */
+static bool has_end(const struct why *w)
+{
+    return w->told.end.rec.kind != 0 && w->told.end.number == w->state.run.position;
+}
+
 static void tell_ended(struct why *w)
 {
     static const char *const how[] = { [KEDGE_COMPLETED] = "completed",
@@ -292,14 +308,19 @@ static void tell_ended(struct why *w)
     struct telling t;
     struct kedge_say *s = tell(w, &t, KEDGE_CAUSE_ENDED, run->finished);
 
-    kedge_say(s, "it %s", run->status <= KEDGE_CANCELLED ? how[run->status] : "ended");
-    say_at(s, "at", run->finished);
-    if (end->kind != 0 && end->step != KEDGE_NO_STEP) {
-        t.cause.step = kedge_reader_step_name(w->told.reactor, end->step, name);
-        say_name(s, ", in step", kedge_text(t.cause.step));
+    kedge_say(s, "it %s",
+              run->status <= KEDGE_CANCELLED && how[run->status] != NULL ? how[run->status]
+                                                                         : "ended");
+    say_at(s, " at", run->finished);
+    if (has_end(w)) {
+        if (end->step != KEDGE_NO_STEP) {
+            t.cause.step = kedge_reader_step_name(w->told.reactor, end->step, name);
+            kedge_say(s, ", in ");
+            say_step(w, s, NULL, end->step, t.cause.step);
+        }
+        t.cause.text = end->text;
+        kedge_say_why(s, end->text);
     }
-    t.cause.text = end->text;
-    kedge_say_why(s, end->text);
     emit(w, &t);
 }
 
@@ -311,9 +332,10 @@ static void tell_aborted(struct why *w)
 
     if (w->told.abandon.rec.kind != 0)
         t.cause.who = w->told.abandon.rec.value;
-    t.cause.text = w->told.end.rec.text;
+    if (has_end(w))
+        t.cause.text = w->told.end.rec.text;
     kedge_say(s, "it was given up");
-    say_at(s, "at", run->finished);
+    say_at(s, " at", run->finished);
     say_by(s, t.cause.who);
     kedge_say_why(s, t.cause.text);
     emit(w, &t);
@@ -322,14 +344,18 @@ static void tell_aborted(struct why *w)
 static void tell_aside(struct why *w)
 {
     const struct kedge_told *told = &w->told;
+    bool set_aside = told->aside.rec.kind != 0;
     struct telling t;
     struct kedge_say *s = tell(w, &t, KEDGE_CAUSE_ASIDE, w->state.run.finished);
 
-    t.cause.text = told->aside.rec.kind != 0      ? told->aside.rec.text
-                   : told->unreadable != KEDGE_OK ? kedge_text(told->why.msg)
-                                                  : kedge_text("there is no reason in it");
-    kedge_say(s, "its journal cannot be understood, and it was set aside");
-    say_at(s, "at", w->state.run.finished);
+    if (set_aside || told->unreadable != KEDGE_OK) {
+        t.cause.text = set_aside ? told->aside.rec.text : kedge_text(told->why.msg);
+        kedge_say(s, "its journal cannot be understood, and it was set aside");
+    } else {
+        t.cause.text = kedge_text("its journal does not say why");
+        kedge_say(s, "it was left as stuck");
+    }
+    say_at(s, " at", w->state.run.finished);
     kedge_say_why(s, t.cause.text);
     emit(w, &t);
 }
@@ -353,7 +379,7 @@ static void tell_crash(struct why *w)
         kedge_told_step(&w->told, step, &info, name);
         t.cause.step = info.name;
         kedge_say(s, ", the last ones in ");
-        say_name(s, way_back(&info), kedge_text(info.name));
+        say_step(w, s, way_back(&info), step, info.name);
     }
     say_at(s, ", until", w->state.run.finished);
     emit(w, &t);
@@ -367,8 +393,8 @@ static void tell_undo(struct why *w, const struct kedge_step_info *info, int64_t
     t.cause.step = info->name;
     t.cause.text = info->error;
     t.cause.count = info->failures;
-    say_name(s, way_back(info), kedge_text(info->name));
-    say_at(s, "failed at", at);
+    say_step(w, s, way_back(info), info->index, info->name);
+    say_at(s, " failed at", at);
     kedge_say_why(s, info->error);
     emit(w, &t);
 }
@@ -392,22 +418,15 @@ static uint32_t tell_undos(struct why *w)
     return n;
 }
 
-/*
- * Set aside by its last record; in a crash loop when its end speaks of no step; else in undos.  A
- * run may have been put to rest from below, without a word.
- */
+/* Set aside by its last record; in a crash loop when its end speaks of no step; else in undos. */
 static void tell_stuck(struct why *w)
 {
-    const struct kedge_told *told = &w->told;
-    uint64_t last = w->state.run.position;
+    bool looped = has_end(w) && w->told.end.rec.step == KEDGE_NO_STEP;
 
-    if (told->end.rec.kind != 0 && told->end.number == last) {
-        if (told->end.rec.step == KEDGE_NO_STEP)
-            tell_crash(w);
-        if (tell_undos(w) > 0 || told->end.rec.step == KEDGE_NO_STEP)
-            return;
-    }
-    tell_aside(w);
+    if (looped)
+        tell_crash(w);
+    if (!has_end(w) || (tell_undos(w) == 0 && !looped))
+        tell_aside(w);
 }
 
 static void tell_rest(struct why *w)
@@ -440,7 +459,7 @@ static void tell_queue_paused(struct why *w)
     t.cause.who = queue->who;
     t.cause.text = queue->why;
     say_name(s, "the queue", run->queue);
-    say_at(s, "has been paused since", queue->paused);
+    say_at(s, " has been paused since", queue->paused);
     say_by(s, queue->who);
     kedge_say_why(s, queue->why);
     emit(w, &t);
@@ -551,14 +570,14 @@ static void tell_delayed(struct why *w, const struct kedge_step_info *info)
 
     t.cause.step = info->name;
     t.cause.count = info->failures;
-    say_name(s, back ? way_back(info) : "step", kedge_text(info->name));
+    say_step(w, s, back ? way_back(info) : NULL, info->index, info->name);
     if (info->index < told->n && told->steps[info->index].snoozed) {
-        say_at(s, "snoozes until", info->next);
+        say_at(s, " snoozes until", info->next);
     } else {
         t.cause.text = info->error;
         kedge_say(s, info->failures == 1 ? " failed" : " failed %lu times so far",
                   (unsigned long)info->failures);
-        say_at(s, "and is tried again at", info->next);
+        say_at(s, " and is tried again at", info->next);
         kedge_say_why(s, info->error);
     }
     emit(w, &t);
@@ -598,11 +617,11 @@ static void tell_step(struct why *w, const struct kedge_action *action, int64_t 
     kedge_told_step(&w->told, action->step, &info, name);
     t.cause.step = info.name;
     t.cause.count = action->attempt;
-    say_name(s, action->action == KEDGE_ACTION_RUN ? "step" : way_back(&info),
-             kedge_text(info.name));
+    say_step(w, s, action->action != KEDGE_ACTION_RUN ? way_back(&info) : NULL, info.index,
+             info.name);
     if (action->attempt > 1)
         kedge_say(s, ", attempt %lu,", (unsigned long)action->attempt);
-    say_at(s, "may have been running since", since);
+    say_at(s, " may have been running since", since);
     emit(w, &t);
 }
 
@@ -665,7 +684,7 @@ static void tell_paused(struct why *w)
     t.cause.who = pause->rec.value;
     t.cause.text = pause->rec.text;
     kedge_say(s, "it was paused");
-    say_at(s, "at", pause->time);
+    say_at(s, " at", pause->time);
     say_by(s, t.cause.who);
     kedge_say_why(s, t.cause.text);
     emit(w, &t);
@@ -731,7 +750,7 @@ static void tell_holder(struct why *w, uint32_t kind)
         say_name(s, "worker", w->holder.owner);
     else
         kedge_say(s, "a worker");
-    say_at(s, "has held it since", w->taken);
+    say_at(s, " has held it since", w->taken);
     kedge_say(s, "%s", what[kind]);
     if (kind != KEDGE_CAUSE_HELD)
         kedge_say(s, "; the next worker that looks makes it go on");
@@ -774,7 +793,7 @@ static void tell_waiting(struct why *w)
 
     kedge_say(s, woken ? "it is parked until it is woken" : "it is parked");
     if (run->due != 0)
-        say_at(s, woken ? ", or until" : "until", run->due);
+        say_at(s, woken ? ", or until" : " until", run->due);
     emit(w, &t);
 }
 

@@ -235,7 +235,7 @@ KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/suppor
 	%D%/support/fault_store.h
 # Over one store, by hand: ./sagas lmdb:/tmp/x; death at every store call, each on a store of its
 # own: ./doomed lmdb:/tmp/x/{} [SAGA [K]]
-check_PROGRAMS += sagas doomed enumerate takeover chaos frozen timeouts requests
+check_PROGRAMS += sagas doomed enumerate takeover chaos frozen timeouts requests inspect
 timeouts_SOURCES = %D%/engine/timeouts.c %D%/engine/effects.c %D%/engine/effects.h
 timeouts_LDADD = libkedge.la $(PTHREAD_LIBS)
 enumerate_SOURCES = %D%/engine/enumerate.c
@@ -244,6 +244,9 @@ TESTS += enumerate
 requests_SOURCES = %D%/engine/requests.h %D%/engine/requests_kit.c %D%/engine/requests.c \
 	%D%/engine/requests_stuck.c %D%/engine/requests_race.c $(KEDGE_FAULT)
 requests_LDADD = libkedge-core.la $(PTHREAD_LIBS)
+inspect_SOURCES = %D%/engine/requests.h %D%/engine/requests_kit.c %D%/engine/inspect.h \
+	%D%/engine/inspect.c %D%/engine/inspect_journal.c %D%/engine/inspect_workers.c $(KEDGE_FAULT)
+inspect_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 chaos_LDADD = libkedge.la $(PTHREAD_LIBS)
@@ -259,7 +262,8 @@ doomed_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_engine_tests = %D%/engine/sagas-mem.sh %D%/engine/sagas-lmdb.sh %D%/engine/doomed-mem.sh \
 	%D%/engine/doomed-lmdb.sh %D%/engine/takeover.sh %D%/engine/chaos.sh %D%/engine/frozen.sh \
 	%D%/engine/timeouts-mem.sh %D%/engine/timeouts-lmdb.sh \
-	%D%/engine/requests-mem.sh %D%/engine/requests-lmdb.sh
+	%D%/engine/requests-mem.sh %D%/engine/requests-lmdb.sh \
+	%D%/engine/inspect-mem.sh %D%/engine/inspect-lmdb.sh
 
 # The same, but for several stores in one go: ./turns mem: lmdb:/tmp/x
 KEDGE_SAGA = %D%/support/saga.c %D%/support/saga.h

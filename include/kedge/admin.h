@@ -162,18 +162,20 @@ KEDGE_API int kedge_run_journal(struct kedge_store *store, struct kedge_bytes id
 enum kedge_cause_kind {
     KEDGE_CAUSE_ENDED = 1,   /* `status' says how; at: when */
     KEDGE_CAUSE_UNDO = 2,    /* stuck: the undo or compensate of `step' failed; text: error */
-    KEDGE_CAUSE_CRASH = 3,   /* stuck: worker after worker died of it */
+    KEDGE_CAUSE_CRASH = 3,   /* stuck: `count' workers in a row died of it, in `step' */
     KEDGE_CAUSE_ASIDE = 4,   /* stuck: its journal cannot be understood; text: reason */
     KEDGE_CAUSE_ABORTED = 5, /* given up; text: why */
     KEDGE_CAUSE_PAUSED = 6,  /* on request; who, text, at */
     KEDGE_CAUSE_ASKED = 7, /* something was asked that its worker has yet to take up; text: verb */
     KEDGE_CAUSE_HELD = 8,  /* a worker carries it; worker, at: since */
-    KEDGE_CAUSE_GONE = 9,  /* its worker's process is gone; it is being taken over */
+    /* These four with the members of HELD. */
+    KEDGE_CAUSE_GONE = 9,     /* its worker's process is gone; it is being taken over */
     KEDGE_CAUSE_LAPSED = 10,  /* its worker's lease has lapsed; it is being taken over */
     KEDGE_CAUSE_DEAD = 11,    /* its worker is dead; it is being taken over */
     KEDGE_CAUSE_OVERDUE = 12, /* its worker has held it for too long (hold_until); likewise */
-    KEDGE_CAUSE_STEP = 13,    /* `step' may be running; at: since the last record at the earliest */
-    KEDGE_CAUSE_DELAYED = 14, /* `step' failed or snoozed and goes on at `at'; text: error */
+    KEDGE_CAUSE_STEP = 13,    /* `step' may be running, attempt `count'; at: since then at most */
+    /* `step' failed (`count' times so far, text: error) or snoozed, and goes on at `at'. */
+    KEDGE_CAUSE_DELAYED = 14,
     KEDGE_CAUSE_LATER = 15,   /* it was started for a later time: due at `at' */
     KEDGE_CAUSE_DUE = 16,     /* due since `at'; `count' workers serve it, and one will take it */
     KEDGE_CAUSE_NOBODY = 17,  /* no worker is alive */

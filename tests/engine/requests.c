@@ -754,3 +754,24 @@ void cases_rest(void)
     retry_new();
     dismiss(&crew);
 }
+
+/* ------------------------------------------------------------------------- all of it */
+
+int other_process(const char *mode, char **args)
+{
+    return strcmp(mode, "--ask") == 0 ? ask_once(args) : -1;
+}
+
+const struct test_case test_cases[] = {
+    { "unheld", cases_unheld },
+    { "held", cases_held },
+    { "dead", cases_dead },
+    { "rest", cases_rest },
+    { "stuck", cases_stuck },
+    { "loops", cases_loops },
+    { "aside", cases_aside },
+    { "served", cases_served },
+    { "unknown", cases_unknown },
+    { "races", cases_races },
+    { NULL, NULL },
+};

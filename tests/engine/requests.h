@@ -1,6 +1,6 @@
 /*
- * requests.h - what the parts of the test of requests share: reactors, workers, deaths, and what
- * came of it
+ * requests.h - what the tests of requests and of inspection share: reactors, workers, deaths, and
+ * what came of it; main() is here as well
  *
  * Steps are named by a letter and do what the test says at that moment.  Each call of a step's
  * function goes to a file that worker processes share (effects()), each record of a run can be told
@@ -50,8 +50,21 @@ extern struct kedge_error err;
 extern const char *url;
 extern bool on_lmdb; /* processes share it */
 
+/* -- the program -- */
+struct test_case {
+    const char *name; /* NULL: that was the last */
+    void (*run)(void);
+};
+extern const struct test_case test_cases[];
+/* What it does in another process than the test's (spawn()): its exit code; -1: no such mode. */
+int other_process(const char *mode, char **args);
+
+/* The store's clock goes ahead of the system's by so much, in this process. */
+extern atomic_llong clock_ahead;
+
 /* -- TAP -- */
 void ok(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void skip(const char *what, const char *why);
 void bail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void must(int rc, const char *what);
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -100,7 +113,10 @@ struct crew {
     pthread_t thread;
 };
 extern int64_t look_us; /* how often those look who are hired from now on */
-/* A worker in a thread, for the reactors with these names (NULL: all but "bystander"). */
+/* A worker in a thread, with these options. */
+void hire_with(struct crew *crew, struct kedge_store *in,
+               const struct kedge_worker_options *options);
+/* For the reactors with these names (NULL: all but "bystander"). */
 void hire(struct crew *crew, const char *reactor);
 void hire_in(struct crew *crew, struct kedge_store *in, const char *reactor);
 void dismiss(struct crew *crew);
@@ -109,16 +125,27 @@ void hire_mortal(struct crew *crew, struct kedge_store *mortal);
 void dismiss_mortal(struct crew *crew);
 /* This program in another process: MODE, the store, and two words.  LMDB only. */
 pid_t spawn(const char *mode, const char *first, const char *second);
-int ask_once(char **args); /* what --ask does */
+/* In that process: open the store, and write to the trail that the test reads. */
+void join_test(const char *store_url, const char *trail);
+const char *trail(void);
 /* A worker takes the runs that are due and dies while STEP of ID is in flight. */
 void die_in(const char *id, char step, bool undo);
 /* ... and is buried; ID is due, and not claimed. */
 void buried(const char *id);
+/* The run kills whoever takes it, until nobody makes it due any more. */
+void crash(const char *id, char step, bool undo, int times);
 /* It is declared dead, and nobody looks after its run. */
 void bury_only(const char *id);
 const struct kedge_reactor *reactor_of(const char *name);
+/* The functions of all their steps. */
+int run_step(struct kedge_step *step, void *user);
+int undo_step(struct kedge_step *step, void *user);
+int compensate_step(struct kedge_step *step, void *user);
 
 /* -- below the engine -- */
+/* A commit of CHANGES to ID, which nobody holds. */
+void commit_raw(const char *id, struct kedge_change *changes, size_t n);
+void *session_of(void);
 /* Append BYTES to the journal of ID, which is due, and leave it due in DUE_IN_US. */
 void append_raw(const char *id, struct kedge_bytes bytes, int64_t due_in_us);
 /* Is that record NUMBER of ID, byte for byte? */
@@ -128,7 +155,8 @@ bool record_is(const char *id, uint64_t number, struct kedge_bytes bytes);
 struct kedge_store *faulty_open(struct kedge_store **below);
 void faulty_close(struct kedge_store *faulty, struct kedge_store *below);
 
-/* -- the cases -- */
+/* -- the cases of requests.c and its parts -- */
+int ask_once(char **args); /* what --ask does */
 void cases_unheld(void);
 void cases_held(void);
 void cases_dead(void);

@@ -189,16 +189,6 @@ void cases_stuck(void)
 
 /* ----------------------------------------------------------------------- crash loops */
 
-/* The run kills whoever takes it, until nobody makes it due any more. */
-static void crash(const char *id, char step, bool undo, int times)
-{
-    for (int i = 0; i < times; i++) {
-        die_in(id, step, undo);
-        buried(id);
-    }
-    acts_reset();
-}
-
 void cases_loops(void)
 {
     const char *id = begin("pool", 0);

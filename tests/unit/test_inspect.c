@@ -5,6 +5,7 @@
 #include <config.h>
 
 #include <check.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,15 @@ static char dir[64];
 static unsigned n_lists;   /* calls of the store's list */
 static uint64_t bad_first; /* records bad_first .. bad_last cannot be read */
 static uint64_t bad_last;
+static int64_t allocs_left; /* until memory runs out, once; < 0: never */
+static bool ran_out;
+
+static void *alloc(void *ctx, size_t size)
+{
+    if (allocs_left == 0)
+        ran_out = true;
+    return allocs_left-- == 0 ? NULL : kedge_host_default()->alloc(ctx, size);
+}
 
 static int64_t clock_us(void *ctx, uint32_t which)
 {
@@ -83,6 +93,8 @@ static void open_at(const char *url)
 
     host = *kedge_host_default();
     host.clock_us = clock_us;
+    host.alloc = alloc;
+    allocs_left = -1;
     now = NOON;
     n_lists = 0;
     bad_first = bad_last = 0;
@@ -102,6 +114,13 @@ static void open_at(const char *url)
 static void setup_mem(void)
 {
     open_at("mem:");
+}
+
+/* One session at a time: whoever keeps it keeps everybody else out. */
+static void setup_one(void)
+{
+    open_at("mem:");
+    backend.backend.ops.threads = KEDGE_THREADS_ONE;
 }
 
 static void setup_lmdb(void)
@@ -574,6 +593,139 @@ START_TEST(nonsense_is_refused)
 }
 END_TEST
 
+/* ------------------------------------------------------------ all that walks or tells */
+
+/* A worker with a lock, and a run that is due, with requests in its journal. */
+static void furnish(void)
+{
+    static const struct kedge_id128 lease = { { 1, 2, 3 } };
+    struct kedge_serve serve = { BYTES("default"), BYTES("order"), 1, 1 };
+    struct kedge_lease_new grant = { .id = lease,
+                                     .request = lease,
+                                     .owner = BYTES("smith"),
+                                     .serves = &serve,
+                                     .n_serves = 1,
+                                     .ttl_us = 60 * SECONDS };
+    const struct kedge_backend_ops *ops = kedge_store_ops(below);
+    struct kedge_lease_state state;
+    struct kedge_lock_state lock;
+    void *session;
+
+    ck_assert_int_eq(ops->session_open(kedge_store_handle(below), &session, &err), KEDGE_OK);
+    ck_assert_int_eq(ops->lease_grant(session, &grant, &state, TIMEOUT_US, &err), KEDGE_OK);
+    ck_assert_int_eq(ops->lock_acquire(session, BYTES("lock"), &lease, &lease, &lock, TIMEOUT_US,
+                                       &err),
+                     KEDGE_OK);
+    ops->session_close(session);
+    start(BYTES("r"), BYTES(""));
+    ck_assert_int_eq(ask("r", KEDGE_VERB_PAUSE), KEDGE_OK);
+    ck_assert_int_eq(ask("r", KEDGE_VERB_RESUME), KEDGE_OK);
+}
+
+/* Of each there is one; it uses the store, and does not wait for itself. */
+static int visit(void *ctx)
+{
+    struct kedge_run_info *info;
+    int64_t left = allocs_left;
+    int rc;
+
+    allocs_left = -1; /* it is not this that is to fail */
+    rc = kedge_run_get(store, BYTES("r"), 0, &info, SECONDS / 10, &err);
+    allocs_left = left;
+    if (rc != KEDGE_OK)
+        return -1000;
+    kedge_run_info_free(info);
+    ++*(int *)ctx;
+    return 0;
+}
+
+static int visit_run(void *ctx, const struct kedge_run_info *info)
+{
+    return info->id.len == 1 ? visit(ctx) : -1001;
+}
+
+static int visit_worker(void *ctx, const struct kedge_worker_info *info)
+{
+    return info->locks == 1 && info->n_serves == 1 ? visit(ctx) : -1001;
+}
+
+static int visit_lock(void *ctx, const struct kedge_lock_info *lock)
+{
+    return lock->name.len == 4 ? visit(ctx) : -1001;
+}
+
+static int visit_entry(void *ctx, const struct kedge_entry *entry)
+{
+    return entry->writer.len > 0 ? visit(ctx) : -1001;
+}
+
+static int visit_cause(void *ctx, const struct kedge_cause *cause)
+{
+    return cause->kind == KEDGE_CAUSE_DUE ? visit(ctx) : -1001;
+}
+
+enum { WALKS = 5 };
+
+static int walk(int which, int *n)
+{
+    struct kedge_run_filter filter = KEDGE_RUN_FILTER_INIT;
+
+    *n = 0;
+    switch (which) {
+    case 0:
+        return kedge_run_list(store, &filter, visit_run, n, TIMEOUT_US, &err);
+    case 1:
+        return kedge_worker_list(store, visit_worker, n, TIMEOUT_US, &err);
+    case 2:
+        return kedge_lock_list(store, visit_lock, n, TIMEOUT_US, &err);
+    case 3:
+        return kedge_run_journal(store, BYTES("r"), 0, visit_entry, n, TIMEOUT_US, &err);
+    default:
+        return kedge_run_why(store, BYTES("r"), visit_cause, n, TIMEOUT_US, &err);
+    }
+}
+
+START_TEST(a_callback_may_use_the_store)
+{
+    int n;
+
+    furnish();
+    for (int i = 0; i < WALKS; i++) {
+        ck_assert_msg(walk(i, &n) == KEDGE_OK, "%d: %s", i, err.msg);
+        ck_assert_int_eq(n, i == 3 ? 3 : 1);
+    }
+}
+END_TEST
+
+START_TEST(memory_that_runs_out_is_told)
+{
+    int n;
+
+    furnish();
+    for (int i = 0; i < WALKS; i++) {
+        int refused = 0;
+
+        for (int64_t k = 0;; k++) {
+            int rc;
+
+            ran_out = false;
+            allocs_left = k;
+            rc = walk(i, &n);
+            allocs_left = -1;
+            if (!ran_out) {
+                ck_assert_int_eq(rc, KEDGE_OK);
+                break;
+            }
+            /* What is in the way of nothing may be done without. */
+            ck_assert_msg(rc == KEDGE_ERR_NOMEM || rc == KEDGE_OK, "%d, %d: %s", i, (int)k,
+                          err.msg);
+            refused += rc != KEDGE_OK;
+        }
+        ck_assert_int_gt(refused, 0);
+    }
+}
+END_TEST
+
 static TCase *cases_over(const char *name, void (*setup)(void))
 {
     TCase *tc = tcase_create(name);
@@ -586,6 +738,8 @@ static TCase *cases_over(const char *name, void (*setup)(void))
     tcase_add_test(tc, filters_of_older_and_newer_programs);
     tcase_add_test(tc, rows_that_cannot_be_read_are_shown);
     tcase_add_test(tc, nonsense_is_refused);
+    tcase_add_test(tc, a_callback_may_use_the_store);
+    tcase_add_test(tc, memory_that_runs_out_is_told);
     return tc;
 }
 
@@ -606,6 +760,7 @@ int main(void)
     tcase_add_test(plain, words);
     suite_add_tcase(suite, plain);
     suite_add_tcase(suite, cases_over("mem", setup_mem));
+    suite_add_tcase(suite, cases_over("one session", setup_one));
     if (built != NULL && strstr(built, "lmdb") != NULL)
         suite_add_tcase(suite, cases_over("lmdb", setup_lmdb));
     sr = srunner_create(suite);
