@@ -70,6 +70,9 @@ struct kedge_rec {
 /* At most MOST bytes of TEXT, and no half of a UTF-8 character at the end. */
 struct kedge_bytes kedge_text_cut(struct kedge_bytes text, size_t most);
 
+/* All in a record but its value is less than that. */
+#define KEDGE_RECORD_ROOM 4096
+
 /* Encode; the result is held once.  NULL: no memory. */
 struct kedge_buf *kedge_record_encode(const struct kedge_host *host, const struct kedge_rec *rec);
 

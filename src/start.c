@@ -87,9 +87,45 @@ static int check_bytes(struct kedge_bytes bytes, const char *what, struct kedge_
     return KEDGE_OK;
 }
 
+/* What the commit of a start weighs at most, with a record of so many bytes: the names come twice,
+   and a backend may count its own overhead. */
+static uint64_t weight(const struct kedge_run_start *start, size_t record)
+{
+    return 512u + 4u * (uint64_t)start->id.len + start->context.len + start->queue.len + record;
+}
+
+static int too_big(const char *what, uint64_t size, uint64_t most,
+                   const struct kedge_backend_ops *ops, struct kedge_error *err)
+{
+    return kedge_error_set(err, KEDGE_ERR_TOO_BIG, 0,
+                           "the %s %llu bytes, more than the %llu that '%s' allows", what,
+                           (unsigned long long)size, (unsigned long long)most, ops->name);
+}
+
+/* The store would refuse it as well, in words of its own, which are not the caller's. */
+static int check_sizes(const struct kedge_backend_ops *ops, const struct kedge_run_start *start,
+                       struct kedge_error *err)
+{
+    const struct kedge_limits *limits = ops->limits;
+    uint64_t all = weight(start, start->input.len + KEDGE_RECORD_ROOM);
+
+    if (start->input.len > limits->value_max - KEDGE_RECORD_ROOM)
+        return too_big("input has", start->input.len, limits->value_max - KEDGE_RECORD_ROOM, ops,
+                       err);
+    if (start->context.len > limits->cell_max)
+        return too_big("context has", start->context.len, limits->cell_max, ops, err);
+    if (start->queue.len > limits->id_max)
+        return too_big("name of the queue has", start->queue.len, limits->id_max, ops, err);
+    if (all > limits->commit_bytes)
+        return too_big("input and the context have, with all names,", all, limits->commit_bytes,
+                       ops, err);
+    return KEDGE_OK;
+}
+
 static int check_start(const struct kedge_backend_ops *ops, const struct kedge_run_start *start,
                        struct kedge_error *err)
 {
+    struct kedge_error why;
     int rc = check_reactor(start->reactor, start->version, err);
 
     if (rc == KEDGE_OK && start->flags != 0)
@@ -109,13 +145,11 @@ static int check_start(const struct kedge_backend_ops *ops, const struct kedge_r
                              start->delay_us < 0 ? "delay_us"
                              : start->at_us < 0  ? "at_us"
                                                  : "timeout_us");
-    if (rc == KEDGE_OK && start->input.len > ops->limits->value_max)
-        rc = kedge_error_set(err, KEDGE_ERR_TOO_BIG, 0,
-                             "the input has %zu bytes, more than the %llu that '%s' allows",
-                             start->input.len, (unsigned long long)ops->limits->value_max,
-                             ops->name);
-    if (rc == KEDGE_OK && start->input.len != 0)
-        rc = kedge_json_check(start->input.data, start->input.len, err);
+    if (rc == KEDGE_OK)
+        rc = check_sizes(ops, start, err);
+    if (rc == KEDGE_OK && start->input.len != 0 &&
+        kedge_json_check(start->input.data, start->input.len, &why) != KEDGE_OK)
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the input is %s", why.msg);
     return rc;
 }
 
@@ -251,19 +285,13 @@ static void flush(struct starter *s)
     s->bytes = 0;
 }
 
-/* What a commit weighs at most: the names come twice, and a backend may count its own overhead. */
-static uint64_t weight(const struct kedge_run_start *start, const struct kedge_buf *buf)
-{
-    return 512u + 4u * (uint64_t)start->id.len + start->context.len + start->queue.len + buf->len;
-}
-
 static void add(struct starter *s, size_t index, const struct kedge_run_start *start,
                 struct kedge_buf *buf, const struct kedge_id128 *request)
 {
     struct item *item = &s->items[s->n++];
 
     *item = (struct item){ .index = index, .request = *request, .buf = buf };
-    s->bytes += weight(start, buf);
+    s->bytes += weight(start, buf->len);
     item->record = (struct kedge_bytes){ buf->data, buf->len };
     item->run = (struct kedge_run_new){
         .reactor = kedge_text(start->reactor),
@@ -334,7 +362,7 @@ static int take(struct starter *s, size_t index, const struct kedge_run_start *f
     if (buf == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     if (s->n == s->room ||
-        (s->n > 0 && s->bytes + weight(&start, buf) > s->ops->limits->batch_bytes))
+        (s->n > 0 && s->bytes + weight(&start, buf->len) > s->ops->limits->batch_bytes))
         flush(s);
     add(s, index, &start, buf, &request);
     return KEDGE_OK;

@@ -415,17 +415,23 @@ static void outcome_record(const struct kedge_step *step, const struct kedge_out
 static const char *outcome_fault(const struct kedge_worker *w, const struct kedge_outcome *said,
                                  struct kedge_error *err)
 {
+    uint64_t most = w->limits.value_max - KEDGE_RECORD_ROOM;
+
     if (said->kind < KEDGE_OUTCOME_OK || said->kind > KEDGE_OUTCOME_SNOOZE)
         return "no such kind of outcome";
     if (said->kind == KEDGE_OUTCOME_SNOOZE && said->delay_us < 0)
         return "a snooze into the past";
     if (said->kind != KEDGE_OUTCOME_OK || said->value.len == 0)
         return NULL;
-    if (said->value.len > w->limits.value_max - 4096)
-        return "its value is larger than the store takes";
-    if (kedge_json_check(said->value.data, said->value.len, err) != KEDGE_OK)
-        return err->msg;
-    return NULL;
+    if (said->value.data == NULL)
+        return "its value has a length, and no bytes";
+    if (said->value.len > most)
+        (void)kedge_error_set(err, KEDGE_ERR_TOO_BIG, 0,
+                              "its value has %zu bytes, more than the %llu that '%s' takes",
+                              said->value.len, (unsigned long long)most, w->ops->name);
+    else if (kedge_json_check(said->value.data, said->value.len, err) == KEDGE_OK)
+        return NULL;
+    return err->msg;
 }
 
 /* Encode the outcome.  The caller has won the right to.  NULL: no memory. */

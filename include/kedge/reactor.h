@@ -198,7 +198,8 @@ KEDGE_API int kedge_step_stop_fd(struct kedge_step *step);
 /*
  * VALUE is JSON (see value.h) and is copied; kedge_ok(step, NULL, 0) says null.  The step is done;
  * its record becomes durable next, and then those that come after it start.  A value that is not
- * JSON, or is larger than the store takes, fails the step for good, as its effect has happened.
+ * JSON, or is larger than the store takes (limit.value_max less 4 KiB), fails the step for good, as
+ * its effect has happened.
  */
 KEDGE_API int kedge_ok(struct kedge_step *step, const void *value, size_t len);
 

@@ -33,8 +33,9 @@ struct kedge_run_start {
     /* 1 .. 1024 bytes.  Starting it again is EXISTS, so a caller's own id makes a start safe to
        repeat. */
     struct kedge_bytes id;
-    struct kedge_bytes input;   /* JSON; no bytes: null */
-    struct kedge_bytes context; /* opaque, handed to every step: trace parent, tenant, ... */
+    struct kedge_bytes input;   /* JSON; no bytes: null.  At most limit.value_max less 4 KiB */
+    struct kedge_bytes context; /* opaque, handed to every step: trace parent, tenant, ...
+                                   At most limit.cell_max */
     struct kedge_bytes queue;   /* no bytes: "default" */
     int64_t delay_us;           /* start that much later, by the store's clock; 0: now */
     int64_t at_us;              /* start then (UTC, us since 1970), instead; 0: see delay_us */
