@@ -14,6 +14,20 @@
 static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct kedge_step *orphans;
 static atomic_uint n_orphans; /* most often 0, which is all that has to be known */
+static pthread_once_t forget_once = PTHREAD_ONCE_INIT;
+
+/* In a child none of them goes on. */
+static void forget(void)
+{
+    (void)pthread_mutex_init(&orphans_lock, NULL);
+    orphans = NULL;
+    atomic_store(&n_orphans, 0);
+}
+
+static void forget_in_children(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget);
+}
 
 /* No two runs of a store are alike in it; of several stores, at the worst one waits for another. */
 static bool is_run(const struct kedge_inflight *a, const struct kedge_inflight *b)
@@ -26,6 +40,7 @@ void kedge_orphan_add(struct kedge_step *step, int64_t patience)
 {
     atomic_store(&step->late, true);
     step->orphan = true;
+    (void)pthread_once(&forget_once, forget_in_children);
     (void)pthread_mutex_lock(&orphans_lock);
     step->patience = patience;
     step->orphan_next = orphans;

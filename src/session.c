@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kassert.h"
 #include "session.h"
@@ -69,6 +70,7 @@ static int cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t 
 
 struct kedge_sessions {
     const struct kedge_host *host;
+    pid_t pid; /* whose they are */
     pthread_mutex_t lock;
     pthread_cond_t put; /* for backends with one session at a time */
     size_t n_idle;
@@ -84,6 +86,7 @@ struct kedge_sessions *kedge_sessions_new(const struct kedge_host *host)
         return NULL;
     memset(s, 0, sizeof *s);
     s->host = host;
+    s->pid = getpid();
     if (pthread_mutex_init(&s->lock, NULL) != 0) {
         host->release(host->ctx, s);
         return NULL;
@@ -100,11 +103,25 @@ void kedge_sessions_free(struct kedge_sessions *sessions, const struct kedge_bac
 {
     if (sessions == NULL)
         return;
-    while (sessions->n_idle > 0)
-        ops->session_close(sessions->idle[--sessions->n_idle]);
-    (void)pthread_cond_destroy(&sessions->put);
-    (void)pthread_mutex_destroy(&sessions->lock);
+    if (sessions->pid == getpid()) { /* else threads of the parent may be using them */
+        while (sessions->n_idle > 0)
+            ops->session_close(sessions->idle[--sessions->n_idle]);
+        (void)pthread_cond_destroy(&sessions->put);
+        (void)pthread_mutex_destroy(&sessions->lock);
+    }
     sessions->host->release(sessions->host->ctx, sessions);
+}
+
+int kedge_session_check(struct kedge_store *store, struct kedge_error *err)
+{
+    pid_t pid = kedge_store_sessions(store)->pid;
+
+    if (pid == getpid())
+        return KEDGE_OK;
+    return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                           "the store '%s' was opened by process %ld, before a fork: open it anew "
+                           "in the child",
+                           kedge_store_url(store), (long)pid);
 }
 
 /* Under the lock: wait until no session is out. */
@@ -126,8 +143,10 @@ int kedge_session_get_timed(struct kedge_store *store, void **session, int64_t t
     const struct kedge_backend_ops *ops = kedge_store_ops(store);
     struct kedge_sessions *s = kedge_store_sessions(store);
     void *found = NULL;
-    int rc = KEDGE_OK;
+    int rc = kedge_session_check(store, err);
 
+    if (rc != KEDGE_OK)
+        return rc;
     (void)pthread_mutex_lock(&s->lock);
     if (ops->threads == KEDGE_THREADS_ONE)
         rc = wait_for_the_one(s, timeout_us, err);
@@ -188,10 +207,19 @@ static struct bucket {
 static pthread_once_t buckets_once = PTHREAD_ONCE_INIT;
 static _Atomic size_t n_waiters;
 
-static void buckets_init(void)
+/* A child has none of the threads that wait, or hold a lock. */
+static void buckets_clear(void)
 {
+    memset(buckets, 0, sizeof buckets);
+    atomic_store(&n_waiters, 0);
     for (size_t i = 0; i < N_BUCKETS; i++)
         (void)pthread_mutex_init(&buckets[i].lock, NULL);
+}
+
+static void buckets_init(void)
+{
+    buckets_clear();
+    (void)pthread_atfork(NULL, NULL, buckets_clear);
 }
 
 static struct bucket *bucket_of(struct kedge_bytes id)

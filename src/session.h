@@ -13,10 +13,15 @@
 #include <kedge/backend.h>
 #include <kedge/store.h>
 
+/* Is the store this process's own?  ERR_INVALID: it was opened before a fork.  No lock is taken, as
+   it may be that of a thread that is not here. */
+int kedge_session_check(struct kedge_store *store, struct kedge_error *err);
+
 /*
  * A session of the store for the calling thread alone, until it is put back.  Whatever the store
- * answers to session_open; ERR_UNAVAILABLE when the backend has only one session at a time and
- * nobody put it back in 10 s, or in TIMEOUT_US.  Do not hold two, and none in somebody's callback.
+ * answers to session_open, or kedge_session_check(); ERR_UNAVAILABLE when the backend has only one
+ * session at a time and nobody put it back in 10 s, or in TIMEOUT_US.  Do not hold two, and none in
+ * somebody's callback.
  */
 int kedge_session_get(struct kedge_store *store, void **session, struct kedge_error *err);
 int kedge_session_get_timed(struct kedge_store *store, void **session, int64_t timeout_us,

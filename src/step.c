@@ -20,6 +20,7 @@
 
 #include <kedge/value.h>
 
+#include "args.h"
 #include "kassert.h"
 #include "worker.h"
 
@@ -642,6 +643,8 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
         kedge_inflight_timer(w, step->run, step->deadline);
     }
     w->calls++;
+    if ((def->flags & KEDGE_STEP_POOL) == 0)
+        w->loop_step = step;
     (void)pthread_mutex_unlock(&w->lock);
     if (step->view.action != KEDGE_ACTION_RUN && !read_values(w, step)) {
         (void)kedge_snooze(step, 1000000);
@@ -651,6 +654,8 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
     }
     (void)pthread_mutex_lock(&w->lock);
     w->calls--;
+    if ((def->flags & KEDGE_STEP_POOL) == 0)
+        w->loop_step = NULL;
     step->called = false;
     if (step->orphan && atomic_load(&step->settled) != STEP_SETTLING) {
         kedge_out_free(w, step->out);
@@ -799,6 +804,10 @@ int kedge_settle(struct kedge_worker *w, uint64_t token, const struct kedge_outc
     const char *fault;
     bool gone;
 
+    if (w == NULL || said == NULL)
+        return kedge_args_null(w == NULL ? "worker" : "outcome", err);
+    if (kedge_worker_forked(w, err))
+        return KEDGE_ERR_INVALID;
     if (said->struct_size < sizeof *said)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "outcome.struct_size is %zu, not %zu",
                                said->struct_size, sizeof *said);

@@ -326,17 +326,55 @@ static void wind_down(struct kedge_worker *w)
         run_step(w, pop(&w->loop_queue, &w->loop_end));
 }
 
+/* Its locks may be those of threads that are not here: no lock is taken where this is true. */
+bool kedge_worker_forked(const struct kedge_worker *w, struct kedge_error *err)
+{
+    if (w->pid == getpid())
+        return false;
+    (void)
+        kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                        "worker '%s' was opened by process %ld, before a fork: open the store and "
+                        "a worker anew in the child",
+                        w->owner, (long)w->pid);
+    return true;
+}
+
+/* This thread is in the function of a step, or was, and left it by longjmp: who can tell. */
+static bool is_in_step(const struct kedge_worker *w)
+{
+    return w->in_loop && w->loop_step != NULL && pthread_equal(w->loop_thread, pthread_self());
+}
+
+static int busy(const struct kedge_worker *w, struct kedge_error *err)
+{
+    if (is_in_step(w))
+        return kedge_error_set(
+            err, KEDGE_ERR_INVALID, 0,
+            "worker '%s': step '%s' of reactor '%s' has not returned; it may not "
+            "run its own worker, nor be left by longjmp: close the worker",
+            w->owner, w->loop_step->view.step, w->loop_step->view.reactor);
+    return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                           "another thread is in run, turn or drain of worker '%s', which is for "
+                           "one at a time",
+                           w->owner);
+}
+
 static int enter(struct kedge_worker *w, struct kedge_error *err)
 {
+    int rc;
+
+    if (kedge_worker_forked(w, err))
+        return KEDGE_ERR_INVALID;
     (void)pthread_mutex_lock(&w->lock);
     if (!w->in_loop && !w->closing) {
         w->in_loop = true;
+        w->loop_thread = pthread_self();
         w->loop_sleeps = false;
         return KEDGE_OK;
     }
+    rc = busy(w, err);
     (void)pthread_mutex_unlock(&w->lock);
-    return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                           "another thread is in this worker's run, turn or drain");
+    return rc;
 }
 
 static void leave(struct kedge_worker *w)
@@ -458,6 +496,8 @@ void kedge_worker_stop(struct kedge_worker *w)
 {
     int saved = errno;
 
+    if (w->pid != getpid())
+        return; /* the descriptor is the parent's as well */
     atomic_store(&w->stopping, true);
     (void)eventfd_write(w->event_fd, 1);
     errno = saved;
@@ -472,13 +512,15 @@ void kedge_worker_give_up(struct kedge_worker *w)
 void kedge_worker_stats(const struct kedge_worker *worker, struct kedge_counts *stats)
 {
     struct kedge_worker *w = (struct kedge_worker *)(uintptr_t)worker;
-    struct kedge_counts now;
+    struct kedge_counts now = { 0 };
 
-    (void)pthread_mutex_lock(&w->lock);
-    now = w->stats;
-    now.in_flight = w->n_runs;
-    now.pool_threads = w->n_pool;
-    (void)pthread_mutex_unlock(&w->lock);
+    if (w->pid == getpid()) {
+        (void)pthread_mutex_lock(&w->lock);
+        now = w->stats;
+        now.in_flight = w->n_runs;
+        now.pool_threads = w->n_pool;
+        (void)pthread_mutex_unlock(&w->lock);
+    }
     kedge_args_export(stats, &now, sizeof now);
 }
 
@@ -506,19 +548,33 @@ static void fill_defaults(struct kedge_worker_options *o)
         o->timeout_us = INT64_C(10000000);
 }
 
+static int check_queues(const char *const *queues, const struct kedge_limits *limits,
+                        struct kedge_error *err)
+{
+    for (size_t i = 0; queues != NULL && queues[i] != NULL; i++) {
+        size_t len = strlen(queues[i]);
+
+        if (len == 0)
+            return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "options.queues[%zu] is empty", i);
+        if (len > limits->id_max)
+            return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                                   "options.queues[%zu] has %zu bytes; this store takes names of "
+                                   "at most %llu",
+                                   i, len, (unsigned long long)limits->id_max);
+    }
+    return KEDGE_OK;
+}
+
 static int check_options(const struct kedge_worker_options *o, const struct kedge_limits *limits,
                          struct kedge_error *err)
 {
-    if (o->struct_size != sizeof *o)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                               "options.struct_size is %zu, not %zu; start from "
-                               "KEDGE_WORKER_OPTIONS_INIT",
-                               o->struct_size, sizeof *o);
     if (o->flags != 0 || o->reserved != 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "options.flags is not 0");
     if (o->n_reactors == 0 || o->reactors == NULL)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "a worker needs a reactor to serve");
     for (size_t i = 0; i < o->n_reactors; i++) {
+        if (o->reactors[i] == NULL)
+            return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "options.reactors[%zu] is NULL", i);
         for (size_t j = 0; j < i; j++)
             if (strcmp(o->reactors[i]->name, o->reactors[j]->name) == 0 &&
                 o->reactors[i]->version == o->reactors[j]->version)
@@ -534,7 +590,7 @@ static int check_options(const struct kedge_worker_options *o, const struct kedg
     if (o->look_us < 0 || o->sweep_us < 0 || o->timeout_us < 0 || o->retention_us < -1 ||
         o->checkpoint_min_interval_us < 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "a time in options is negative");
-    return KEDGE_OK;
+    return check_queues(o->queues, limits, err);
 }
 
 static void *get(struct kedge_worker *w, size_t n, size_t size)
@@ -720,6 +776,7 @@ static struct kedge_worker *new_worker(struct kedge_store *store,
     w->limits = *w->ops->limits;
     w->options = *options;
     fill_defaults(&w->options);
+    w->pid = getpid();
     w->event_fd = w->timer_fd = w->epoll_fd = -1;
     w->dirty_end = &w->dirty;
     w->loop_end = &w->loop_queue;
@@ -734,20 +791,32 @@ static struct kedge_worker *new_worker(struct kedge_store *store,
     return w;
 }
 
-static void free_worker(struct kedge_worker *w)
+static void close_descriptors(struct kedge_worker *w)
 {
-    const struct kedge_host *host = w->host;
+    int *const fds[] = { &w->event_fd, &w->timer_fd, &w->epoll_fd };
 
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (*fds[i] >= 0)
+            (void)close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+static void close_sessions(struct kedge_worker *w)
+{
     if (w->driver_session != NULL)
         w->ops->session_close(w->driver_session);
     if (w->keeper_session != NULL)
         w->ops->session_close(w->keeper_session);
-    if (w->event_fd >= 0)
-        (void)close(w->event_fd);
-    if (w->timer_fd >= 0)
-        (void)close(w->timer_fd);
-    if (w->epoll_fd >= 0)
-        (void)close(w->epoll_fd);
+    w->driver_session = w->keeper_session = NULL;
+}
+
+static void free_worker(struct kedge_worker *w)
+{
+    const struct kedge_host *host = w->host;
+
+    close_sessions(w);
+    close_descriptors(w);
     for (size_t i = 0; w->reactors != NULL && i < w->options.n_reactors; i++)
         kedge_reactor_free(w->reactors[i]);
     kedge_step_release_all(w);
@@ -768,12 +837,32 @@ static void free_worker(struct kedge_worker *w)
     host->release(host->ctx, w);
 }
 
+/* Before anything is read of them. */
+static int check_arguments(struct kedge_store *store, const struct kedge_worker_options *options,
+                           struct kedge_worker **worker, struct kedge_error *err)
+{
+    if (store == NULL || options == NULL || worker == NULL)
+        return kedge_args_null(store == NULL     ? "store"
+                               : options == NULL ? "options"
+                                                 : "worker",
+                               err);
+    if (options->struct_size != sizeof *options)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "options.struct_size is %zu, not %zu; start from "
+                               "KEDGE_WORKER_OPTIONS_INIT",
+                               options->struct_size, sizeof *options);
+    return kedge_session_check(store, err);
+}
+
 int kedge_worker_open(struct kedge_store *store, const struct kedge_worker_options *options,
                       struct kedge_worker **worker, struct kedge_error *err)
 {
-    struct kedge_worker *w = new_worker(store, options);
-    int rc;
+    struct kedge_worker *w;
+    int rc = check_arguments(store, options, worker, err);
 
+    if (rc != KEDGE_OK)
+        return rc;
+    w = new_worker(store, options);
     if (w == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     rc = check_options(&w->options, &w->limits, err);
@@ -911,16 +1000,47 @@ static void join_threads(struct kedge_worker *w)
     (void)pthread_mutex_lock(&w->lock);
 }
 
+/*
+ * The function of a step was left by longjmp, or ended its thread, or it is what closes the worker
+ * here: its frames may be there, and go on.  So all ends but the memory, which stays for good.
+ */
+static void keep_for_ever(struct kedge_worker *w)
+{
+    for (uint32_t i = 0; i < w->n_slots; i++) {
+        const struct kedge_step *step = w->slots[i];
+
+        if (step->live && step->called)
+            kedge_worker_log(
+                w, LOG_ERR,
+                "worker '%s' is closed, and step '%s' of reactor '%s' has not returned: "
+                "its memory is not freed",
+                w->owner, step->view.step, step->view.reactor);
+    }
+    atomic_store(&w->given_up, true);
+    close_sessions(w);
+    close_descriptors(w);
+}
+
+/* Of the runs, the lease and the threads nothing is the child's. */
+static bool close_in_child(struct kedge_worker *w)
+{
+    if (!kedge_worker_forked(w, NULL))
+        return false;
+    close_descriptors(w);
+    return true;
+}
+
 void kedge_worker_close(struct kedge_worker *w, int64_t grace_us)
 {
     int64_t until;
+    bool stays;
 
-    if (w == NULL)
+    if (w == NULL || close_in_child(w))
         return;
     kedge_worker_stop(w);
     until = real_now() + grace_us;
     (void)pthread_mutex_lock(&w->lock);
-    KEDGE_ASSERT(!w->in_loop);
+    KEDGE_ASSERT(!w->in_loop || is_in_step(w));
     wind_down(w);
     while (w->n_runs > 0 && real_now() < until) {
         wind_down(w);
@@ -931,6 +1051,10 @@ void kedge_worker_close(struct kedge_worker *w, int64_t grace_us)
         loop_sleep(w, kedge_worker_now(w) + 1000);
     hand_back(w);
     join_threads(w);
+    stays = w->calls > 0;
+    if (stays)
+        keep_for_ever(w);
     (void)pthread_mutex_unlock(&w->lock);
-    free_worker(w);
+    if (!stays)
+        free_worker(w);
 }

@@ -182,17 +182,20 @@ struct kedge_worker {
     char *queues;          /* their names, one after the other */
     char owner[256];
     bool has_pool;
+    pid_t pid; /* whose it is; a child has a copy of its memory, and none of its threads */
 
     pthread_mutex_t lock;
     void *driver_session; /* whoever drives */
     void *keeper_session;
     bool driving;
-    bool in_loop;       /* a thread is in run, turn or drain */
-    bool loop_sleeps;   /* it waits in epoll */
-    bool loop_told;     /* the event descriptor is set */
-    int64_t loop_wakes; /* when it does so by itself; lease clock */
-    bool waking;        /* a pool thread was signalled and has not come yet */
-    bool draining;      /* wants to know when the last run has gone */
+    bool in_loop; /* a thread is in run, turn or drain: this one, in the function of a step */
+    pthread_t loop_thread;
+    const struct kedge_step *loop_step; /* or NULL */
+    bool loop_sleeps;                   /* it waits in epoll */
+    bool loop_told;                     /* the event descriptor is set */
+    int64_t loop_wakes;                 /* when it does so by itself; lease clock */
+    bool waking;                        /* a pool thread was signalled and has not come yet */
+    bool draining;                      /* wants to know when the last run has gone */
     bool closing;
     atomic_bool stopping;
     atomic_bool given_up; /* its store is dead for good: nothing is waited for any more */
@@ -259,6 +262,8 @@ struct kedge_worker {
 };
 
 /* -- worker.c -- */
+/* Is this a child of the process that opened it?  Then ERR_INVALID is what there is to answer. */
+bool kedge_worker_forked(const struct kedge_worker *w, struct kedge_error *err);
 int64_t kedge_worker_now(const struct kedge_worker *w);  /* lease clock */
 int64_t kedge_worker_wall(const struct kedge_worker *w); /* the store's wall clock, nearly */
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id);

@@ -42,7 +42,11 @@ struct kedge_step;
  * A step's function.  It ends in exactly one outcome, through one of the functions below, whose
  * answer it returns: return kedge_ok(step, "{}", 2);
  * Returning without an outcome fails the step for good; a second outcome is ignored, and logged.
- * It must return: leaving it by longjmp, an exception or pthread_exit is not supported.
+ *
+ * It must return.  One that was left by longjmp, or has ended its thread, counts as one that never
+ * does: its time ends the attempt, if it has a timeout; its run goes on in another process, with
+ * the step in doubt.  On the loop the worker can then only be closed, run() and the like are
+ * ERR_INVALID and name the step.  An exception ends the process.
  */
 typedef int kedge_step_fn(struct kedge_step *step, void *user);
 

@@ -9,7 +9,9 @@
  * to go on here.
  *
  * Threads.  One keeper thread (lease, dead workers, news from other processes) and, if a reactor
- * has steps for it, the pool.  No signal handler is installed, nothing is printed.
+ * has steps for it, the pool.  No signal handler is installed, nothing is printed.  After fork()
+ * the child has neither: there a worker of the parent's can be closed, which does nothing to the
+ * parent; all else is ERR_INVALID.
  *
  * Durability.  Effect, then record: before the next step of a run starts, and before anything is
  * reported about this one, its record is durable as far as the store is.  A crash at any instant
@@ -112,9 +114,9 @@ KEDGE_API int kedge_worker_open(struct kedge_store *store,
                                 struct kedge_worker **worker, struct kedge_error *err);
 
 /*
- * Work until kedge_worker_stop().  Exactly one thread may be in run, turn or drain at a time
- * (ERR_INVALID for the second).  OK: stopped.  Other statuses: it cannot go on; its runs are handed
- * on by their lease.  A store that cannot be reached is waited for.
+ * Work until kedge_worker_stop().  Exactly one thread may be in run, turn or drain at a time, and
+ * no step of its own (ERR_INVALID for the second).  OK: stopped.  Other statuses: it cannot go on;
+ * its runs are handed on by their lease.  A store that cannot be reached is waited for.
  */
 KEDGE_API int kedge_worker_run(struct kedge_worker *worker, struct kedge_error *err);
 
@@ -147,6 +149,7 @@ KEDGE_API void kedge_worker_stop(struct kedge_worker *worker);
  * If the store cannot be told all of that, the lease is left to its end, as after a crash.
  * A pool thread that is still in a step then is waited for: its code may use what is freed next.
  * Nobody may be in run, turn or drain, and no kedge_settle() be under way.  NULL is fine.
+ * If a step's function never returned (see reactor.h), that is logged, and memory is not freed.
  */
 KEDGE_API void kedge_worker_close(struct kedge_worker *worker, int64_t grace_us);
 
