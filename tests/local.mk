@@ -289,3 +289,14 @@ kedge_engine_tests += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts
 
 dist_check_SCRIPTS += $(kedge_engine_tests)
 TESTS += $(kedge_engine_tests)
+
+# --------------------------------------------------------------- bad input
+# What a person or a program does wrong, from outside: ./badinput mem: lmdb:/tmp/x
+check_PROGRAMS += badinput
+badinput_SOURCES = %D%/badinput/badinput.h %D%/badinput/badinput.c %D%/badinput/values.c \
+	%D%/badinput/names.c %D%/badinput/calls.c %D%/badinput/steps.c %D%/badinput/forked.c $(KEDGE_SAGA)
+badinput_LDADD = libkedge.la $(PTHREAD_LIBS)
+kedge_badinput_tests = %D%/badinput/badinput.sh
+
+dist_check_SCRIPTS += $(kedge_badinput_tests)
+TESTS += $(kedge_badinput_tests)

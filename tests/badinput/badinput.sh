@@ -1,0 +1,4 @@
+#!/bin/sh
+# Bad input over each backend.
+. "$KEDGE_SRCDIR/tests/engine/over.sh"
+over badinput
