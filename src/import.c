@@ -11,6 +11,8 @@
 
 #include "import.h"
 
+#define SIZE_MOST 65536u
+
 static int refuse(struct kedge_error *err, const char *operation)
 {
     return kedge_error_set(err, KEDGE_ERR_UNSUPPORTED, 0, "this backend has no operation '%s'",
@@ -74,6 +76,24 @@ static void copy_min(void *dst, size_t dst_size, const void *src, uint32_t src_s
 {
     memset(dst, 0, dst_size);
     memcpy(dst, src, src_size < dst_size ? src_size : dst_size);
+}
+
+/*
+ * A size that no release could have.  One in the middle of a member would leave half a pointer
+ * behind; one that is enormous was never set, and then nothing beside it is to be believed.
+ */
+static int check_size(uint32_t size, const char *what, const char *origin, struct kedge_error *err)
+{
+    if (size % sizeof(void *) != 0)
+        return kedge_error_set(err, KEDGE_ERR_BACKEND, 0,
+                               "%s: %s is %u, which ends inside a member", origin, what,
+                               (unsigned)size);
+    if (size > SIZE_MOST)
+        return kedge_error_set(err, KEDGE_ERR_BACKEND, 0,
+                               "%s: %s is %u, which no table has: set it with "
+                               "KEDGE_BACKEND_HEADER, or to its sizeof",
+                               origin, what, (unsigned)size);
+    return KEDGE_OK;
 }
 
 /* The first required operation that is missing, or NULL. */
@@ -172,11 +192,9 @@ int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_op
                                "%s: member struct_size is %u, ABI %u begins at %zu", origin,
                                (unsigned)size, KEDGE_BACKEND_ABI,
                                offsetof(struct kedge_backend_ops, verify));
-    /* A size in the middle of a member would leave half a pointer behind. */
-    if (size < sizeof be->ops && size % sizeof(void *) != 0)
-        return kedge_error_set(err, KEDGE_ERR_BACKEND, 0,
-                               "%s: member struct_size is %u, which ends inside a member", origin,
-                               (unsigned)size);
+    rc = check_size(size, "member struct_size", origin, err);
+    if (rc != KEDGE_OK)
+        return rc;
     copy_min(&be->ops, sizeof be->ops, ops, size);
     be->ops.struct_size = (uint32_t)sizeof be->ops;
 
@@ -213,6 +231,9 @@ int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_op
                                "%s: member limits.struct_size is %u, ABI %u begins at %zu", origin,
                                (unsigned)be->ops.limits->struct_size, KEDGE_BACKEND_ABI,
                                sizeof be->limits);
+    rc = check_size(be->ops.limits->struct_size, "member limits.struct_size", origin, err);
+    if (rc != KEDGE_OK)
+        return rc;
     copy_min(&be->limits, sizeof be->limits, be->ops.limits, be->ops.limits->struct_size);
     be->limits.struct_size = (uint32_t)sizeof be->limits;
     be->ops.limits = &be->limits;

@@ -29,6 +29,23 @@ module() {
 		-o "$1" one.c >cc.log 2>&1
 }
 
+# The sizes that messages tell, by the compiler that builds the modules.
+cat >sizes.c <<'END'
+#include <stdio.h>
+#include <kedge/backend.h>
+int main(void)
+{
+	printf("whole=%zu least=%zu limits=%zu\n", sizeof(struct kedge_backend_ops),
+	       offsetof(struct kedge_backend_ops, verify), sizeof(struct kedge_limits));
+	return 0;
+}
+END
+# shellcheck disable=SC2086
+$KEDGE_CC $KEDGE_CFLAGS -I"$KEDGE_SRCDIR/include" -o sizes sizes.c >cc.log 2>&1 && ./sizes >sizes.sh
+whole=0 least=0 limits=0
+# shellcheck source=/dev/null
+. ./sizes.sh
+
 module dir/one.so ''
 ok "the example compiles"
 kedge backends one
@@ -71,6 +88,36 @@ module abi.so 's/KEDGE_BACKEND_HEADER,/.struct_size = sizeof(struct kedge_backen
 kedge backends ./abi.so
 [ $status -eq 1 ] && grep -q '^kedge: ./abi.so: member abi is 2, this library loads backends of ABI 1 only; ' err
 ok "another ABI is refused"
+# refused NAME SED-SCRIPT MESSAGE: said when it is looked at, and when a store is opened by it
+refused() {
+	module "$1.so" "$2"
+	kedge backends "./$1.so"
+	[ $status -eq 1 ] && grep -qxF "kedge: ./$1.so: $3" err && kedge -b "./$1.so" store info one: &&
+		[ $status -eq 1 ] && grep -qxF "kedge: ./$1.so: $3" err
+}
+sized() {
+	printf 's/KEDGE_BACKEND_HEADER,/.struct_size = %s, .abi = KEDGE_BACKEND_ABI,/' "$1"
+}
+refused short "$(sized 16)" "member struct_size is 16, ABI 1 begins at $least"
+ok "a table that says it is too short is refused"
+refused unset "$(sized 0)" "member struct_size is 0, ABI 1 begins at $least"
+ok "one that does not say how long it is"
+refused half "$(sized 'sizeof(struct kedge_backend_ops) - 4')" "member struct_size is $((whole - 4)), which ends inside a member"
+ok "one that says it ends inside a member"
+refused odd "$(sized 'sizeof(struct kedge_backend_ops) + 1')" "member struct_size is $((whole + 1)), which ends inside a member"
+ok "or beyond its end, where no member is"
+refused huge "$(sized 0xfffffff8)" "member struct_size is 4294967288, which no table has: set it with KEDGE_BACKEND_HEADER, or to its sizeof"
+ok "one that says it is larger than memory"
+refused limits 's/sizeof one_limits/16/' "member limits.struct_size is 16, ABI 1 begins at $limits"
+ok "limits that say they are too short"
+refused many 's/sizeof one_limits/0xfffffff8/' "member limits.struct_size is 4294967288, which no table has: set it with KEDGE_BACKEND_HEADER, or to its sizeof"
+ok "limits that say they are larger than memory"
+refused hollow 's/\.claim = [a-z_]*/.claim = 0/' "required operation 'claim' is missing"
+ok "a table of the right size with a hole in it"
+module newer.so 's/"one"/"newer"/;s/KEDGE_BACKEND_HEADER,/.struct_size = sizeof(struct kedge_backend_ops), .abi = KEDGE_BACKEND_ABI, .caps = UINT64_C(1) << 63,/'
+kedge backends ./newer.so
+[ $status -eq 0 ] && grep -q '^name=newer$' out && grep -q '^capabilities=none$' out
+ok "a capability that this library does not know is passed over"
 module less.so '/\.purge = /d'
 kedge backends ./less.so
 [ $status -eq 1 ] && grep -q "^kedge: ./less.so: required operation 'purge' is missing\$" err

@@ -155,6 +155,25 @@ static const char *const bad_names[] = {
     "", "Mem", "1a", "_a", "a-b", "a.b", "a/b", "a b", "abcdefghijklmnopqrstuvwxyz0123456",
 };
 
+START_TEST(refuses_a_size_that_no_table_has)
+{
+    table.ops.struct_size = UINT32_MAX - 7;
+    ASSERT_REFUSED("t.so: member struct_size is 4294967288, which no table has: set it with "
+                   "KEDGE_BACKEND_HEADER, or to its sizeof");
+    table.ops.struct_size = sizeof table - 4; /* larger than ours, and half a pointer */
+    ck_assert_int_eq(import(), KEDGE_ERR_BACKEND);
+    ck_assert_ptr_nonnull(strstr(err.msg, "which ends inside a member"));
+    setup();
+    limits.limits.struct_size = UINT32_MAX - 7;
+    ck_assert_int_eq(import(), KEDGE_ERR_BACKEND);
+    ck_assert_ptr_nonnull(
+        strstr(err.msg, "t.so: member limits.struct_size is 4294967288, which no table has"));
+    limits.limits.struct_size = sizeof limits - 1;
+    ck_assert_int_eq(import(), KEDGE_ERR_BACKEND);
+    ck_assert_ptr_nonnull(strstr(err.msg, "which ends inside a member"));
+}
+END_TEST
+
 START_TEST(refuses_a_bad_name)
 {
     char text[256];
@@ -443,6 +462,7 @@ int main(void)
     tcase_add_test(tc, refuses_no_table);
     tcase_add_test(tc, refuses_a_foreign_abi_and_reads_no_further);
     tcase_add_test(tc, refuses_a_table_that_is_too_short);
+    tcase_add_test(tc, refuses_a_size_that_no_table_has);
     tcase_add_loop_test(tc, refuses_a_bad_name, 0, ARRAY_LEN(bad_names));
     tcase_add_test(tc, refuses_no_name_and_no_version);
     tcase_add_test(tc, refuses_what_it_does_not_know);
