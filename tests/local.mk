@@ -296,7 +296,12 @@ check_PROGRAMS += badinput
 badinput_SOURCES = %D%/badinput/badinput.h %D%/badinput/badinput.c %D%/badinput/values.c \
 	%D%/badinput/names.c %D%/badinput/calls.c %D%/badinput/steps.c %D%/badinput/forked.c $(KEDGE_SAGA)
 badinput_LDADD = libkedge.la $(PTHREAD_LIBS)
-kedge_badinput_tests = %D%/badinput/badinput.sh
+# It stands in front of a function of the C library, for libkedge too.
+check_PROGRAMS += place
+place_SOURCES = %D%/badinput/place.c
+place_LDADD = libkedge.la $(DL_LIBS)
+place_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+kedge_badinput_tests = %D%/badinput/badinput.sh %D%/badinput/places.sh
 
 dist_check_SCRIPTS += $(kedge_badinput_tests)
 TESTS += $(kedge_badinput_tests)

@@ -63,16 +63,19 @@ static bool namespace_dir(struct kedge_bytes ns, char *out, size_t room)
 }
 
 /* "//" and an absolute path, or a path; decoded into PATH. */
-static int read_path(const struct kedge_url *url, char *path, size_t size, struct kedge_error *err)
+static int read_path(const char *text, const struct kedge_url *url, char *path, size_t size,
+                     struct kedge_error *err)
 {
+    char masked[KEDGE_URL_MASKED_MAX];
     int rc = kedge_url_decode(url->path, "path", path, size, err);
 
     if (rc != KEDGE_OK)
         return rc;
     if (url->has_authority && url->authority.len != 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                               "an lmdb URL names no host: write lmdb:///absolute/path, with three "
-                               "slashes");
+                               "'%s' names a host, which files do not have: write "
+                               "lmdb:///absolute/path, with three slashes",
+                               kedge_url_mask(text, masked));
     if (path[0] == '\0')
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "an lmdb URL needs a path: lmdb:///absolute/path");
@@ -90,7 +93,7 @@ int lm_params_parse(const struct kedge_open *open, struct lm_params *out, struct
     memset(out, 0, sizeof *out);
     out->map_size = MAP_DEFAULT;
     if (rc == KEDGE_OK)
-        rc = read_path(&url, path, sizeof path, err);
+        rc = read_path(open->url, &url, path, sizeof path, err);
     if (rc == KEDGE_OK)
         rc = read_query(url.query, out, err);
     if (rc == KEDGE_OK && !namespace_dir(open->ns, ns, sizeof ns))

@@ -15,6 +15,9 @@
 
 /* ------------------------------------------------------------------ failures */
 
+/* A reader has a lock to take and a place to note what it reads. */
+#define USERS_MUST "a store must be readable and writable for its users, those who only read too"
+
 static bool disk_full(const struct lm_env *env)
 {
     struct statvfs v;
@@ -68,9 +71,8 @@ int lm_fail(struct lm_env *env, int rc, const char *what, struct kedge_error *er
     case EACCES:
     case EPERM:
     case EROFS:
-        return kedge_error_set(
-            err, KEDGE_ERR_PERMISSION, rc,
-            "store '%s': %s: permission denied; it must be writable for this user", env->dir, what);
+        return kedge_error_set(err, KEDGE_ERR_PERMISSION, rc,
+                               "store '%s': %s: permission denied; " USERS_MUST, env->dir, what);
     default:
         return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, rc > 0 ? rc : 0, "store '%s': %s: %s",
                                env->dir, what, mdb_strerror(rc));
@@ -109,11 +111,16 @@ int lm_path_failed(const char *what, const char *path, int e, struct kedge_error
 {
     if (e == EACCES || e == EPERM || e == EROFS)
         return kedge_error_set(err, KEDGE_ERR_PERMISSION, e,
-                               "%s '%s': permission denied; it must be readable and writable for "
-                               "this user",
-                               what, path);
-    return kedge_error_set(err, e == ENOSPC || e == EDQUOT ? KEDGE_ERR_FULL : KEDGE_ERR_UNAVAILABLE,
-                           e, "%s '%s': %s", what, path, mdb_strerror(e));
+                               "%s '%s': permission denied; " USERS_MUST, what, path);
+    if (e == ENOTDIR || e == ENAMETOOLONG || e == ELOOP)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, e,
+                               "%s '%s': %s: no store can be there, choose another path", what,
+                               path, mdb_strerror(e));
+    if (e == ENOSPC || e == EDQUOT)
+        return kedge_error_set(err, KEDGE_ERR_FULL, e, "%s '%s': %s: make room there", what, path,
+                               mdb_strerror(e));
+    return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, e, "%s '%s': %s", what, path,
+                           mdb_strerror(e));
 }
 
 /* -------------------------------------------------------------- transactions */
