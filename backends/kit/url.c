@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <string.h>
+#include <strings.h>
 
 #include "url.h"
 
@@ -200,19 +201,19 @@ static const char *last_at(const char *text, size_t len)
     return NULL;
 }
 
+/* One with an encoded character is not read, as the word may be behind it. */
 static bool looks_secret(struct kedge_bytes name)
 {
-    static const char *const words[] = { "pass", "pwd", "secret", "token", "auth", "key" };
-    char lower[64];
-    size_t n = name.len < sizeof lower - 1 ? name.len : sizeof lower - 1;
+    static const char *const words[] = { "pass", "pwd", "secret", "token", "auth", "key", "%" };
     const char *text = name.data;
 
-    for (size_t i = 0; i < n; i++)
-        lower[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
-    lower[n] = '\0';
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strstr(lower, words[i]) != NULL)
-            return true;
+    for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
+        size_t len = strlen(words[w]);
+
+        for (size_t i = 0; i + len <= name.len; i++) {
+            if (strncasecmp(text + i, words[w], len) == 0)
+                return true;
+        }
     }
     return false;
 }
