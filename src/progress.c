@@ -813,7 +813,7 @@ static int may_start(const struct kedge_progress *p, uint32_t step, int64_t now)
 
 /* The holder may have died while steps were still running, or on the way back: which is not told
    before the first record of that.  But between a crash loop's record and the next death nobody has
-   gone back. */
+   gone back.  When a run is set aside all that is said, and then nothing is before a request. */
 int kedge_progress_doubt(struct kedge_progress *p, int64_t now, uint32_t recoveries,
                          struct kedge_rec *rec)
 {
@@ -821,6 +821,8 @@ int kedge_progress_doubt(struct kedge_progress *p, int64_t now, uint32_t recover
     uint32_t step;
     uint32_t action;
 
+    if (p->why.aside)
+        return 0;
     if ((!p->crashed || recoveries > 0) && kedge_progress_phase(p) == KEDGE_PHASE_BACK &&
         next_back(p, &step, &action) && !(back_delayed(p, step) && p->back_until > now))
         doubt(p, step, &to);
@@ -1096,7 +1098,7 @@ uint32_t kedge_progress_round(const struct kedge_progress *p)
 
 int kedge_progress_overdue(const struct kedge_progress *p, int64_t now, struct kedge_rec *rec)
 {
-    if (p->phase != KEDGE_PHASE_FORWARD || p->deadline == 0 || now < p->deadline ||
+    if (p->phase != KEDGE_PHASE_FORWARD || p->why.aside || p->deadline == 0 || now < p->deadline ||
         p->n_order == p->n)
         return 0;
     memset(rec, 0, sizeof *rec);

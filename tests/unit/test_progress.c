@@ -619,6 +619,26 @@ START_TEST(set_aside_and_given_up)
 }
 END_TEST
 
+/* It would not take what it said. */
+START_TEST(what_was_set_aside_has_nothing_to_say)
+{
+    struct kedge_rec rec = rec_of(KEDGE_RECORD_BEGIN, KEDGE_NO_STEP);
+
+    define(1);
+    finish_definition(none);
+    p = kedge_progress_new(host, &reactor);
+    rec.number = 7; /* its deadline */
+    append(&rec);
+    ck_assert_int_eq(kedge_progress_overdue(p, now, &rec), 1);
+    say(KEDGE_RECORD_ASIDE, KEDGE_NO_STEP);
+    ck_assert_int_eq(kedge_progress_overdue(p, now, &rec), 0);
+    ck_assert_int_eq(kedge_progress_doubt(p, now, 1, &rec), 0);
+    asked(KEDGE_VERB_RESUME, KEDGE_NO_STEP);
+    ck_assert_int_eq(kedge_progress_doubt(p, now, 1, &rec), 1);
+    ck_assert_int_eq(kedge_progress_overdue(p, now, &rec), 1);
+}
+END_TEST
+
 START_TEST(what_ran_out_of_time_is_in_doubt)
 {
     struct kedge_rec rec = rec_of(KEDGE_RECORD_DELAYED, 0);
@@ -1365,6 +1385,7 @@ int main(void)
     tcase_add_test(tc, taken_up_again_after_a_failure);
     tcase_add_test(tc, its_deadline_passes);
     tcase_add_test(tc, set_aside_and_given_up);
+    tcase_add_test(tc, what_was_set_aside_has_nothing_to_say);
     tcase_add_test(tc, what_ran_out_of_time_is_in_doubt);
     tcase_add_test(tc, the_first_failure_in_the_table_counts);
     tcase_add_test(tc, halt_awaits_those_running);
