@@ -5,20 +5,18 @@ check_PROGRAMS += order
 order_SOURCES = %D%/order/order.c
 order_LDADD = libkedge.la
 
-# `make installcheck' (and so `make distcheck') builds a module against what was
-# installed, and the installed program must find it usable.  So the promise that
-# a backend can be written without our source is tested, not hoped for.
+# `make installcheck' (and so `make distcheck'): programs and a module are built against what was
+# installed, and run.  So the promises to those who do not have our source are tested, not hoped for.
+EXTRA_DIST += tests/installed.sh tests/ctypes_smoke.py
 installcheck-local:
-	rm -rf installcheck
-	$(MKDIR_P) installcheck
-	cd installcheck && \
-	  PKG_CONFIG_PATH='$(DESTDIR)$(pkgconfigdir)' && export PKG_CONFIG_PATH && \
-	  PKG_CONFIG_SYSROOT_DIR='$(DESTDIR)' && export PKG_CONFIG_SYSROOT_DIR && \
-	  LD_LIBRARY_PATH='$(DESTDIR)$(libdir)' && export LD_LIBRARY_PATH && \
-	  cp -f '$(abs_srcdir)/%D%/plugin/one.c' '$(abs_srcdir)/%D%/plugin/Makefile.example' . && \
-	  $(MAKE) -f Makefile.example CC='$(CC)' CFLAGS='$(KEDGE_CFLAGS) $(CFLAGS)' LDFLAGS='$(KEDGE_LDFLAGS)' one.so && \
-	  '$(DESTDIR)$(bindir)/kedge' backends ./one.so && \
-	  '$(DESTDIR)$(bindir)/kedge' -b ./one.so store info one: && \
-	  KEDGE_BACKEND_PATH="$$PWD" '$(DESTDIR)$(bindir)/kedge' backends one
+	DESTDIR='$(DESTDIR)' BINDIR='$(bindir)' LIBDIR='$(libdir)' INCLUDEDIR='$(includedir)' \
+	  PKGCONFIGDIR='$(pkgconfigdir)' BACKENDDIR='$(backenddir)' VERSION='$(VERSION)' \
+	  KEDGE_BACKEND_ABI='$(KEDGE_BACKEND_ABI)' KEDGE_ABI_NODE='$(KEDGE_ABI_NODE)' \
+	  KEDGE_SO_MAJOR="$$(echo '$(KEDGE_LT_VERSION)' | $(AWK) -F: '{ print $$1 - $$3 }')" \
+	  KEDGE_BUILT='$(kedge_static_backends) $(kedge_module_backends)' \
+	  KEDGE_BUILT_STATIC='$(kedge_static_backends)' KEDGE_MAP='$(abs_builddir)/src/kedge.map' \
+	  KEDGE_CFLAGS='$(KEDGE_CFLAGS) $(CFLAGS)' KEDGE_LDFLAGS='$(KEDGE_LDFLAGS) $(LDFLAGS)' \
+	  KEDGE_SRCDIR='$(abs_srcdir)' CC='$(CC)' CXX='$(CXX)' NM='$(NM)' READELF='$(READELF)' \
+	  MAKE='$(MAKE)' PKG_CONFIG='$(PKG_CONFIG)' $(SHELL) '$(srcdir)/tests/installed.sh'
 clean-local:
-	rm -rf installcheck check-long
+	rm -rf check-long

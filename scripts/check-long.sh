@@ -11,7 +11,7 @@ set -u
 src=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 out=${KEDGE_LONG_DIR:-$(pwd)/check-long}
 jobs=$(nproc 2>/dev/null || echo 2)
-all='format shellcheck headers cppcheck tidy analyzer clang matrix trees valgrind asan tsan long distcheck'
+all='format shellcheck headers cppcheck tidy analyzer clang matrix trees valgrind asan tsan fuzz install long distcheck bare'
 
 # A part returns this when its tool is missing.
 skip=77
@@ -162,6 +162,52 @@ part_tsan() {
 	CK_TIMEOUT_MULTIPLIER=10 TSAN_OPTIONS=halt_on_error=1 checked tsan --disable-werror --with-sanitizer=thread CFLAGS='-O1 -g'
 }
 
+# Each fuzz target for $KEDGE_FUZZ_SECONDS, from the committed corpus on.  What is found is left as
+# found-TARGET-...; tests/fuzz/local.mk says how to go on from there.
+part_fuzz() {
+	need clang || return $skip
+	echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d == 0 && n != 0; }' |
+		clang -fsanitize=fuzzer,address -x c -o "$out/has-fuzzer" - || {
+		echo "this clang has no libFuzzer"
+		return $skip
+	}
+	configured fuzz CC=clang --disable-werror --with-sanitizer=address,undefined \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' &&
+		make -j "$jobs" fuzz-targets KEDGE_FUZZ_MAIN= LDFLAGS=-fsanitize=fuzzer || return 1
+	bad=
+	for program in ./fuzz_*; do
+		target=${program##*_}
+		dict=$src/tests/fuzz/$target.dict
+		[ -f "$dict" ] || dict=$src/tests/fuzz/record.dict
+		cp -R "$src/tests/fuzz/corpus/$target" "new-$target" || return 1
+		echo "== $target"
+		ASAN_OPTIONS=detect_leaks=1 "$program" -max_total_time="${KEDGE_FUZZ_SECONDS:-120}" -max_len=600 \
+			-timeout=10 -rss_limit_mb=2048 -detect_leaks=1 -print_final_stats=1 -verbosity=1 \
+			-artifact_prefix="$out/fuzz/found-$target-" -dict="$dict" "new-$target" || bad="$bad $target"
+	done
+	[ -z "$bad" ] || echo "broken:$bad"
+	[ -z "$bad" ]
+}
+
+# Installed, used from there, and gone again: with a static library, with a module, below DESTDIR.
+part_install() {
+	root=$out/install-root
+	installed static "" --enable-static && installed module "" --with-lmdb=module &&
+		installed staged "$root/staged" --with-lmdb=no
+}
+
+installed() { # NAME DESTDIR OPTION...
+	name=$1 staged=$2
+	shift 2
+	rm -rf "$root" && configured "install-$name" --prefix="$root/prefix" "$@" && make -j "$jobs" || return 1
+	for goal in install installcheck uninstall; do
+		make DESTDIR="$staged" "$goal" || return 1
+	done
+	left=$(find "$root" ! -type d)
+	[ -z "$left" ] || echo "left after make uninstall: $left"
+	[ -z "$left" ]
+}
+
 # The same tests, given their time: more kills, more threads, more rounds.
 part_long() {
 	export KEDGE_TEST_LONG=1
@@ -170,6 +216,14 @@ part_long() {
 
 part_distcheck() {
 	configured distcheck && make -j "$jobs" distcheck
+}
+
+part_bare() {
+	rm -rf "$out/bare"
+	sh "$src/scripts/bare.sh" "$out/bare"
+	rc=$?
+	rm -rf "$out/bare"
+	return $rc
 }
 
 [ $# -gt 0 ] || {

@@ -27,6 +27,7 @@ SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 #   KEDGE_BUILT_STATIC  those of them that are inside the library
 #   KEDGE_BACKEND_PATH  where this build's modules are
 #   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CFLAGS, KEDGE_CXX  for tests of the build itself
+#   KEDGE_FUZZ_TARGETS  fuzz targets of this build
 #   KEDGE_SRCDIR, KEDGE_BUILDDIR  absolute
 #   KEDGE_TEST_LONG     set by scripts/check-long.sh: take your time
 #   KEDGE_TEST_BACKEND  set by the user: the contract and the engine over this backend alone.
@@ -45,6 +46,7 @@ AM_TESTS_ENVIRONMENT = $(kedge_test_backend_known) \
 	KEDGE_CC='$(CC)'; export KEDGE_CC; KEDGE_CXX='$(CXX)'; export KEDGE_CXX; \
 	KEDGE_CFLAGS='$(KEDGE_CFLAGS) $(CFLAGS)'; export KEDGE_CFLAGS; \
 	KEDGE_CHECK_TESTS='$(KEDGE_CHECK_TESTS)'; export KEDGE_CHECK_TESTS; \
+	KEDGE_FUZZ_TARGETS='$(KEDGE_FUZZ_TARGETS)'; export KEDGE_FUZZ_TARGETS; \
 	KEDGE_SRCDIR='$(abs_srcdir)'; export KEDGE_SRCDIR; \
 	KEDGE_BUILDDIR='$(abs_builddir)'; export KEDGE_BUILDDIR; \
 	KEDGE_PAGES='$(kedge_pages)'; export KEDGE_PAGES; \
