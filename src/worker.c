@@ -326,6 +326,32 @@ static void wind_down(struct kedge_worker *w)
         run_step(w, pop(&w->loop_queue, &w->loop_end));
 }
 
+/*
+ * Nothing is in flight any more but what the store does not take, and it had its time since the
+ * stop. What could not be said then is for close to say, or is left to the lease's end.
+ */
+static bool waits_in_vain(struct kedge_worker *w)
+{
+    int64_t now = kedge_monotonic_us();
+
+    if (w->stop_seen == 0)
+        w->stop_seen = now;
+    if (!w->told_unavailable || now - w->stop_seen < w->options.timeout_us)
+        return false;
+    for (const struct kedge_inflight *run = w->runs; run != NULL; run = run->next) {
+        for (const struct kedge_step *step = run->steps; step != NULL; step = step->run_next) {
+            if (!step->orphan)
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool has_ended(struct kedge_worker *w)
+{
+    return atomic_load(&w->stopping) && (w->n_runs == 0 || waits_in_vain(w));
+}
+
 /* Its locks may be those of threads that are not here: no lock is taken where this is true. */
 bool kedge_worker_forked(const struct kedge_worker *w, struct kedge_error *err)
 {
@@ -389,7 +415,7 @@ int kedge_worker_run(struct kedge_worker *w, struct kedge_error *err)
 
     if (rc != KEDGE_OK)
         return rc;
-    while (!atomic_load(&w->stopping) || w->n_runs > 0) {
+    while (!has_ended(w)) {
         if (atomic_load(&w->stopping))
             wind_down(w);
         if (!loop_once(w))
@@ -427,17 +453,9 @@ int kedge_worker_turn(struct kedge_worker *w, struct kedge_error *err)
     }
     set_timer(w);
     w->loop_sleeps = true;
-    rc = atomic_load(&w->stopping) && w->n_runs == 0 ? KEDGE_QUIET : KEDGE_OK;
+    rc = has_ended(w) ? KEDGE_QUIET : KEDGE_OK;
     leave(w);
     return rc;
-}
-
-static int64_t real_now(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 /* Who uses the driver's session sits in the driver's seat. */
@@ -457,7 +475,7 @@ static void leave_seat(struct kedge_worker *w)
 
 int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_error *err)
 {
-    int64_t until = real_now() + timeout_us;
+    int64_t until = kedge_monotonic_us() + timeout_us;
     uint64_t checked = UINT64_MAX;
     int rc = enter(w, err);
 
@@ -475,14 +493,14 @@ int kedge_worker_drain(struct kedge_worker *w, int64_t timeout_us, struct kedge_
         if (loop_once(w))
             ;
         else if (w->n_runs > 0 || w->driving)
-            loop_sleep(w, next_time_before(w, until - real_now()));
+            loop_sleep(w, next_time_before(w, until - kedge_monotonic_us()));
         else if (atomic_load(&w->stopping) || checked == w->stats.runs_taken)
             break;
         else { /* what ended may have made something due: claim once more */
             checked = w->stats.runs_taken;
             w->claim_hint = true;
         }
-        if (real_now() >= until || atomic_load(&w->given_up)) {
+        if (kedge_monotonic_us() >= until || atomic_load(&w->given_up)) {
             rc = KEDGE_QUIET;
             break;
         }
@@ -705,11 +723,11 @@ static int make_room(struct kedge_worker *w)
 /* Nobody drives yet: what is in doubt is asked again here, while there is time. */
 static int first_lease(struct kedge_worker *w, struct kedge_error *err)
 {
-    int64_t until = real_now() + w->options.timeout_us;
+    int64_t until = kedge_monotonic_us() + w->options.timeout_us;
     int64_t pause = 1000;
     int rc = kedge_keeper_grant(w, w->driver_session, err);
 
-    while (w->grant_doubt && rc != KEDGE_OK && real_now() < until) {
+    while (w->grant_doubt && rc != KEDGE_OK && kedge_monotonic_us() < until) {
         struct timespec ts = { 0, (long)pause * 1000 };
 
         (void)nanosleep(&ts, NULL);
@@ -1038,11 +1056,11 @@ void kedge_worker_close(struct kedge_worker *w, int64_t grace_us)
     if (w == NULL || close_in_child(w))
         return;
     kedge_worker_stop(w);
-    until = real_now() + grace_us;
+    until = kedge_monotonic_us() + grace_us;
     (void)pthread_mutex_lock(&w->lock);
     KEDGE_ASSERT(!w->in_loop || is_in_step(w));
     wind_down(w);
-    while (w->n_runs > 0 && real_now() < until) {
+    while (w->n_runs > 0 && kedge_monotonic_us() < until) {
         wind_down(w);
         if (!loop_once(w))
             loop_sleep(w, kedge_worker_now(w) + 10000);

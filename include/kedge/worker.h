@@ -139,7 +139,8 @@ KEDGE_API int kedge_worker_drain(struct kedge_worker *worker, int64_t timeout_us
 
 /*
  * Ask it to end: no step starts any more, those in flight are told to stop, and run() returns when
- * they have ended, or their time is over.  Any thread, and signal handlers.  Can be said again.
+ * they have ended, or their time is over.  A store that does not take what they have done is waited
+ * for TIMEOUT_US of the options, no longer.  Any thread, and signal handlers.  Can be said again.
  */
 KEDGE_API void kedge_worker_stop(struct kedge_worker *worker);
 
