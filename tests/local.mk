@@ -193,9 +193,9 @@ EXTRA_DIST += %D%/contract/run.sh %D%/support/backend.sh
 check_LTLIBRARIES += libcrash.la
 libcrash_la_SOURCES = %D%/support/iofault.c %D%/support/iofault.h %D%/crash/crash.c \
 	%D%/crash/crash.h %D%/crash/dump.c %D%/crash/client.c %D%/crash/client.h \
-	%D%/crash/script.c %D%/crash/script.h
-KEDGE_CRASH_TESTS = crash_shim crash_enumerate crash_stall crash_wakeup crash_full crash_refuse \
-	crash_hammer
+	%D%/crash/script.c %D%/crash/script.h %D%/crash/disk.c %D%/crash/disk.h
+KEDGE_CRASH_TESTS = crash_shim crash_enumerate crash_stall crash_wakeup crash_full crash_room \
+	crash_refuse crash_hammer
 KEDGE_CRASH_LINK = libcrash.la libkedge-core.la $(LMDB_LIBS) $(PTHREAD_LIBS)
 KEDGE_CRASH_EXPORT = $(AM_LDFLAGS) -export-dynamic
 EXTRA_PROGRAMS += $(KEDGE_CRASH_TESTS)
@@ -215,6 +215,9 @@ crash_wakeup_LDFLAGS = $(KEDGE_CRASH_EXPORT)
 crash_full_SOURCES = %D%/crash/full.c
 crash_full_LDADD = $(KEDGE_CRASH_LINK)
 crash_full_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+crash_room_SOURCES = %D%/crash/room.c
+crash_room_LDADD = $(KEDGE_CRASH_LINK)
+crash_room_LDFLAGS = $(KEDGE_CRASH_EXPORT)
 crash_refuse_SOURCES = %D%/crash/refuse.c
 crash_refuse_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 crash_refuse_LDADD = $(KEDGE_CRASH_LINK)

@@ -6,16 +6,10 @@
  */
 #include <config.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "client.h"
+#include "disk.h"
 
 static char disk[4200];
 static char url[4400];
@@ -25,74 +19,7 @@ static struct shared {
     unsigned reopened, created, refused;
 } * sh;
 
-/* -------------------------------------------------------------------- a small disk */
-
-static bool put_text(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "we");
-    bool ok = f != NULL && fputs(text, f) >= 0;
-
-    if (f != NULL && fclose(f) != 0)
-        ok = false;
-    return ok;
-}
-
-/* A tmpfs of KIB in a mount namespace of this child's own, which goes with it. */
-static void small_disk(unsigned kib)
-{
-    char options[64];
-    char map[64];
-    unsigned uid = geteuid();
-    unsigned gid = getegid();
-
-    if (uid == 0) {
-        if (unshare(CLONE_NEWNS) != 0)
-            crash_skip("no mount namespace: errno %d", errno);
-    } else {
-        if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-            crash_skip("no user namespace: errno %d", errno);
-        (void)put_text("/proc/self/setgroups", "deny");
-        (void)snprintf(map, sizeof map, "0 %u 1", uid);
-        if (!put_text("/proc/self/uid_map", map))
-            crash_skip("no uid map: errno %d", errno);
-        (void)snprintf(map, sizeof map, "0 %u 1", gid);
-        (void)put_text("/proc/self/gid_map", map);
-    }
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-        crash_skip("cannot make mounts private: errno %d", errno);
-    (void)mkdir(disk, 0700);
-    (void)snprintf(options, sizeof options, "size=%uk,mode=0700", kib);
-    if (mount("tmpfs", disk, "tmpfs", 0, options) != 0)
-        crash_skip("cannot mount a tmpfs: errno %d", errno);
-}
-
-static size_t pages_free(void)
-{
-    struct statvfs v;
-
-    CRASH_CHECK(statvfs(disk, &v) == 0, "statvfs");
-    return (size_t)v.f_bavail;
-}
-
-/* Fill the disk up to PAGES free ones; a file of that name is extended or cut. */
-static void leave_free(const char *name, size_t pages)
-{
-    char path[4300];
-    struct stat st;
-    off_t size;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "%s/%s", disk, name);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    CRASH_CHECK(fd >= 0 && fstat(fd, &st) == 0, "cannot open the ballast");
-    size = st.st_size + ((off_t)pages_free() - (off_t)pages) * 4096;
-    if (size < st.st_size)
-        CRASH_CHECK(ftruncate(fd, size > 0 ? size : 0) == 0, "cannot cut the ballast");
-    else if (size > st.st_size)
-        CRASH_CHECK(posix_fallocate(fd, st.st_size, size - st.st_size) == 0,
-                    "cannot extend the ballast");
-    (void)close(fd);
-}
+/* ---------------------------------------------------------------------- a full disk */
 
 /* Append until it is refused; the request that was refused is the answer. */
 static uint64_t fill(struct client *c, struct client_run *run, uint64_t n, size_t len)
@@ -142,16 +69,16 @@ static void full_disk(void *ctx)
     uint64_t n = 1;
     int rc;
 
-    small_disk(12000);
+    disk_mount(disk, 12000);
     client_must_open(&c, KEDGE_OPEN_CREATE);
     client_expect(&c, client_grant(&c, 1, 600 * CRASH_SEC), KEDGE_OK, "lease_grant");
     client_expect(&c, client_create(&c, "r", &run), KEDGE_OK, "create");
-    leave_free("ballast", 120 + 8 * len / 4096);
+    disk_leave_free(disk, "ballast", 120 + 8 * len / 4096);
     for (int round = 0; round < 3; round++) {
         n = fill(&c, &run, n, len);
         client_check(&c, &run, 1);
         check_verify(&c);
-        leave_free("ballast", 0);
+        disk_leave_free(disk, "ballast", 0);
         client_expect(&c, client_append(&c, &run, n, len), KEDGE_ERR_FULL, "append once more");
         rc = c.ops->lease_extend(c.session, &c.lease, &state, CRASH_TIMEOUT, &c.err);
         CRASH_CHECK(rc == KEDGE_OK || rc == KEDGE_ERR_FULL, "lease_extend: %s: %s",
@@ -164,7 +91,7 @@ static void full_disk(void *ctx)
                     kedge_status_name(rc), c.err.msg);
         if (rc == KEDGE_OK)
             client_check(&c, &run, 1);
-        leave_free("ballast", 80 + 5 * len / 4096);
+        disk_leave_free(disk, "ballast", 80 + 5 * len / 4096);
         if (rc != KEDGE_OK)
             client_must_open(&c, 0);
         for (int i = 0; i < 3; i++, n++)
@@ -183,8 +110,8 @@ static void create_with(void *ctx)
     struct client_run run;
     int rc;
 
-    small_disk(2000);
-    leave_free("ballast", pages);
+    disk_mount(disk, 2000);
+    disk_leave_free(disk, "ballast", pages);
     rc = client_open(&c, KEDGE_OPEN_CREATE);
     if (rc == KEDGE_OK) {
         sh->created++;
@@ -197,7 +124,7 @@ static void create_with(void *ctx)
         CRASH_CHECK(rc == KEDGE_ERR_FULL, "with %zu free pages: %s: %s", pages,
                     kedge_status_name(rc), c.err.msg);
     }
-    leave_free("ballast", 200);
+    disk_leave_free(disk, "ballast", 200);
     client_must_open(&c, KEDGE_OPEN_CREATE);
     client_expect(&c, client_grant(&c, 1, 600 * CRASH_SEC), KEDGE_OK, "lease_grant");
     client_expect(&c, client_create(&c, "r", &run), KEDGE_OK, "create");
