@@ -295,14 +295,6 @@ static void upkeep(struct kedge_worker *w, void *session)
 
 /* --------------------------------------------------------------- the thread */
 
-static int64_t real_now(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static int64_t jittered(struct kedge_worker *w, int64_t us)
 {
     struct kedge_id128 random;
@@ -336,7 +328,7 @@ static void nap(struct kedge_worker *w, int64_t us)
 /* Wait for news until UNTIL.  Without a store that tells, look for due runs every now and then. */
 static void listen(struct kedge_worker *w, uint64_t *seen, int64_t until)
 {
-    int64_t left = until - real_now();
+    int64_t left = until - kedge_monotonic_us();
     bool busy;
     int rc;
 
@@ -361,12 +353,12 @@ void *kedge_keeper_main(void *worker)
 {
     struct kedge_worker *w = worker;
     int64_t next_look = 0;
-    int64_t next_upkeep = real_now() + jittered(w, w->options.sweep_us);
-    int64_t extended = real_now();
+    int64_t next_upkeep = kedge_monotonic_us() + jittered(w, w->options.sweep_us);
+    int64_t extended = kedge_monotonic_us();
     uint64_t seen = 0;
 
     for (;;) {
-        int64_t now = real_now();
+        int64_t now = kedge_monotonic_us();
         bool closing;
 
         (void)pthread_mutex_lock(&w->lock);
@@ -382,10 +374,10 @@ void *kedge_keeper_main(void *worker)
             extended = now;
         }
         if (now >= next_look)
-            next_look = real_now() + jittered(w, kedge_keeper_look(w, w->keeper_session));
+            next_look = kedge_monotonic_us() + jittered(w, kedge_keeper_look(w, w->keeper_session));
         if (now >= next_upkeep) {
             upkeep(w, w->keeper_session);
-            next_upkeep = real_now() + jittered(w, w->options.sweep_us);
+            next_upkeep = kedge_monotonic_us() + jittered(w, w->options.sweep_us);
         }
         listen(w, &seen, next_look);
     }

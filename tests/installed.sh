@@ -118,7 +118,7 @@ goes_well ./order mem: && grep -qx 'undo reserve' log
 ok "and runs, over memory"
 if built lmdb; then
 	goes_well ./order "lmdb:$tmp/store?map_size=64MiB" && grep -qx 'undo reserve' log &&
-		goes_well ./order "lmdb:$tmp/store?map_size=64MiB" && [ "$(wc -l <log)" -eq 1 ]
+		goes_well ./order "lmdb:$tmp/store?map_size=64MiB" && [ ! -s log ]
 	ok "over LMDB, the second time without doing anything again"
 else
 	skip "over LMDB" "configure did not build lmdb"

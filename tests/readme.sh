@@ -49,8 +49,7 @@ case " $KEDGE_BUILT " in
 esac
 "$tmp/example" "lmdb:$tmp/store?map_size=64MiB" >"$tmp/out" 2>&1 &&
 	"$tmp/example" "lmdb:$tmp/store?map_size=64MiB" >"$tmp/again" 2>&1
-tail -n 1 "$tmp/expected" >"$tmp/last"
-if diff "$tmp/expected" "$tmp/out" >"$tmp/log" 2>&1 && diff "$tmp/last" "$tmp/again" >>"$tmp/log" 2>&1; then
+if diff "$tmp/expected" "$tmp/out" >"$tmp/log" 2>&1 && diff /dev/null "$tmp/again" >>"$tmp/log" 2>&1; then
 	result yes 4 "started a second time on one store nothing runs twice"
 else
 	result no 4 "started a second time on one store nothing runs twice" "$tmp/log"
