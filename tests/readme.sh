@@ -1,7 +1,7 @@
 #!/bin/sh
 # The program in README.md is examples/order/order.c, compiles as it stands and does what README says,
-# twice in a row on one store.
-echo "1..4"
+# twice in a row on one store; and what README shows of kedge works.
+echo "1..5"
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 result() { # GOOD NUMBER WHAT [FILE]
@@ -44,6 +44,7 @@ case " $KEDGE_BUILT " in
 *" lmdb "*) ;;
 *)
 	echo "ok 4 - twice on one store # SKIP configure did not build lmdb"
+	echo "ok 5 - commands # SKIP configure did not build lmdb"
 	exit 0
 	;;
 esac
@@ -53,4 +54,20 @@ if diff "$tmp/expected" "$tmp/out" >"$tmp/log" 2>&1 && diff /dev/null "$tmp/agai
 	result yes 4 "started a second time on one store nothing runs twice"
 else
 	result no 4 "started a second time on one store nothing runs twice" "$tmp/log"
+fi
+
+# The commands of one section, on a store that has the runs they speak of.
+KEDGE_STORE="lmdb:$tmp/runs?map_size=64MiB"
+export KEDGE_STORE
+"$KEDGE_BUILDDIR/make_runs" "$KEDGE_STORE" examples >"$tmp/log" 2>&1 || echo "make_runs" >"$tmp/bad"
+sed -n '/^## Looking at runs/,/^## /s/^    \$ kedge //p' "$KEDGE_SRCDIR/README.md" >"$tmp/lines"
+while read -r line; do
+	# As a shell reads it: there are quotes, and remarks.
+	eval "\"\$KEDGE\" $line" >>"$tmp/log" 2>&1 </dev/null || echo "kedge $line" >>"$tmp/bad"
+done <"$tmp/lines"
+if [ "$(wc -l <"$tmp/lines")" -ge 8 ] && [ ! -e "$tmp/bad" ]; then
+	result yes 5 "the commands work that it shows"
+else
+	cat "$tmp/bad" >>"$tmp/log" 2>/dev/null
+	result no 5 "the commands work that it shows" "$tmp/log"
 fi
