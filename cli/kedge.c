@@ -18,6 +18,8 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
     }
     if (cli_has(cli, CLI_VERSION))
         return cli_version(cli);
+    if (cli->command == NULL && cli->json)
+        return cli_usage(cli, "no command given", NULL);
     if (cli->command == NULL) {
         cli_print_help(stderr, NULL);
         return CLI_EXIT_USAGE;

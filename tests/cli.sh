@@ -18,6 +18,9 @@ ok "version takes no argument"
 kedge
 [ $status -eq 2 ] && [ ! -s out ] && grep -q '^usage: kedge' err
 ok "no command: usage, on standard error, exit 2"
+kedge --json
+[ $status -eq 2 ] && [ ! -s out ] && json_err .error.message 'no command given'
+ok "no command, and errors as JSON"
 kedge help
 [ $status -eq 0 ] && [ ! -s err ] && grep -q '^  store info ' out && grep -q '^  5  ' out
 ok "help lists commands and exit codes"

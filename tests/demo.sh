@@ -1,31 +1,13 @@
 #!/bin/sh
 # kedge demo archive: odd files, a worker killed with -9, an archive that was damaged.
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
 unset KEDGE_STORE
+# shellcheck source=tests/support/tap.sh
+. "$KEDGE_SRCDIR/tests/support/tap.sh"
 
-case " $KEDGE_BUILT " in
-*" lmdb "*) ;;
-*)
+if ! built lmdb; then
 	echo "1..0 # SKIP LMDB is not built"
 	exit 0
-	;;
-esac
-n=0
-# ok WHAT: the last test command decides
-ok() {
-	rc=$?
-	n=$((n + 1))
-	if [ "$rc" -eq 0 ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		echo "# exit status $status"
-		sed 's/^/# out: /' out
-		sed 's/^/# err: /' err
-	fi
-}
+fi
 archive() {
 	timeout 120 "$KEDGE" demo archive "$@" >out 2>err
 	status=$?

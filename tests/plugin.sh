@@ -1,26 +1,13 @@
 #!/bin/sh
 # Modules built from the public headers alone: found, shown, used; and refused in
 # plain words when they are not what they should be.
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
+unset KEDGE_STORE
+# shellcheck source=tests/support/tap.sh
+. "$KEDGE_SRCDIR/tests/support/tap.sh"
 mkdir dir
-n=0
-ok() {
-	rc=$?
-	n=$((n + 1))
-	if [ "$rc" -eq 0 ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		echo "# exit status $status"
-		cat out err cc.log 2>/dev/null | sed 's/^/# /'
-	fi
-}
-kedge() {
-	KEDGE_BACKEND_PATH=$tmp/dir:$KEDGE_BACKEND_PATH "$KEDGE" "$@" >out 2>err
-	status=$?
-}
+KEDGE_BACKEND_PATH=$tmp/dir:$KEDGE_BACKEND_PATH
+export KEDGE_BACKEND_PATH
+
 # module FILE SED-SCRIPT: the example with a change
 module() {
 	sed "$2" "$KEDGE_SRCDIR/examples/plugin/one.c" >one.c
