@@ -8,8 +8,9 @@
 # What it finds goes into NEW.  The corpus is kept small; inputs that broke something stay in it:
 #
 #	./fuzz_url -merge=1 -max_len=200 MINIMAL ../tests/fuzz/corpus/url NEW
-KEDGE_FUZZ_TARGETS = url record fold snapshot json
-KEDGE_FUZZ_BUILT = fuzz_url fuzz_record fuzz_fold fuzz_snapshot fuzz_json
+KEDGE_FUZZ_TARGETS = url record fold snapshot definition json cmdline
+KEDGE_FUZZ_BUILT = fuzz_url fuzz_record fuzz_fold fuzz_snapshot fuzz_definition fuzz_json \
+	fuzz_cmdline
 KEDGE_FUZZ_MAIN = libfuzz-main.la
 KEDGE_FUZZ_LINK = $(KEDGE_FUZZ_MAIN) libkedge-core.la $(PTHREAD_LIBS)
 check_LTLIBRARIES += libfuzz-main.la
@@ -24,9 +25,14 @@ fuzz_fold_SOURCES = %D%/fold.c %D%/fold_kit.c %D%/fold_kit.h %D%/fuzz.h
 fuzz_fold_LDADD = $(KEDGE_FUZZ_LINK)
 fuzz_snapshot_SOURCES = %D%/snapshot.c %D%/fold_kit.c %D%/fold_kit.h %D%/fuzz.h
 fuzz_snapshot_LDADD = $(KEDGE_FUZZ_LINK)
+fuzz_definition_SOURCES = %D%/definition.c %D%/fuzz.h
+fuzz_definition_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS)
+fuzz_definition_LDADD = $(KEDGE_FUZZ_LINK)
 fuzz_json_SOURCES = %D%/json.c %D%/fuzz.h
 fuzz_json_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 fuzz_json_LDADD = $(KEDGE_FUZZ_LINK) $(CJSON_LIBS)
+fuzz_cmdline_SOURCES = %D%/cmdline.c %D%/fuzz.h
+fuzz_cmdline_LDADD = $(KEDGE_FUZZ_MAIN) libcli.la
 
 # What LMDB's backend reads.  By its sources, as it may be a module, which cannot be linked with.
 EXTRA_PROGRAMS += fuzz_codec
@@ -51,4 +57,4 @@ fuzz-targets: $(KEDGE_FUZZ_BUILT)
 .PHONY: fuzz-targets
 dist_check_SCRIPTS += %D%/replay.sh
 TESTS += %D%/replay.sh
-EXTRA_DIST += %D%/corpus %D%/json.dict %D%/url.dict %D%/record.dict
+EXTRA_DIST += %D%/corpus %D%/cmdline.dict %D%/definition.dict %D%/json.dict %D%/record.dict %D%/url.dict

@@ -27,7 +27,7 @@ static int same(const struct kedge_rec *a, const struct kedge_rec *b)
            a->failures == b->failures && a->status == b->status && a->flags == b->flags &&
            a->number == b->number && a->delay_us == b->delay_us && a->has_value == b->has_value &&
            same_bytes(a->text, b->text) && same_bytes(a->steps, b->steps) &&
-           same_bytes(a->value, b->value);
+           same_bytes(a->writer, b->writer) && same_bytes(a->value, b->value);
 }
 
 static int is_within(struct kedge_bytes part, struct kedge_bytes whole)
@@ -64,7 +64,8 @@ static void check(struct kedge_bytes bytes)
         MUST(err.code == rc && strstr(err.msg, "record 7") != NULL);
         return;
     }
-    MUST(is_within(rec.text, bytes) && is_within(rec.steps, bytes) && is_within(rec.value, bytes));
+    MUST(is_within(rec.text, bytes) && is_within(rec.steps, bytes));
+    MUST(is_within(rec.writer, bytes) && is_within(rec.value, bytes));
     rest = rec.steps;
     while (rest.len > 0 && kedge_varint_read(&rest, &step))
         MUST(is_within(rest, bytes));

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every input of the committed corpus once through its fuzz target.
-all='url record fold snapshot json codec'
+all='url record fold snapshot definition json cmdline codec'
 # shellcheck disable=SC2086 # words on purpose
 set -- $all
 echo "1..$#"
