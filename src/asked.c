@@ -35,10 +35,8 @@ void kedge_asked_note(struct kedge_worker *w, struct kedge_inflight *run, uint32
 void kedge_request_in_cell(struct kedge_bytes value, uint32_t bit, struct kedge_rec *rec)
 {
     if (value.len > 0 && kedge_record_decode(value, rec, NULL) == KEDGE_OK &&
-        rec->kind == KEDGE_RECORD_REQUEST) {
-        rec->writer = (struct kedge_bytes){ NULL, 0 }; /* of the cell */
+        rec->kind == KEDGE_RECORD_REQUEST)
         return;
-    }
     *rec = (struct kedge_rec){ .kind = KEDGE_RECORD_REQUEST,
                                .step = KEDGE_NO_STEP,
                                .number = bit == KEDGE_REQUEST_CANCEL ? KEDGE_VERB_CANCEL

@@ -4,8 +4,8 @@
  * A run that nobody holds is changed by whoever asks, in one commit with the record that says so.
  * One that is held is its holder's alone: whoever asks sets a request flag of the store and, in the
  * same commit, a cell that says who and why.  The holder appends the record, clears the flag and
- * deletes the cell in one commit.  A cell holds one encoded KEDGE_RECORD_REQUEST; the later one
- * counts.
+ * deletes the cell in one commit.  A cell holds one encoded KEDGE_RECORD_REQUEST, without a
+ * writer, as it is the holder who writes the record; the later one counts.
  */
 #ifndef KEDGE_SRC_ASKED_H
 #define KEDGE_SRC_ASKED_H

@@ -276,8 +276,10 @@ static size_t doubt_text(const struct journal *j, struct kedge_bytes list, char 
             return 0;
         text = kedge_reader_step_name(j->reactor, (uint32_t)step, name);
         n = strlen(text);
-        if (len > 0 && to != NULL)
-            memcpy(to + len, ", ", 2);
+        if (len > 0 && to != NULL) {
+            to[len] = ',';
+            to[len + 1] = ' ';
+        }
         len += len > 0 ? 2 : 0;
         if (to != NULL)
             memcpy(to + len, text, n);

@@ -286,21 +286,17 @@ void kedge_step_tell_stop(struct kedge_step *step)
 
 /* ------------------------------------------------------------ what it says */
 
-/* Encode REC anew, for OUT.  False: no memory, OUT is as it was. */
-static bool out_encode(struct kedge_worker *w, struct kedge_out *out, const struct kedge_rec *rec)
+/* REC as it is stored, and what is borrowed from that.  NULL: no memory. */
+static struct kedge_buf *encode_out(struct kedge_worker *w, const struct kedge_rec *rec,
+                                    struct kedge_rec *same)
 {
     struct kedge_buf *buf = kedge_record_encode(w->host, rec);
-    struct kedge_rec same;
 
-    if (buf == NULL ||
-        kedge_record_decode((struct kedge_bytes){ buf->data, buf->len }, &same, NULL) != KEDGE_OK) {
-        kedge_buf_drop(w->host, buf);
-        return false;
-    }
-    kedge_buf_drop(w->host, out->buf);
-    out->buf = buf;
-    out->rec = same;
-    return true;
+    if (buf != NULL &&
+        kedge_record_decode((struct kedge_bytes){ buf->data, buf->len }, same, NULL) == KEDGE_OK)
+        return buf;
+    kedge_buf_drop(w->host, buf);
+    return NULL;
 }
 
 /*
@@ -317,16 +313,19 @@ struct kedge_out *kedge_out_new(struct kedge_worker *w, struct kedge_inflight *r
                                 const struct kedge_rec *rec)
 {
     struct kedge_out *out = w->host->alloc(w->host->ctx, sizeof *out);
-    struct kedge_rec named = *rec;
+    struct kedge_rec named;
 
     if (out == NULL)
         return NULL;
+    if (is_first(run)) {
+        named = *rec;
+        named.writer = kedge_text(w->owner);
+        rec = &named;
+    }
     out->next = NULL;
     out->took_us = 0;
-    out->buf = NULL;
-    if (is_first(run))
-        named.writer = kedge_text(w->owner);
-    if (!out_encode(w, out, &named)) {
+    out->buf = encode_out(w, rec, &out->rec);
+    if (out->buf == NULL) {
         w->host->release(w->host->ctx, out);
         return NULL;
     }
@@ -336,11 +335,19 @@ struct kedge_out *kedge_out_new(struct kedge_worker *w, struct kedge_inflight *r
 int kedge_out_name(struct kedge_worker *w, struct kedge_out *out)
 {
     struct kedge_rec named = out->rec;
+    struct kedge_rec same;
+    struct kedge_buf *buf;
 
     if (named.writer.len > 0)
         return KEDGE_OK;
     named.writer = kedge_text(w->owner);
-    return out_encode(w, out, &named) ? KEDGE_OK : KEDGE_ERR_NOMEM;
+    buf = encode_out(w, &named, &same);
+    if (buf == NULL)
+        return KEDGE_ERR_NOMEM;
+    kedge_buf_drop(w->host, out->buf);
+    out->buf = buf;
+    out->rec = same;
+    return KEDGE_OK;
 }
 
 void kedge_out_free(struct kedge_worker *w, struct kedge_out *out)

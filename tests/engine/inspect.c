@@ -539,31 +539,45 @@ static void backing_off(void)
 /* Records of steps that nobody here can name. */
 static void nameless(void)
 {
-    const struct kedge_rec delayed[2] = {
-        { .kind = KEDGE_RECORD_DELAYED,
-          .step = 7,
-          .failures = 3,
-          .delay_us = 2 * HOUR,
-          .text = { "no luck", 7 } },
-        { .kind = KEDGE_RECORD_DELAYED,
-          .step = 4,
-          .failures = 1,
-          .delay_us = HOUR,
-          .text = { "none here", 9 } },
-    };
+    const struct kedge_rec later = { .kind = KEDGE_RECORD_DELAYED,
+                                     .step = 4,
+                                     .failures = 3,
+                                     .delay_us = 2 * HOUR,
+                                     .text = kedge_text("no luck") };
+    const struct kedge_rec sooner = { .kind = KEDGE_RECORD_DELAYED,
+                                      .step = 7,
+                                      .failures = 1,
+                                      .delay_us = HOUR,
+                                      .text = kedge_text("none here") };
     struct kedge_worker *worker = idle(reactor_of("slow"), NULL);
     const char *id = begin("nowhere", HOUR);
 
-    for (int i = 0; i < 2; i++) {
-        struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), &delayed[i]);
-
-        append_raw(id, (struct kedge_bytes){ buf->data, buf->len }, HOUR);
-        kedge_buf_drop(kedge_store_host(store), buf);
-    }
+    append(id, &later, HOUR);
+    append(id, &sooner, HOUR);
     because(id, "delayed delayed reactor", "steps of a reactor that nobody knows");
-    reads(0, "step 4 failed and is tried again at <at>: none here");
-    reads(1, "step 7 failed 3 times so far and is tried again at <at>: no luck");
+    reads(0, "step 7 failed and is tried again at <at>: none here");
+    reads(1, "step 4 failed 3 times so far and is tried again at <at>: no luck");
     ok(seen[0].cause.at < seen[1].cause.at, "... the first one first");
+    kedge_worker_close(worker, 0);
+}
+
+/* After what cannot be understood the other records are heard all the same. */
+static void half_understood(void)
+{
+    const struct kedge_rec delayed = { .kind = KEDGE_RECORD_DELAYED,
+                                       .step = 1,
+                                       .failures = 1,
+                                       .delay_us = HOUR,
+                                       .text = kedge_text("no luck") };
+    const struct kedge_bytes torn = { "\1\2\3", 3 };
+    struct kedge_worker *worker = idle(reactor_of("pool"), NULL);
+    const char *id = begin("pool", HOUR);
+
+    append_raw(id, torn, HOUR);
+    append(id, &delayed, HOUR);
+    because(id, "delayed", "a step fails after a record that cannot be understood");
+    reads(0, "step 'b' failed and is tried again at <at>: no luck");
+    give_up(id);
     kedge_worker_close(worker, 0);
 }
 
@@ -631,6 +645,7 @@ void cases_waiting(void)
     backing_off();
     acts_reset();
     nameless();
+    half_understood();
     parked();
 }
 
@@ -741,6 +756,9 @@ static void held_and_delayed(void)
     because(id, "held step delayed", "one step runs, one waits");
     reads(1, "step 'a' may have been running since <at>");
     reads(2, "step 'b' failed and is tried again at <at>: b failed");
+    must(ask(id, KEDGE_VERB_PAUSE), "pause");
+    AWAIT(strcmp(story(id), "begin delayed:b pause[ann|as i say]") == 0);
+    because(id, "held paused step", "paused: what waits does not go on at its time");
     atomic_store(&ACT('a')->fails, 1);
     atomic_store(&ACT('a')->hold, 0);
     ok(wait_for(id) == KEDGE_FAILED, "... which it does in vain");
@@ -749,8 +767,38 @@ static void held_and_delayed(void)
     acts_reset();
 }
 
+/* On its way back, one step has been compensated, the next is about to be. */
+static void half_way_back(void)
+{
+    const struct kedge_rec done = {
+        .kind = KEDGE_RECORD_DONE, .step = 0, .value = kedge_text("1"), .has_value = 1
+    };
+    const struct kedge_rec doubt = { .kind = KEDGE_RECORD_DOUBT,
+                                     .step = KEDGE_NO_STEP,
+                                     .steps = { "\1\2", 2 } };
+    const struct kedge_rec failed = { .kind = KEDGE_RECORD_FAILED,
+                                      .step = 1,
+                                      .text = kedge_text("no luck") };
+    const char *id = begin("wide", HOUR);
+    struct crew crew;
+
+    append(id, &done, HOUR);
+    append(id, &doubt, HOUR);
+    append(id, &failed, 0);
+    atomic_store(&ACT('c')->undo_hold, 1);
+    hire(&crew, NULL);
+    AWAIT(strstr(effects(id), "?c!") != NULL);
+    because(id, "held step", "two compensations, one after the other");
+    reads(1, "the compensation of 'c' may have been running since <at>");
+    atomic_store(&ACT('c')->undo_hold, 0);
+    ok(wait_for(id) == KEDGE_FAILED, "... which end");
+    dismiss(&crew);
+    acts_reset();
+}
+
 void cases_carried(void)
 {
+    half_way_back();
     held_steps();
     asked_of_busy();
     held_and_delayed();

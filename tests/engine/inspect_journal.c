@@ -169,27 +169,17 @@ static void doubts_and_loops(void)
     says(7, "crash loop", "", KEDGE_FAILED);
 }
 
-static void append(const char *id, const struct kedge_rec *rec)
-{
-    struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), rec);
-
-    if (buf == NULL)
-        bail("out of memory");
-    append_raw(id, (struct kedge_bytes){ buf->data, buf->len }, HOUR);
-    kedge_buf_drop(kedge_store_host(store), buf);
-}
-
 static void several_in_doubt(void)
 {
     struct kedge_rec rec = { .kind = KEDGE_RECORD_DOUBT, .step = KEDGE_NO_STEP };
     const char *id = begin("wide", HOUR);
 
     rec.steps = (struct kedge_bytes){ "\1\2\5", 3 };
-    append(id, &rec);
+    append(id, &rec, HOUR);
     rec.steps = (struct kedge_bytes){ "\1\x63", 2 };
-    append(id, &rec);
+    append(id, &rec, HOUR);
     rec.steps = (struct kedge_bytes){ "\1\x80", 2 };
-    append(id, &rec);
+    append(id, &rec, HOUR);
     tells(id, "begin doubt doubt unreadable", "several steps in doubt");
     says(2, "b, c, f", "", 0);
     says(3, "b, step 99", "", 0);
@@ -269,7 +259,7 @@ static void unreadable(void)
     says(4, "as i say", "ann", KEDGE_VERB_ABANDON);
     says(5, "as i say", "", KEDGE_ABORTED);
     id = begin("nowhere", HOUR);
-    append(id, &skipped);
+    append(id, &skipped, HOUR);
     tells(id, "begin skipped:step 5", "steps that nobody can name have numbers");
 }
 
@@ -357,7 +347,7 @@ static void by(const char *id, uint64_t first, const char *const *labels, const 
     int n = 0;
 
     read_from(id, first);
-    for (; labels[n] != NULL && n < n_noted; n++) {
+    for (; n < n_noted && labels[n] != NULL; n++) {
         bool worker = labels[n][0] == '@';
 
         good &= strcmp(noted[n].writer, labels[n] + worker) == 0 && is_nobody(&noted[n]) != worker;
@@ -438,29 +428,37 @@ static void two_tenures(void)
     by(id, 7, expected + 6, "... and at the end");
 }
 
+/* A record of ID that names nobody, as if whoever has LEASE had written it. */
+static void write_under(const struct kedge_id128 *lease, const char *id)
+{
+    static uint64_t seed = 1;
+    const struct kedge_rec rec = { .kind = KEDGE_RECORD_SKIPPED, .step = 0 };
+    struct kedge_change changes[2] = { { .kind = KEDGE_APPEND }, { .kind = KEDGE_RELEASE } };
+    struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), &rec);
+    struct kedge_bytes record = { buf->data, buf->len };
+
+    changes[0].append.records = &record;
+    changes[0].append.n = 1;
+    changes[1].release.place = KEDGE_PLACE_DUE;
+    changes[1].release.when = (struct kedge_when){ HOUR, KEDGE_IN, 0 };
+    kedge_request_id(lease, &seed, &request_raw);
+    commit_raw(id, changes, 2);
+    memset(&request_raw, 0, sizeof request_raw);
+    kedge_buf_drop(kedge_store_host(store), buf);
+}
+
 /* A label that only the lease tells: the first record of the tenure does not. */
 static void by_the_lease(void)
 {
+    static const struct kedge_id128 nobody;
     char smith[301] = "@";
+    const char *const known[] = { program(), smith, "", NULL };
+    const char *const unknown[] = { program(), "@", "", NULL };
     struct kedge_id128 lease;
-    struct kedge_rec rec = { .kind = KEDGE_RECORD_SKIPPED, .step = 0 };
-    struct kedge_change changes[2] = { { .kind = KEDGE_APPEND }, { .kind = KEDGE_RELEASE } };
-    struct kedge_guard guard = { .kind = KEDGE_GUARD_UNHELD,
-                                 .statuses = KEDGE_STATUSES_UNFINISHED };
-    struct kedge_commit commit = {
-        .guards = &guard, .n_guards = 1, .changes = changes, .n_changes = 2
-    };
-    struct kedge_run_state state = { 0 };
-    struct kedge_retrieve want = { 0 };
-    struct kedge_answer answer = { 0 };
-    struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), &rec);
-    struct kedge_bytes record = { buf->data, buf->len };
-    void *session = session_of();
-    uint64_t seed = 1;
+    struct kedge_run_info *info;
     struct crew crew;
     const char *busy_id;
     const char *id;
-    struct kedge_run_info *info;
 
     acts_reset();
     atomic_store(&ACT('b')->hold, 1);
@@ -471,36 +469,16 @@ static void by_the_lease(void)
     memcpy(lease.b, info->holder, sizeof lease.b);
     kedge_run_info_free(info);
     id = begin("nowhere", HOUR);
-    want.id = guard.name = changes[0].name = changes[1].name = kedge_text(id);
-    must(kedge_store_ops(store)->retrieve(session, &want, &state, PATIENCE, &err), "retrieve");
-    guard.number = state.run.revision;
-    changes[0].append.records = &record;
-    changes[0].append.n = 1;
-    changes[0].append.first = 2;
-    changes[1].release.place = KEDGE_PLACE_DUE;
-    changes[1].release.when = (struct kedge_when){ HOUR, KEDGE_IN, 0 };
-    kedge_request_id(&lease, &seed, &commit.request);
-    must(kedge_store_ops(store)->commit(session, &commit, 1, &answer, PATIENCE, &err), "commit");
-    must(answer.outcome, answer.why);
-    {
-        const char *const expected[] = { program(), smith, NULL };
-
-        by(id, 0, expected, "a record of a lease that is known");
-    }
+    write_under(&lease, id);
+    write_under(&nobody, id);
+    by(id, 0, known, "a record of a lease that is known, and one of nobody knows whom");
     atomic_store(&ACT('b')->hold, 0);
     ok(wait_for(busy_id) == KEDGE_COMPLETED, "its worker goes");
     dismiss(&crew);
     purge_all();
-    {
-        const char *const expected[] = { program(), "@", NULL };
-
-        by(id, 0, expected, "... and one of a lease that is not: its id still tells it apart");
-    }
+    by(id, 0, unknown, "... and one of a lease that is not: its id still tells it apart");
     ok(memcmp(entry(2)->e.writer_id, lease.b, 8) == 0, "... it is that of the lease");
     must(ask(id, KEDGE_VERB_ABANDON), "abandon");
-    kedge_mem_free(kedge_store_host(store), state.mem);
-    kedge_buf_drop(kedge_store_host(store), buf);
-    kedge_store_ops(store)->session_close(session);
 }
 
 /* Declared dead while it lives, a worker goes on with its runs under another lease. */
@@ -574,6 +552,49 @@ static void from_outside(void)
     acts_reset();
 }
 
+/* What is made first may never be written: here a resume of what was not paused yet. */
+static void first_in_vain(void)
+{
+    char smith[301] = "@";
+    char jones[301] = "@";
+    const char *const expected[] = { program(), smith, smith, jones, jones, NULL };
+    struct crew crew;
+    const char *id;
+
+    acts_reset();
+    atomic_store(&ACT('b')->hold, 1);
+    id = begin("loop", 0); /* the loop is in the step, and hears of nothing */
+    hire_named(&crew, "smith", smith + 1);
+    AWAIT(atomic_load(&ACT('b')->began) == 1);
+    must(ask(id, KEDGE_VERB_PAUSE), "pause");
+    must(ask(id, KEDGE_VERB_RESUME), "resume");
+    kedge_worker_stop(crew.worker);
+    atomic_store(&ACT('b')->hold, 0);
+    dismiss(&crew);
+    hire_named(&crew, "jones", jones + 1);
+    ok(wait_for(id) == KEDGE_COMPLETED && told(id, "begin done:a done:b done:c end:completed"),
+       "a request that comes to nothing");
+    dismiss(&crew);
+    purge_all();
+    by(id, 0, expected, "... the record that is the first instead names its writer");
+}
+
+static void set_aside(void)
+{
+    static const unsigned char torn[] = { 1, 2, 3 };
+    char smith[301] = "@";
+    const char *const expected[] = { program(), "@", smith, NULL };
+    const char *id = begin("pool", 0);
+    struct crew crew;
+
+    append_raw(id, (struct kedge_bytes){ torn, sizeof torn }, 0);
+    hire_named(&crew, "smith", smith + 1);
+    ok(wait_for(id) == KEDGE_STUCK, "a run that was set aside");
+    dismiss(&crew);
+    purge_all();
+    by(id, 0, expected, "... by whom is known");
+}
+
 /* Steps that end at once: whichever comes first in the journal has the name. */
 static void side_by_side(void)
 {
@@ -607,6 +628,8 @@ void cases_writers(void)
     by_the_lease();
     another_lease();
     from_outside();
+    first_in_vain();
+    set_aside();
     side_by_side();
     purge_all();
 }

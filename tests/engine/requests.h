@@ -21,6 +21,8 @@
 #include <kedge/kedge.h>
 #include <kedge/testing.h>
 
+#include "src/record.h"
+
 #define SECONDS  INT64_C(1000000)
 #define PATIENCE (60 * SECONDS)
 #define HOUR     (3600 * SECONDS)
@@ -143,11 +145,13 @@ int undo_step(struct kedge_step *step, void *user);
 int compensate_step(struct kedge_step *step, void *user);
 
 /* -- below the engine -- */
-/* A commit of CHANGES to ID, which nobody holds. */
+/* A commit of CHANGES to ID, which nobody holds; under this request id, if that is not zero. */
+extern struct kedge_id128 request_raw;
 void commit_raw(const char *id, struct kedge_change *changes, size_t n);
 void *session_of(void);
-/* Append BYTES to the journal of ID, which is due, and leave it due in DUE_IN_US. */
+/* Append REC, or BYTES, to the journal of ID, which is due, and leave it due in DUE_IN_US. */
 void append_raw(const char *id, struct kedge_bytes bytes, int64_t due_in_us);
+void append(const char *id, const struct kedge_rec *rec, int64_t due_in_us);
 /* Is that record NUMBER of ID, byte for byte? */
 bool record_is(const char *id, uint64_t number, struct kedge_bytes bytes);
 /* A second handle on the store, whose calls can be made to fail (fault_backend.h); one at a time.

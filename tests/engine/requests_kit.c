@@ -575,6 +575,8 @@ static struct kedge_id128 some_id(void)
     return id;
 }
 
+struct kedge_id128 request_raw;
+
 void commit_raw(const char *id, struct kedge_change *changes, size_t n)
 {
     const struct kedge_backend_ops *ops = kedge_store_ops(store);
@@ -589,6 +591,8 @@ void commit_raw(const char *id, struct kedge_change *changes, size_t n)
     struct kedge_answer answer = { 0 };
     void *session = session_of();
 
+    if (memcmp(&request_raw, &(struct kedge_id128){ { 0 } }, sizeof request_raw) != 0)
+        commit.request = request_raw;
     must(ops->retrieve(session, &want, &state, PATIENCE, &err), "retrieve");
     guard.number = state.run.revision;
     for (size_t i = 0; i < n; i++) {
@@ -611,6 +615,16 @@ void append_raw(const char *id, struct kedge_bytes bytes, int64_t due_in_us)
     changes[1].release.place = KEDGE_PLACE_DUE;
     changes[1].release.when = (struct kedge_when){ due_in_us, KEDGE_IN, 0 };
     commit_raw(id, changes, 2);
+}
+
+void append(const char *id, const struct kedge_rec *rec, int64_t due_in_us)
+{
+    struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), rec);
+
+    if (buf == NULL)
+        bail("out of memory");
+    append_raw(id, (struct kedge_bytes){ buf->data, buf->len }, due_in_us);
+    kedge_buf_drop(kedge_store_host(store), buf);
 }
 
 /* ---------------------------------------------------------------- requests */

@@ -296,16 +296,6 @@ static void aside(const char *what, struct kedge_bytes bytes, int status, const 
     acts_reset();
 }
 
-static void append(const char *id, const struct kedge_rec *rec, int64_t due_in_us)
-{
-    struct kedge_buf *buf = kedge_record_encode(kedge_store_host(store), rec);
-
-    if (buf == NULL)
-        bail("out of memory");
-    append_raw(id, (struct kedge_bytes){ buf->data, buf->len }, due_in_us);
-    kedge_buf_drop(kedge_store_host(store), buf);
-}
-
 /* Sound records, and a run that is due all the same. */
 static void ended_and_due(void)
 {

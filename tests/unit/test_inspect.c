@@ -36,6 +36,7 @@ static struct kedge_registered backend;
 static struct kedge_error err;
 static char dir[64];
 static unsigned n_lists;   /* calls of the store's list */
+static size_t list_limit;  /* of the last one */
 static uint64_t bad_first; /* records bad_first .. bad_last cannot be read */
 static uint64_t bad_last;
 static int64_t allocs_left; /* until memory runs out, once; < 0: never */
@@ -59,6 +60,7 @@ static int counted_list(void *session, const struct kedge_list *in, struct kedge
                         int64_t timeout_us, struct kedge_error *why)
 {
     n_lists++;
+    list_limit = in->limit;
     return kedge_store_ops(below)->list(session, in, out, timeout_us, why);
 }
 
@@ -262,6 +264,7 @@ START_TEST(lists_of_the_young_leave_the_old_alone)
     filter.created_from = 0;
     ck_assert_str_eq(list(&filter), "[old0][old1]");
     ck_assert_uint_eq(n_lists, 1);
+    ck_assert_uint_eq(list_limit, 2);
 }
 END_TEST
 
