@@ -403,10 +403,16 @@ static int enter(struct kedge_worker *w, struct kedge_error *err)
     return rc;
 }
 
+static void free_worker(struct kedge_worker *w);
+
 static void leave(struct kedge_worker *w)
 {
+    bool closed = w->closed && w->calls == 0;
+
     w->in_loop = false;
     (void)pthread_mutex_unlock(&w->lock);
+    if (closed)
+        free_worker(w); /* by the step that has just returned here */
 }
 
 int kedge_worker_run(struct kedge_worker *w, struct kedge_error *err)
@@ -1020,9 +1026,10 @@ static void join_threads(struct kedge_worker *w)
 
 /*
  * The function of a step was left by longjmp, or ended its thread, or it is what closes the worker
- * here: its frames may be there, and go on.  So all ends but the memory, which stays for good.
+ * here: its frames may be there, and go on.  So all ends but the memory, which waits for its
+ * return.
  */
-static void keep_for_ever(struct kedge_worker *w)
+static void close_around(struct kedge_worker *w)
 {
     for (uint32_t i = 0; i < w->n_slots; i++) {
         const struct kedge_step *step = w->slots[i];
@@ -1031,9 +1038,10 @@ static void keep_for_ever(struct kedge_worker *w)
             kedge_worker_log(
                 w, LOG_ERR,
                 "worker '%s' is closed, and step '%s' of reactor '%s' has not returned: "
-                "its memory is not freed",
+                "memory stays for it",
                 w->owner, step->view.step, step->view.reactor);
     }
+    w->closed = true;
     atomic_store(&w->given_up, true);
     close_sessions(w);
     close_descriptors(w);
@@ -1071,7 +1079,7 @@ void kedge_worker_close(struct kedge_worker *w, int64_t grace_us)
     join_threads(w);
     stays = w->calls > 0;
     if (stays)
-        keep_for_ever(w);
+        close_around(w);
     (void)pthread_mutex_unlock(&w->lock);
     if (!stays)
         free_worker(w);

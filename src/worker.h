@@ -197,6 +197,7 @@ struct kedge_worker {
     bool waking;                        /* a pool thread was signalled and has not come yet */
     bool draining;                      /* wants to know when the last run has gone */
     bool closing;
+    bool closed; /* all but its memory, as a step has not returned */
     atomic_bool stopping;
     atomic_bool given_up; /* its store is dead for good: nothing is waited for any more */
     bool lease_dead;

@@ -150,7 +150,7 @@ KEDGE_API void kedge_worker_stop(struct kedge_worker *worker);
  * If the store cannot be told all of that, the lease is left to its end, as after a crash.
  * A pool thread that is still in a step then is waited for: its code may use what is freed next.
  * Nobody may be in run, turn or drain, and no kedge_settle() be under way.  NULL is fine.
- * If a step's function never returned (see reactor.h), that is logged, and memory is not freed.
+ * If a step's function never returned (see reactor.h), that is logged, and memory stays for it.
  */
 KEDGE_API void kedge_worker_close(struct kedge_worker *worker, int64_t grace_us);
 
