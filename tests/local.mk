@@ -192,7 +192,7 @@ EXTRA_DIST += %D%/contract/run.sh %D%/support/backend.sh
 # in its dynamic symbol table, so that liblmdb finds it first.
 check_LTLIBRARIES += libcrash.la
 libcrash_la_SOURCES = %D%/support/iofault.c %D%/support/iofault.h %D%/crash/crash.c \
-	%D%/crash/crash.h %D%/crash/dump.c %D%/crash/client.c %D%/crash/client.h \
+	%D%/crash/crash.h %D%/support/tsan.h %D%/crash/dump.c %D%/crash/client.c %D%/crash/client.h \
 	%D%/crash/script.c %D%/crash/script.h %D%/crash/disk.c %D%/crash/disk.h
 KEDGE_CRASH_TESTS = crash_shim crash_enumerate crash_stall crash_wakeup crash_full crash_room \
 	crash_refuse crash_hammer
@@ -298,7 +298,8 @@ TESTS += $(kedge_engine_tests)
 # --------------------------------------------------------------- bad input
 # What a person or a program does wrong, from outside: ./badinput mem: lmdb:/tmp/x
 check_PROGRAMS += badinput
-badinput_SOURCES = %D%/badinput/badinput.h %D%/badinput/badinput.c %D%/badinput/values.c \
+badinput_SOURCES = %D%/badinput/badinput.h %D%/support/tsan.h \
+	%D%/badinput/badinput.c %D%/badinput/values.c \
 	%D%/badinput/names.c %D%/badinput/calls.c %D%/badinput/steps.c %D%/badinput/forked.c $(KEDGE_SAGA)
 badinput_LDADD = libkedge.la $(PTHREAD_LIBS)
 # It stands in front of a function of the C library, for libkedge too.

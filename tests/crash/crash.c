@@ -412,7 +412,7 @@ void crash_skip(const char *fmt, ...)
     _exit(EXIT_SKIPPED);
 }
 
-#if CRASH_TSAN
+#if KEDGE_TSAN
 /*
  * A write lock whose holder was killed is taken over by pthread_mutex_timedlock() with EOWNERDEAD,
  * which the sanitizer of gcc 12 does not count as locking.

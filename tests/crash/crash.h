@@ -14,21 +14,12 @@
 #include <kedge/backend.h>
 #include <kedge/store.h>
 
+#include "tests/support/tsan.h"
+
 #if defined(__GNUC__)
 #    define CRASH_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #    define CRASH_PRINTF(fmt, args)
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-#    define CRASH_TSAN 1
-#elif defined(__has_feature)
-#    if __has_feature(thread_sanitizer)
-#        define CRASH_TSAN 1
-#    endif
-#endif
-#ifndef CRASH_TSAN
-#    define CRASH_TSAN 0
 #endif
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0])) /* NOLINT(bugprone-sizeof-expression) */

@@ -186,7 +186,7 @@ int main(void)
     (void)tap_ok(end == CRASH_PASSED && sh->idle_us >= 2 * CRASH_SEC - 1000,
                  "an idle wait lasts as long as it should: %lld ms %s",
                  (long long)sh->idle_us / 1000, crash_why());
-    if (CRASH_TSAN)
+    if (KEDGE_TSAN)
         tap_skip("the thread sanitizer has a thread of its own",
                  "fewer than 5 wake-ups per second");
     else

@@ -22,6 +22,12 @@ void ok(int good, const char *what)
     (void)fflush(stdout);
 }
 
+void skip(const char *what, const char *why)
+{
+    printf("ok %d - %.*s %s # SKIP %s\n", ++n_tests, n_schemes, store_url, what, why);
+    (void)fflush(stdout);
+}
+
 void note(const char *fmt, ...)
 {
     va_list ap;

@@ -25,6 +25,7 @@ extern struct kedge_store *store; /* the one under test */
 extern const char *store_url;
 
 void ok(int good, const char *what);
+void skip(const char *what, const char *why);
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void must(int rc, const char *what); /* or bail out */
 
