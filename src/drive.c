@@ -143,10 +143,12 @@ static void store_away(struct kedge_worker *w, int outcome, const char *why)
     w->retry_wait =
         w->retry_wait == 0 ? RETRY_FIRST_US : kedge_min64(2 * w->retry_wait, RETRY_MOST_US);
     w->retry_at = kedge_worker_now(w) + w->retry_wait;
-    if (!w->told_unavailable)
+    /* That it is full is for people, who do not hear of a store that was only busy. */
+    if (!w->told_unavailable || (outcome == KEDGE_ERR_FULL && !w->told_full))
         kedge_worker_log(w, LOG_WARNING, "the store does not take commits now (%s): %s",
                          kedge_status_text(outcome), why);
     w->told_unavailable = true;
+    w->told_full |= outcome == KEDGE_ERR_FULL;
 }
 
 static bool is_away(int outcome)
@@ -183,6 +185,7 @@ static void flush(struct kedge_worker *w)
         w->retry_wait = 0;
         w->retry_at = 0;
         w->told_unavailable = false;
+        w->told_full = false;
     }
     for (size_t i = 0; i < n; i++)
         kedge_inflight_answered(w, w->batch[i], w->answers[i].outcome, &w->answers[i]);

@@ -208,6 +208,7 @@ struct kedge_worker {
     int64_t retry_wait;
     int64_t reconcile_at; /* when to compare what is held with what is here */
     bool told_unavailable;
+    bool told_full;
     int64_t stop_seen; /* monotonic, when the loop learned that it is to stop; 0: not yet */
 
     /* A claim, or a grant, whose answer never came: sent again, as it is, before another. */

@@ -150,7 +150,7 @@ static void open_worker(int64_t retention_us)
     options.retention_us = retention_us;
     options.sweep_us = 3600 * CRASH_SEC; /* what has expired stays until somebody purges */
     options.lease_ttl_us = 2 * CRASH_SEC;
-    options.timeout_us = CRASH_SEC;
+    options.timeout_us = 2 * CRASH_SEC;
     must(kedge_worker_open(it.store, &options, &it.worker, &it.err), "worker");
     kedge_reactor_free(reactor);
     CRASH_CHECK(pthread_create(&it.thread, NULL, work_on, it.worker) == 0, "no thread");

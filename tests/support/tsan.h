@@ -1,6 +1,6 @@
 /* tsan.h - is this program built with ThreadSanitizer, which does not bear all that is tested? */
-#ifndef KEDGE_TESTS_TSAN_H
-#define KEDGE_TESTS_TSAN_H
+#ifndef KEDGE_KEDGE_TSAN_H
+#define KEDGE_KEDGE_TSAN_H
 
 #if defined(__SANITIZE_THREAD__)
 #    define KEDGE_TSAN 1
