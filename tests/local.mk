@@ -159,9 +159,9 @@ json_get_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 json_get_LDADD = $(CJSON_LIBS)
 EXTRA_DIST += %D%/support/tap.sh
 
-dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh \
+dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
 	%D%/plugin.sh %D%/readme.sh
-TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh \
+TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
 	%D%/plugin.sh %D%/readme.sh
 
 dist_check_SCRIPTS += %D%/demo.sh
