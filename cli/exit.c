@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "text.h"
 
 static bool as_json;
 
@@ -85,14 +86,25 @@ static void print_json(enum cli_exit status, const char *name, const char *messa
     cJSON_Delete(outer);
 }
 
-static enum cli_exit tell(enum cli_exit status, const char *name, const char *message)
+/* MESSAGE may quote words of the command line and names in the store: any bytes. */
+static void print(enum cli_exit status, const char *name, const char *prefix, const char *message,
+                  const char *hint)
 {
+    char *shown = cli_printable(message, !as_json);
+
     /* What has been printed comes first, where both go to one place. */
     (void)fflush(stdout);
     if (as_json)
-        print_json(status, name, message, NULL);
+        print_json(status, name, shown != NULL ? shown : "out of memory", hint);
     else
-        (void)fprintf(stderr, "kedge: %s\n", message);
+        (void)fprintf(stderr, "kedge%s: %s%s%s\n", prefix, shown != NULL ? shown : "out of memory",
+                      hint != NULL ? "; see " : "", hint != NULL ? hint : "");
+    free(shown);
+}
+
+static enum cli_exit tell(enum cli_exit status, const char *name, const char *message)
+{
+    print(status, name, "", message, NULL);
     return status;
 }
 
@@ -116,22 +128,16 @@ enum cli_exit cli_tell(enum cli_exit status, const char *format, ...)
 
 enum cli_exit cli_usage(const struct cli *cli, const char *message, const char *word)
 {
-    const char *space = cli->command != NULL ? " " : "";
-    const char *name = cli->command != NULL ? cli->command->name : "";
     const char *open = word != NULL ? " '" : "";
     const char *close = word != NULL ? "'" : "";
+    char command[40] = "";
     char text[1024];
-    char hint[80];
+    char hint[60];
 
-    if (word == NULL)
-        word = "";
-    (void)snprintf(hint, sizeof hint, "kedge help%s%s", space, name);
-    if (as_json) {
-        (void)snprintf(text, sizeof text, "%s%s%s%s", message, open, word, close);
-        print_json(CLI_EXIT_USAGE, NULL, text, hint);
-    } else {
-        (void)fprintf(stderr, "kedge%s%s: %s%s%s%s; see %s\n", space, name, message, open, word,
-                      close, hint);
-    }
+    if (cli->command != NULL)
+        (void)snprintf(command, sizeof command, " %s", cli->command->name);
+    (void)snprintf(text, sizeof text, "%s%s%.900s%s", message, open, word != NULL ? word : "", close);
+    (void)snprintf(hint, sizeof hint, "kedge help%s", command);
+    print(CLI_EXIT_USAGE, NULL, command, text, hint);
     return CLI_EXIT_USAGE;
 }

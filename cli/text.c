@@ -44,7 +44,7 @@ static bool shown(const char *text, size_t n)
     return mbrtowc(&c, text, n, &state) == n && iswprint((wint_t)c) != 0 && wcwidth(c) > 0;
 }
 
-char *cli_escape(struct kedge_bytes bytes, bool locale)
+static char *escape(struct kedge_bytes bytes, bool locale, bool backslash)
 {
     const char *from = bytes.data;
     size_t left = bytes.len;
@@ -62,7 +62,7 @@ char *cli_escape(struct kedge_bytes bytes, bool locale)
             to += sprintf(to, "\\x%02x", (unsigned)(unsigned char)*from);
             n = 1;
         } else {
-            if (*from == '\\')
+            if (*from == '\\' && backslash)
                 *to++ = '\\';
             memcpy(to, from, n);
             to += n;
@@ -72,6 +72,16 @@ char *cli_escape(struct kedge_bytes bytes, bool locale)
     }
     *to = '\0';
     return text;
+}
+
+char *cli_escape(struct kedge_bytes bytes, bool locale)
+{
+    return escape(bytes, locale, true);
+}
+
+char *cli_printable(const char *text, bool locale)
+{
+    return escape(kedge_text(text), locale, false);
 }
 
 static int digit(char c)

@@ -15,6 +15,9 @@
  */
 char *cli_escape(struct kedge_bytes bytes, bool locale);
 
+/* The same for a sentence, in which names may be escaped already: a backslash stays as it is. */
+char *cli_printable(const char *text, bool locale);
+
 /* The other way round, in place.  Answers the length; what is no escape stays as it is. */
 size_t cli_unescape(char *text);
 

@@ -38,6 +38,12 @@ done
 kedge frobnicate
 [ $status -eq 2 ] && err_is "kedge: there is no command 'frobnicate'; see kedge help"
 ok "unknown command"
+kedge "$(printf 'fro\033[31m\377b')"
+[ $status -eq 2 ] && err_is "kedge: there is no command 'fro\\x1b[31m\\xffb'; see kedge help"
+ok "a word that is no text is told without harm to a terminal"
+kedge "$(printf 'fro\377b')" --json
+[ $status -eq 2 ] && json_err .error.message "there is no command 'fro\\xffb'"
+ok "and as JSON that is JSON"
 kedge help frobnicate
 [ $status -eq 2 ] && grep -q "frobnicate" err
 ok "help of an unknown command"

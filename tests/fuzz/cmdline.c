@@ -2,7 +2,8 @@
  * cmdline.c - fuzz target: the program's command line
  *
  * The input's lines are the words.  They are parsed, and nothing is run; what is accepted keeps the
- * promises that commands rely on.  Then the same words are completed, unless they name a store.
+ * promises that commands rely on, and what is refused is told in one line that a terminal shows as
+ * it is, or that is JSON.  The same words are completed, unless they name a store.
  */
 #include <config.h>
 
@@ -14,20 +15,75 @@
 
 #define MOST_WORDS 32
 
-/* What is told to somebody at a terminal is of no interest here. */
-static void be_quiet(void)
-{
 #ifdef __GLIBC__
+
+/* Standard error, while it is listened to; what is printed by itself is of no interest. */
+struct heard {
+    FILE *was;
+    FILE *stream;
+    char *text;
+    size_t len;
+};
+
+static void listen(struct heard *h)
+{
     static FILE *nowhere;
 
     if (nowhere == NULL) {
         nowhere = fopen("/dev/null", "w");
         MUST(nowhere != NULL);
         stdout = nowhere;
-        stderr = nowhere; /* the sanitizers use the descriptor */
     }
-#endif
+    h->was = stderr;
+    h->stream = open_memstream(&h->text, &h->len);
+    MUST(h->stream != NULL);
+    stderr = h->stream; /* the sanitizers use the descriptor */
 }
+
+static void check_line(const char *text, size_t len)
+{
+    struct kedge_bytes raw;
+
+    MUST(len > 0 && text[len - 1] == '\n');
+    if (text[0] == '{') {
+        MUST(kedge_json_find(text, len, "/error/message", &raw, NULL) == KEDGE_OK);
+        return;
+    }
+    MUST(strncmp(text, "kedge", 5) == 0);
+    for (size_t i = 0; i + 1 < len; i++)
+        MUST((unsigned char)text[i] >= ' ' && text[i] != 0x7f);
+}
+
+/* One line was said if TOLD, else nothing. */
+static void listened(struct heard *h, int told)
+{
+    stderr = h->was;
+    MUST(fclose(h->stream) == 0);
+    if (told)
+        check_line(h->text, h->len);
+    else
+        MUST(h->len == 0);
+    free(h->text);
+}
+
+#else
+
+struct heard {
+    int unused;
+};
+
+static void listen(struct heard *h)
+{
+    h->unused = 0;
+}
+
+static void listened(struct heard *h, int told)
+{
+    (void)h;
+    (void)told;
+}
+
+#endif
 
 /* Lines of TEXT, which ends with a NUL, as words after the program's name. */
 static int split(char *text, char **argv)
@@ -47,6 +103,32 @@ static int split(char *text, char **argv)
     return n;
 }
 
+/* Values of options, as the commands read them. */
+static void read_values(const struct cli *cli)
+{
+    static const enum cli_option_id numbers[] = { CLI_LIMIT, CLI_FROM, CLI_NEW_VERSION,
+                                                  CLI_WORKERS };
+    static const enum cli_option_id spans[] = { CLI_OLDER, CLI_NEWER, CLI_WAIT, CLI_TIMEOUT };
+    struct heard h;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (!cli_has(cli, numbers[i]))
+            continue;
+        listen(&h);
+        listened(&h, cli_number(cli, numbers[i]) == 0);
+    }
+    for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
+        int64_t us;
+
+        if (!cli_has(cli, spans[i]))
+            continue;
+        listen(&h);
+        us = cli_span(cli, spans[i]);
+        listened(&h, us < 0);
+        MUST(us == -1 || us > 0);
+    }
+}
+
 /* What commands take for granted once they run. */
 static void check(const struct cli *cli)
 {
@@ -59,13 +141,7 @@ static void check(const struct cli *cli)
         MUST(cli->given[i] == NULL || (takes & (UINT64_C(1) << i)) != 0);
         MUST(cli->given[i] == NULL || cli_options[i].kind != CLI_FLAG || cli->given[i][0] == '\0');
     }
-    if (cli_has(cli, CLI_LIMIT))
-        (void)cli_number(cli, CLI_LIMIT);
-    if (cli_has(cli, CLI_OLDER)) {
-        int64_t us = cli_span(cli, CLI_OLDER);
-
-        MUST(us == -1 || us > 0);
-    }
+    read_values(cli);
 }
 
 /* An id as it is written is an id that is read. */
@@ -82,13 +158,16 @@ static void completed(char *const *words, int n)
 {
     char *argv[MOST_WORDS + 1] = { (char *)(uintptr_t) "words" };
     struct cli cli = { .words = argv, .n_words = n + 1 };
+    struct heard h;
 
     for (int i = 0; i < n; i++) {
         if (words[i][0] == '-' && (words[i][1] == 's' || strncmp(words[i], "--s", 3) == 0))
             return; /* might open whatever is there */
         argv[i + 1] = words[i];
     }
+    listen(&h);
     MUST(cli_completion(&cli) == CLI_EXIT_OK);
+    listened(&h, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -96,18 +175,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *argv[MOST_WORDS + 1] = { (char *)(uintptr_t) "kedge" };
     char *text = malloc(size + 1);
     enum cli_exit status;
+    struct heard h;
     struct cli cli;
     int argc;
 
     MUST(text != NULL);
-    be_quiet();
     escaped(data, size);
     if (size > 0)
         memcpy(text, data, size);
     text[size] = '\0';
     argc = split(text, argv);
     completed(argv + 1, argc - 1);
+    listen(&h);
     status = cli_parse(&cli, argc, argv);
+    listened(&h, status != CLI_EXIT_OK);
     MUST(status == CLI_EXIT_OK || status == CLI_EXIT_USAGE);
     if (status == CLI_EXIT_OK && cli.command != NULL && !cli_has(&cli, CLI_HELP) &&
         !cli_has(&cli, CLI_VERSION))
