@@ -136,7 +136,8 @@ enum cli_exit cli_usage(const struct cli *cli, const char *message, const char *
 
     if (cli->command != NULL)
         (void)snprintf(command, sizeof command, " %s", cli->command->name);
-    (void)snprintf(text, sizeof text, "%s%s%.900s%s", message, open, word != NULL ? word : "", close);
+    (void)snprintf(text, sizeof text, "%s%s%.900s%s", message, open, word != NULL ? word : "",
+                   close);
     (void)snprintf(hint, sizeof hint, "kedge help%s", command);
     print(CLI_EXIT_USAGE, NULL, command, text, hint);
     return CLI_EXIT_USAGE;

@@ -17,8 +17,9 @@
 
 #ifdef __GLIBC__
 
-/* Standard error, while it is listened to; what is printed by itself is of no interest. */
+/* Standard error, while it is listened to; what is printed meanwhile is of no interest. */
 struct heard {
+    FILE *out;
     FILE *was;
     FILE *stream;
     char *text;
@@ -32,8 +33,9 @@ static void listen(struct heard *h)
     if (nowhere == NULL) {
         nowhere = fopen("/dev/null", "w");
         MUST(nowhere != NULL);
-        stdout = nowhere;
     }
+    h->out = stdout;
+    stdout = nowhere;
     h->was = stderr;
     h->stream = open_memstream(&h->text, &h->len);
     MUST(h->stream != NULL);
@@ -57,6 +59,7 @@ static void check_line(const char *text, size_t len)
 /* One line was said if TOLD, else nothing. */
 static void listened(struct heard *h, int told)
 {
+    stdout = h->out;
     stderr = h->was;
     MUST(fclose(h->stream) == 0);
     if (told)
