@@ -16,7 +16,7 @@ for target; do
 	esac
 	program=$KEDGE_BUILDDIR/fuzz_$target
 	corpus=$KEDGE_SRCDIR/tests/fuzz/corpus/$target
-	if inputs=$("$program" "$corpus"); then
+	if inputs=$("$program" "$corpus") && [ "${inputs:-0}" -gt 0 ]; then
 		echo "ok $n - $target: $inputs inputs"
 		continue
 	fi
