@@ -369,7 +369,7 @@ static enum cli_exit do_chosen(const struct cli *cli, struct kedge_store *store,
 
     if (status != CLI_EXIT_OK)
         return status;
-    if (cli->n_words == 1)
+    if (cli->n_words == 1 && ids->n == 1)
         return do_one(cli, store, ids->all[0], deed);
     cli_interrupts_catch();
     if (cli->n_words == 0 && ids->n > 0 && !cli_has(cli, CLI_DRY_RUN))

@@ -111,14 +111,13 @@ cp "$KEDGE_SRCDIR/examples/order/order.c" . || exit 1
 compile order order.c $(pkg --libs kedge)
 ok "an application is built"
 goes_well() { # PROGRAM URL...
-	"$@" >log 2>&1
-	[ "$(sed -n '$p' log)" = "failed: no carrier" ]
+	"$@" >log 2>&1 && [ "$(sed -n '$p' log)" = "undo reserve" ]
 }
-goes_well ./order mem: && grep -qx 'undo reserve' log
+goes_well ./order mem:
 ok "and runs, over memory"
 if built lmdb; then
-	goes_well ./order "lmdb:$tmp/store?map_size=64MiB" && grep -qx 'undo reserve' log &&
-		goes_well ./order "lmdb:$tmp/store?map_size=64MiB" && [ ! -s log ]
+	goes_well ./order "lmdb:$tmp/store?map_size=64MiB" &&
+		./order "lmdb:$tmp/store?map_size=64MiB" >log 2>&1 && [ ! -s log ]
 	ok "over LMDB, the second time without doing anything again"
 else
 	skip "over LMDB" "configure did not build lmdb"
