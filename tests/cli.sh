@@ -101,6 +101,8 @@ ok "store init mem:"
 kedge store info mem:
 [ $status -eq 0 ] && [ ! -s err ] && grep -q '^backend=mem$' out && grep -q '^durability=' out && grep -q '^limit.page_max=' out
 ok "store info mem:"
+grep -qx 'durability=none' out
+ok "mem: what it survives"
 mv out info
 kedge -s mem: store info
 [ $status -eq 0 ] && cmp -s out info
@@ -146,11 +148,13 @@ if built lmdb; then
 	kedge store info "lmdb://$tmp/db"
 	[ $status -eq 0 ] && grep -q '^backend=lmdb$' out && grep -q '^durability=process' out
 	ok "lmdb: store info"
+	grep -qx 'durability=process server power' out
+	ok "lmdb: what it survives"
 	kedge -b lmdb store info "$tmp/db"
 	[ $status -eq 0 ] && grep -q '^backend=lmdb$' out
 	ok "lmdb: by path alone"
 else
-	for t in 'a store that was not set up' 'store init' 'store info' 'by path alone'; do
+	for t in 'a store that was not set up' 'store init' 'store info' 'what it survives' 'by path alone'; do
 		skip "lmdb: $t" "this build has no lmdb"
 	done
 fi
