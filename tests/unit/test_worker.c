@@ -179,14 +179,25 @@ static void not_closed(void *handle)
     (void)handle; /* it is the other store's */
 }
 
-static void setup_on(const char *url)
+/* Complaints about a store that takes nothing: how many, and the last one. */
+static atomic_int complaints;
+static char complaint[512];
+
+static void note_log(void *ctx, int level, const char *text)
+{
+    (void)ctx;
+    (void)level;
+    if (strstr(text, "does not take commits") == NULL)
+        return;
+    (void)snprintf(complaint, sizeof complaint, "%s", text);
+    atomic_fetch_add(&complaints, 1);
+}
+
+static void wrap(void)
 {
     struct kedge_backend *be = &registered.backend;
 
-    memset(&err, 0, sizeof err);
     memset(plans, 0, sizeof plans);
-    must(kedge_testing_open(url, &testing, &err));
-    must(kedge_testing_store(testing, &store, &err));
     real = kedge_store_ops(store);
     be->ops = *real;
     be->limits = *real->limits;
@@ -199,6 +210,30 @@ static void setup_on(const char *url)
     be->ops.lease_revoke = faulty_revoke;
     be->ops.store_close = not_closed;
     must(kedge_store_wrap(&registered, kedge_store_handle(store), store, &faulty, &err));
+}
+
+static void setup_on(const char *url)
+{
+    memset(&err, 0, sizeof err);
+    must(kedge_testing_open(url, &testing, &err));
+    must(kedge_testing_store(testing, &store, &err));
+    wrap();
+}
+
+/* With a log that is looked at. */
+static void setup_logged(void)
+{
+    static struct kedge_host host;
+    struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
+
+    host = *kedge_host_default();
+    host.log = note_log;
+    atomic_store(&complaints, 0);
+    testing = NULL;
+    options.flags = KEDGE_STORE_CREATE;
+    options.host = &host;
+    must(kedge_store_open("mem:", &options, &store, &err));
+    wrap();
 }
 
 static void setup(void)
@@ -545,6 +580,70 @@ START_TEST(what_could_not_be_said_leaves_a_doubt)
     work_until_rest(worker, "r");
     ck_assert_int_eq(atomic_load(&ran[0]), 2);
     ck_assert_int_eq(atomic_load(&doubts), 1);
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* A store that stays away does not keep a worker that is to stop. */
+START_TEST(a_stop_does_not_wait_for_ever)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    const struct kedge_reactor *reactors[] = { reactor };
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+    int rc = KEDGE_OK;
+
+    options.reactors = reactors;
+    options.n_reactors = 1;
+    options.lease_ttl_us = SECOND;
+    options.timeout_us = SECOND / 5;
+    for (int turns = 0; turns < 2; turns++) {
+        must(kedge_worker_open(faulty, &options, &worker, &err));
+        start(turns ? "turned" : "run");
+        plan(COMMIT, 0, 1000000, KEDGE_ERR_UNAVAILABLE, 0);
+        (void)kedge_worker_drain(worker, SECOND / 5, &err);
+        ck_assert_int_ge(atomic_load(&ran[0]), turns + 1);
+        kedge_worker_stop(worker);
+        rc = turns ? KEDGE_OK : kedge_worker_run(worker, &err);
+        for (int i = 0; turns && i < 6000 && rc == KEDGE_OK; i++) {
+            rc = kedge_worker_turn(worker, &err);
+            nap(10000);
+        }
+        ck_assert_int_eq(rc, turns ? KEDGE_QUIET : KEDGE_OK);
+        kedge_worker_close(worker, 0);
+        plan(COMMIT, 0, 0, 0, 0);
+    }
+    worker = worker_on(store, reactor, SECOND);
+    work_until_rest(worker, "run");
+    work_until_rest(worker, "turned");
+    kedge_worker_close(worker, 0);
+    kedge_reactor_free(reactor);
+}
+END_TEST
+
+/* One that is away comes back by itself; that it is full somebody must hear. */
+START_TEST(that_it_is_full_is_told_once_whatever_was_before)
+{
+    struct kedge_reactor *reactor = reactor_of(chain, 2);
+    struct kedge_worker *worker = worker_on(faulty, reactor, 60 * SECOND);
+
+    start("r");
+    plan(COMMIT, 0, 1000000, KEDGE_ERR_UNAVAILABLE, 0);
+    (void)kedge_worker_drain(worker, SECOND / 5, &err);
+    ck_assert_int_eq(atomic_load(&complaints), 1);
+    ck_assert_ptr_nonnull(strstr(complaint, "not reachable now"));
+    for (int i = 0; i < 2; i++) {
+        plan(COMMIT, 0, 1000000, i == 0 ? KEDGE_ERR_FULL : KEDGE_ERR_UNAVAILABLE, 0);
+        for (int j = 0; j < 600 && atomic_load(&complaints) < 2; j++)
+            (void)kedge_worker_drain(worker, SECOND / 10, &err);
+        ck_assert_int_eq(atomic_load(&complaints), 2);
+        ck_assert_ptr_nonnull(strstr(complaint, "the store is full"));
+    }
+    plan(COMMIT, 0, 0, 0, 0);
+    work_until_rest(worker, "r");
+    ck_assert_int_eq(atomic_load(&ran[0]), 1);
+    ck_assert_int_eq(atomic_load(&complaints), 2);
     kedge_worker_close(worker, 0);
     kedge_reactor_free(reactor);
 }
@@ -1204,6 +1303,7 @@ int main(void)
     TCase *held = tcase_create("held");
     TCase *doubt = tcase_create("doubt");
     TCase *end = tcase_create("end");
+    TCase *log = tcase_create("log");
     TCase *memory = tcase_create("memory");
     TCase *sleeping = tcase_create("sleeping");
     TCase *sizes = tcase_create("sizes");
@@ -1229,7 +1329,12 @@ int main(void)
     tcase_set_timeout(end, 120);
     tcase_add_test(end, what_is_in_doubt_is_sent_once_more_at_the_end);
     tcase_add_test(end, what_could_not_be_said_leaves_a_doubt);
+    tcase_add_test(end, a_stop_does_not_wait_for_ever);
     suite_add_tcase(suite, end);
+    tcase_add_checked_fixture(log, setup_logged, teardown);
+    tcase_set_timeout(log, 120);
+    tcase_add_test(log, that_it_is_full_is_told_once_whatever_was_before);
+    suite_add_tcase(suite, log);
     tcase_set_timeout(memory, 300);
     tcase_add_test(memory, memory_may_run_out_at_any_moment);
     tcase_add_test(memory, a_later_step_whose_run_goes_leaves_nothing);
