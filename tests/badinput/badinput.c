@@ -109,7 +109,10 @@ char *long_string(size_t len)
 {
     char *text = malloc(len + 1);
 
-    must(text != NULL && len >= 2 ? KEDGE_OK : KEDGE_ERR_NOMEM, "memory");
+    if (text == NULL) {
+        printf("Bail out! no memory\n");
+        exit(99);
+    }
     memset(text, 'x', len);
     text[0] = text[len - 1] = '"';
     text[len] = '\0';

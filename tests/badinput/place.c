@@ -52,12 +52,14 @@ static struct kedge_store *open_store(const char *url)
 static int hold(const char *url)
 {
     struct kedge_store *store = open_store(url);
+    ssize_t n;
     char c;
 
     printf("open\n");
     (void)fflush(stdout);
-    while (read(0, &c, 1) > 0)
-        continue;
+    do
+        n = read(0, &c, 1);
+    while (n > 0);
     kedge_store_close(store);
     return 0;
 }
