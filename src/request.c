@@ -158,7 +158,8 @@ static int find_step(struct asker *a, struct kedge_error *err)
         a->step = kedge_reactor_find(a->reactor, kedge_text(a->in.step));
     if (a->step != KEDGE_NO_STEP)
         return KEDGE_OK;
-    return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "reactor '%.*s' version %u has no step '%s'",
+    return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                           "reactor '%.*s' version %u has no step '%.128s'",
                            (int)a->state.run.reactor.len, (const char *)a->state.run.reactor.data,
                            (unsigned)a->state.run.version, a->in.step);
 }

@@ -69,6 +69,44 @@ static void big_starts(void)
     free(big);
 }
 
+/* ---------------------------------------------------------------- requests */
+
+static struct kedge_request ask(uint32_t verb, const char *id, const char *who, const char *why)
+{
+    struct kedge_request request = KEDGE_REQUEST_INIT;
+
+    request.verb = verb;
+    request.run = kedge_text(id);
+    request.who = who;
+    request.why = why;
+    return request;
+}
+
+static void big_requests(void)
+{
+    char *big = long_string(TWENTY);
+    struct kedge_request request = ask(KEDGE_VERB_PAUSE, "big-before", big, big);
+    struct kedge_run_info *info;
+
+    must(kedge_run_request(store, &request, NULL, LIVENESS, &err), "pause");
+    request = ask(KEDGE_VERB_ABANDON, "big-before", big, big);
+    must(kedge_run_request(store, &request, NULL, LIVENESS, &err), "abandon");
+    info = run_await("big-before");
+    ok(info->status == KEDGE_ABORTED && info->error.len >= 256 && info->error.len <= 2048 &&
+           memcmp(info->error.data, big, info->error.len) == 0,
+       "of who asks and why, in 20 MiB each, the beginning is kept");
+    kedge_run_info_free(info);
+    request = ask(KEDGE_VERB_RETRY_NEW, "big-before", "me", NULL);
+    request.new_id = (struct kedge_bytes){ big, TWENTY };
+    refused(kedge_run_request(store, &request, NULL, LIVENESS, &err), KEDGE_ERR_INVALID,
+            "id has 20971520 bytes", "1024", "a new run with an id of 20 MiB");
+    request = ask(KEDGE_VERB_RETRY_UNDO, "big-before", "me", NULL);
+    request.step = big;
+    refused(kedge_run_request(store, &request, NULL, LIVENESS, &err), KEDGE_ERR_INVALID, "step",
+            "xxx", "a step called by 20 MiB");
+    free(big);
+}
+
 /* ----------------------------------------------------------------- results */
 
 struct saying {
@@ -255,6 +293,7 @@ static void bad_json(void)
 void bad_values(void)
 {
     big_starts();
+    big_requests();
     big_results();
     big_texts();
     bad_json();
