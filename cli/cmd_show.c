@@ -39,7 +39,8 @@ static bool copy(struct kedge_bytes *to, struct kedge_bytes from)
         return false;
     if (from.len > 0)
         memcpy(bytes, from.data, from.len);
-    *to = (struct kedge_bytes){ bytes, from.len };
+    to->data = bytes;
+    to->len = from.len;
     return true;
 }
 

@@ -42,7 +42,8 @@ bool cli_ids_add(struct cli_ids *ids, struct kedge_bytes id)
         return false;
     memcpy(copy, id.data, id.len);
     copy[id.len] = '\0';
-    ids->all[ids->n++] = (struct kedge_bytes){ copy, id.len };
+    ids->all[ids->n].data = copy;
+    ids->all[ids->n++].len = id.len;
     return true;
 }
 

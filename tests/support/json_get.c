@@ -27,8 +27,13 @@ static char *read_all(void)
             text[len] = '\0';
             return strlen(text) == len ? text : NULL;
         }
-        if (room - len == 1)
-            text = realloc(text, room *= 2);
+        if (room - len == 1) {
+            char *more = realloc(text, room *= 2);
+
+            if (more == NULL)
+                free(text);
+            text = more;
+        }
     }
     return NULL;
 }
