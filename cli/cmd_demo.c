@@ -54,7 +54,7 @@ static void place_store(const struct cli *cli, struct demo *demo, char *room, si
 
     options.backend = cli->given[CLI_BACKEND];
     options.ns = cli->given[CLI_NAMESPACE];
-    demo->url = cli_has(cli, CLI_STORE) ? cli->given[CLI_STORE] : getenv("KEDGE_STORE");
+    demo->url = cli->given[CLI_STORE]; /* not KEDGE_STORE: that one may be for real work */
     /* Its workers are processes, so the default is not a store in memory, whatever else it is. */
     if (demo->url == NULL && options.backend == NULL)
         options.backend = "lmdb";

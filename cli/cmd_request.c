@@ -15,7 +15,7 @@
 
 /* --wait: until the run is at rest. */
 static enum cli_exit wait_for(const struct cli *cli, struct kedge_store *store,
-                              struct kedge_bytes id, struct cli_out *out,
+                              struct kedge_bytes id, struct kedge_requested *requested,
                               char message[CLI_MESSAGE_SIZE])
 {
     struct kedge_run_info *info = NULL;
@@ -30,34 +30,39 @@ static enum cli_exit wait_for(const struct cli *cli, struct kedge_store *store,
     rc = kedge_run_wait(store, id, &info, us, &err);
     if (rc == KEDGE_QUIET)
         (void)snprintf(message, CLI_MESSAGE_SIZE,
-                       "it was asked for, and the run is not at rest yet; kedge why tells why");
+                       "it was asked for, and run %.*s is not at rest yet; kedge why tells why",
+                       (int)(id.len < 64 ? id.len : 64), (const char *)id.data);
     else if (rc != KEDGE_OK)
         (void)cli_message(rc, &err, message);
     if (rc != KEDGE_OK)
         return cli_exit_code(rc, &err);
-    cli_put_text(out, CLI_DONE_STATUS, kedge_run_status_text(info->status));
-    cli_put_text(out, CLI_DONE_PLACE, kedge_run_place_text(info->place));
+    requested->status = info->status;
+    requested->place = info->place;
     kedge_run_info_free(info);
     return CLI_EXIT_OK;
 }
 
+/* The row is filled when all is known: what did not go well is told by a message. */
 static enum cli_exit done(const struct cli *cli, struct kedge_store *store, int rc,
-                          const struct kedge_requested *requested, struct kedge_bytes id,
+                          struct kedge_requested *requested, struct kedge_bytes id,
                           struct kedge_bytes new_id, struct cli_out *out,
                           char message[CLI_MESSAGE_SIZE])
 {
+    const bool anew = cli->command->verb == KEDGE_VERB_RETRY_NEW;
+    enum cli_exit status = CLI_EXIT_OK;
+
+    if (anew && new_id.len == 0)
+        new_id = kedge_text(requested->new_id);
+    if (cli_has(cli, CLI_WAIT))
+        status = wait_for(cli, store, anew ? new_id : id, requested, message);
+    if (status != CLI_EXIT_OK)
+        return status;
     cli_put_text(out, CLI_DONE_OUTCOME,
                  rc == KEDGE_EXISTS        ? "already"
                  : requested->pending != 0 ? "pending"
                                            : "done");
-    if (cli->command->verb == KEDGE_VERB_RETRY_NEW) {
-        if (new_id.len == 0)
-            new_id = kedge_text(requested->new_id);
+    if (anew)
         cli_put_bytes(out, CLI_DONE_NEW_ID, new_id);
-        id = new_id; /* to be waited for */
-    }
-    if (cli_has(cli, CLI_WAIT))
-        return wait_for(cli, store, id, out, message);
     cli_put_text(out, CLI_DONE_STATUS, kedge_run_status_text(requested->status));
     cli_put_text(out, CLI_DONE_PLACE, kedge_run_place_text(requested->place));
     return CLI_EXIT_OK;

@@ -152,7 +152,7 @@ static void offer_commands(const char *first, const char *typed)
         if (first != NULL) {
             if (c->name[len] == ' ' && strlen(first) == len && strncmp(c->name, first, len) == 0)
                 offer(c->name + len + 1, strlen(c->name + len + 1), "", typed);
-        } else if (strncmp(last, c->name, len) != 0 || last[len] != ' ') {
+        } else if (strncmp(last, c->name, len) != 0 || (last[len] != ' ' && last[len] != '\0')) {
             offer(c->name, len, "", typed);
         }
         last = c->name;

@@ -447,7 +447,7 @@ static enum cli_exit watch_it(const struct cli *cli, const char *url)
 
 enum cli_exit cli_demo_order(const struct cli *cli)
 {
-    const char *given = cli_has(cli, CLI_STORE) ? cli->given[CLI_STORE] : getenv("KEDGE_STORE");
+    const char *given = cli->given[CLI_STORE]; /* not KEDGE_STORE: that one may be for real work */
     char url[4096 + 32];
     char dir[4096];
     enum cli_exit status;

@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli.h"
 
@@ -97,7 +96,6 @@ static void exit_status(FILE *out)
     (void)fputs(".El\n", out);
 }
 
-/* The day of the release that is built, so that the same source gives the same page. */
 static void head(FILE *out, const char *name, const char *summary)
 {
     char title[64];
@@ -106,7 +104,7 @@ static void head(FILE *out, const char *name, const char *summary)
     for (; name[i] != '\0' && i + 1 < sizeof title; i++)
         title[i] = name[i] == ' ' ? '-' : (char)toupper((unsigned char)name[i]);
     title[i] = '\0';
-    (void)fprintf(out, ".Dd %s\n.Dt %s 1\n.Os kedge %s\n.Sh NAME\n.Nm ", "November 26, 2026", title,
+    (void)fprintf(out, ".Dd %s\n.Dt %s 1\n.Os kedge %s\n.Sh NAME\n.Nm ", KEDGE_DATE, title,
                   KEDGE_VERSION);
     for (i = 0; name[i] != '\0'; i++)
         (void)fputc(name[i] == ' ' ? '-' : name[i], out);

@@ -20,6 +20,7 @@ struct cli_out {
     bool record;
     bool nested; /* part of another output */
     bool failed;
+    bool open; /* JSON: an array was begun */
     size_t rows;
     cJSON *object;                /* JSON: the current row */
     cJSON *array;                 /* JSON, nested: the rows */
@@ -103,6 +104,8 @@ void cli_out_drop(struct cli_out *out)
 {
     if (out == NULL)
         return;
+    if (out->open) /* what is there is told, and what went wrong elsewhere */
+        (void)puts("]");
     for (size_t i = 0; i < out->n_fields; i++)
         free(out->texts[i]);
     scols_unref_table(out->table);
@@ -136,6 +139,7 @@ static void keep(struct cli_out *out, size_t field, char *text)
 
 static void keep_json(struct cli_out *out, const char *key, cJSON *item)
 {
+    cJSON_DeleteItemFromObjectCaseSensitive(out->object, key);
     if (item == NULL || !cJSON_AddItemToObject(out->object, key, item)) {
         cJSON_Delete(item);
         out->failed = true;
@@ -360,7 +364,7 @@ static void print_lines(const struct cli_out *out)
 }
 
 /* An object, or an element of the array that is printed as it comes. */
-static bool print_object(const struct cli_out *out)
+static bool print_object(struct cli_out *out)
 {
     char *text = cJSON_PrintUnformatted(out->object);
 
@@ -369,8 +373,9 @@ static bool print_object(const struct cli_out *out)
     if (out->record || out->cli->lines)
         (void)printf("%s\n", text);
     else
-        (void)printf("%s%s", out->rows == 0 ? "[" : ",\n", text);
+        (void)printf("%s%s", out->open ? ",\n" : "[", text);
     cJSON_free(text);
+    out->open = !out->record && !out->cli->lines;
     return true;
 }
 
@@ -414,8 +419,8 @@ enum cli_exit cli_out_end(struct cli_out *out)
     if (!failed && !out->record) {
         if (out->table != NULL && out->rows > 0)
             failed = scols_print_table(out->table) != 0;
-        else if (out->cli->json && !out->cli->lines)
-            (void)printf("%s]\n", out->rows == 0 ? "[" : "");
+        else if (out->cli->json && !out->cli->lines && out->rows == 0)
+            (void)puts("[]");
     }
     cli_out_drop(out);
     return failed ? cli_tell(CLI_EXIT_FAILURE, "out of memory") : CLI_EXIT_OK;

@@ -339,8 +339,8 @@ static enum cli_exit do_all(const struct cli *cli, struct kedge_store *store,
     if (i < ids->n)
         return cli_tell(CLI_EXIT_INTERRUPTED, "interrupted after %zu of %zu runs", i, ids->n);
     if (!cli->json)
-        (void)fprintf(stderr, "%s%zu of %zu runs%s\n", dry ? "would " : "", ids->n - bad, ids->n,
-                      dry ? "" : " done");
+        (void)fprintf(stderr, "%zu of %zu runs %s\n", ids->n - bad, ids->n,
+                      dry ? "would be taken" : "done");
     return bad == 0 ? CLI_EXIT_OK : CLI_EXIT_SOME;
 }
 
@@ -384,7 +384,7 @@ enum cli_exit cli_do(const struct cli *cli, cli_deed_fn *deed)
     struct cli_ids ids = { .n = 0 };
     enum cli_exit status;
 
-    if (cli->n_words > 0 && describes(cli))
+    if (cli->n_words > 0 && (describes(cli) || cli_has(cli, CLI_LIMIT)))
         return cli_usage(cli, "name runs, or describe them, not both", NULL);
     if (cli->n_words == 0 && !describes(cli))
         return cli_usage(cli, "no run given; name one, or describe some, or say --all", NULL);

@@ -13,7 +13,7 @@ cannot() {
 	echo "bare.sh: $*"
 	exit 77
 }
-for tool in debootstrap unshare git apt-get; do
+for tool in debootstrap unshare pivot_root git apt-get; do
 	command -v "$tool" >/dev/null 2>&1 || cannot "no $tool here"
 done
 [ "$(id -u)" -eq 0 ] || cannot "only root may make such a system"
@@ -41,16 +41,18 @@ in_own() {
 in_own debootstrap --variant=minbase --include=git,ca-certificates bookworm "$tree" "$mirror" || exit 1
 cp "$top/sources" "$tree/etc/apt/sources.list" || exit 1
 apt-config dump | grep -iE '^Acquire::(https?|check-|retries|forceipv)' >"$tree/etc/apt/apt.conf.d/90machine"
-git clone -q "$src" "$tree/root/kedge" || exit 1
+git clone -q "$src" "$tree/srv/kedge" || exit 1
 
 cat >"$tree/root/run" <<'end'
-cd /root/kedge || exit 1
+cd /srv/kedge || exit 1
 echo "== $(dpkg-query -W | wc -l) packages"
 for script in demo test; do
 	echo "== sh scripts/$script.sh"
 	sh scripts/$script.sh || exit 1
 done
 end
+# As on a machine, / is where something is mounted, and nothing is outside of it.
 # shellcheck disable=SC2016 # expanded inside
-in_own sh -c 'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
-	exec chroot "$1" env -i HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin sh /root/run </dev/null' - "$tree"
+in_own sh -c 'mount --bind "$1" "$1" && cd "$1" && mount -t proc proc proc && mount --rbind /dev dev &&
+	pivot_root . mnt && cd / && umount -l /mnt &&
+	exec env -i HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin sh /root/run </dev/null' - "$tree"

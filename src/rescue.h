@@ -15,6 +15,9 @@
 /* An absent hint counts after 100 ms; more than the jitter of those who wait for that. */
 #define KEDGE_RESCUE_GRACE_US INT64_C(120000)
 
+/* Recoveries without progress before a run is turned back, unless somebody says otherwise. */
+#define KEDGE_RESCUE_CRASH_LIMIT 5
+
 struct kedge_rescued {
     uint64_t leases;    /* that are not dead */
     uint64_t buried;    /* of them, declared dead */

@@ -18,7 +18,6 @@
 #include "reader.h"
 #include "rescue.h"
 
-#define CRASH_LIMIT   5
 #define PURGE_AT_ONCE 1000
 #define HELD_MOST     64
 
@@ -225,7 +224,7 @@ static int import_options(struct kedge_sweep_options *to, const struct kedge_swe
     if (rc == KEDGE_OK && (to->flags & ~KEDGE_SWEEP_DRY) != 0)
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "options.flags has unknown bits");
     if (to->crash_limit == 0)
-        to->crash_limit = CRASH_LIMIT;
+        to->crash_limit = KEDGE_RESCUE_CRASH_LIMIT;
     return rc;
 }
 

@@ -17,6 +17,7 @@
 
 #include "args.h"
 #include "kassert.h"
+#include "rescue.h"
 #include "session.h"
 #include "worker.h"
 
@@ -559,7 +560,7 @@ static void fill_defaults(struct kedge_worker_options *o)
     if (o->claim_slice == 0)
         o->claim_slice = 64;
     if (o->crash_limit == 0)
-        o->crash_limit = 5;
+        o->crash_limit = KEDGE_RESCUE_CRASH_LIMIT;
     if (o->lease_ttl_us == 0)
         o->lease_ttl_us = INT64_C(10000000);
     if (o->look_us == 0)

@@ -200,7 +200,8 @@ if built lmdb; then
 		grep -q '^reserve  *-  *done  *1 .* 3  *no\\x1b *$' out &&
 		grep -q 'charge  *reserve  *done  *0 .* 5  *- *$' out
 	ok "show: facts and steps"
-	kedge demo order
+	KEDGE_STORE="lmdb://$tmp/real" "$KEDGE" demo order >out 2>err
+	status=$?
 	[ $status -eq 0 ] && grep -q '^killed worker [0-9]* in the middle of that undo' out &&
 		grep -q 'charge  *done  *being undone in [0-9]*, in doubt: it began before' out &&
 		tail -n 6 out | grep -q '^reserve  *done  *undone' &&
@@ -209,6 +210,8 @@ if built lmdb; then
 		tail -n 6 out | grep -q 'ship  *failed: no carrier  *compensated' &&
 		tail -n 1 out | grep -qx 'run order-1001: failed, no carrier (step ship)'
 	ok "demo order: killed while it takes back, and goes on"
+	[ ! -e real ]
+	ok "demo order: KEDGE_STORE is left alone"
 	kedge demo order -s "lmdb://$tmp/order?map_size=64MiB" --no-kill
 	[ $status -eq 0 ] && ! grep -q killed out
 	ok "demo order --no-kill, on a store that stays"
@@ -247,7 +250,7 @@ if built lmdb; then
 	[ $status -eq 0 ] && grep -q '^id=a\\x0a\\x00\\\\b$' out
 	ok "show takes an id as list shows it"
 else
-	for t in 'runs are made' 'list' 'list --limit' 'show' 'demo order' 'demo order --no-kill' 'cancel' 'no such step' 'no step' \
+	for t in 'runs are made' 'list' 'list --limit' 'show' 'demo order' 'demo order: KEDGE_STORE' 'demo order --no-kill' 'cancel' 'no such step' 'no step' \
 		'retry-new' 'list --unserved' 'pause' 'abandon' 'show of it' \
 		'show without a definition' 'show by an escaped id'; do
 		skip "lmdb: $t" "this build has no lmdb"

@@ -21,7 +21,7 @@ terminal() {
 }
 
 # A run that failed, made by the demo, and others of its reactor that wait.
-kedge demo --no-kill
+kedge demo --no-kill -s "$KEDGE_STORE"
 [ $status -eq 0 ]
 ok "a run that failed"
 for id in order-1002 order-1003 other-1 other-2; do
@@ -145,12 +145,15 @@ ok "why: nobody is there"
 kedge cancel
 [ $status -eq 2 ] && grep -q 'no run given' err
 ok "cancel of nothing"
+kedge cancel order-1002 --limit 1
+[ $status -eq 2 ] && grep -q 'name runs, or describe them, not both' err
+ok "an id and a limit"
 kedge cancel order-1002 --state pending
 [ $status -eq 2 ] && grep -q 'name runs, or describe them, not both' err
 ok "ids and a description"
 kedge pause --all --dry-run
 [ $status -eq 0 ] && [ "$(wc -l <out)" -eq 5 ] && grep -q '^other-2  *would  *pending  *due ' out &&
-	! grep -q order-1001 out && err_is 'would 4 of 4 runs'
+	! grep -q order-1001 out && err_is '4 of 4 runs would be taken'
 ok "a dry run shows which, and changes nothing"
 kedge list --ids --state paused
 [ $status -eq 0 ] && [ ! -s out ]
@@ -246,9 +249,13 @@ kedge cancel other-2 --wait=300ms
 [ $status -eq 0 ] && out_is id=other-2 outcome=done status=cancelled "place=at rest"
 ok "cancel of a run that never began, --wait"
 kedge pause other-1 --wait=50ms
-[ $status -eq 6 ] && err_is 'kedge: it was asked for, and the run is not at rest yet; kedge why tells why'
+[ $status -eq 6 ] && err_is 'kedge: it was asked for, and run other-1 is not at rest yet; kedge why tells why'
 ok "--wait that is not long enough: exit 6"
-kedge resume other-1
+kedge pause other-1 order-1002 --wait=50ms --jsonl
+[ $status -eq 7 ] && [ "$(wc -l <out)" -eq 2 ] && [ "$(grep -c '"outcome":"failed"' out)" -eq 2 ] &&
+	! grep -q '"outcome".*"outcome"' out && grep -q 'run order-1002 is not at rest yet' out
+ok "the same of several: one outcome each, and exit 7"
+kedge resume other-1 order-1002
 kedge pause order-1002 order-1003
 "$KEDGE" demo --worker --store "$KEDGE_STORE" >/dev/null 2>&1 &
 worker=$!

@@ -56,17 +56,14 @@ if built lmdb; then
 	[ "$(wc -l <lines)" -ge 20 ]
 	ok "there are examples"
 	while read -r line; do
-		store="lmdb://$tmp/x?map_size=64MiB" want=0 limit=
+		want=0 limit=
 		case $line in
-		demo*) store= ;;
 		*--watch*) want=130 limit='timeout -s INT 1' ;;
 		esac
 		# As a shell reads it: there are quotes in some.
 		(
-			[ -z "$store" ] || {
-				KEDGE_STORE=$store
-				export KEDGE_STORE
-			}
+			KEDGE_STORE="lmdb://$tmp/x?map_size=64MiB"
+			export KEDGE_STORE
 			eval "$limit \"\$KEDGE\" $line" >out 2>err </dev/null
 		)
 		status=$?
@@ -82,6 +79,9 @@ fi
 kedge completion words -- li
 [ $status -eq 0 ] && out_is list
 ok "the rest of a command"
+kedge completion words -- dem
+[ $status -eq 0 ] && out_is demo
+ok "once, though there are two that begin so"
 kedge completion words -- queue ''
 [ $status -eq 0 ] && out_is pause resume
 ok "the second word of a command"

@@ -7,9 +7,7 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <kedge/testing.h>
@@ -27,22 +25,6 @@ enum { RACERS = 2, EACH = 60 };
 
 static atomic_int began; /* runs whose id begins with "held", in this process */
 static atomic_int gate;  /* not 0: they wait */
-
-static void nap(void)
-{
-    const struct timespec tick = { 0, 1000000 };
-
-    (void)nanosleep(&tick, NULL);
-}
-
-#define AWAIT(condition)                                                                           \
-    do {                                                                                           \
-        int64_t waited_ = 0;                                                                       \
-        for (; !(condition) && waited_ < LIVENESS; waited_ += 1000)                                \
-            nap();                                                                                 \
-        if (waited_ >= LIVENESS)                                                                   \
-            must(KEDGE_QUIET, #condition);                                                         \
-    } while (0)
 
 /* -------------------------------------------------------------- runs, workers */
 
@@ -398,27 +380,6 @@ static bool race_threads(int (*what)(struct kedge_store *, const char *))
     }
     kedge_store_close(outer);
     return good;
-}
-
-/* This program again, as a store does not survive a fork.  It dies with us. */
-static pid_t spawn(const char *mode, const char *word)
-{
-    char self[] = "/proc/self/exe";
-    char texts[3][512];
-    char *args[] = { self, texts[0], texts[1], texts[2], NULL };
-    pid_t parent = getpid();
-    pid_t pid;
-
-    (void)snprintf(texts[0], sizeof texts[0], "%s", mode);
-    (void)snprintf(texts[1], sizeof texts[1], "%s", store_url);
-    (void)snprintf(texts[2], sizeof texts[2], "%s", word);
-    pid = fork();
-    if (pid != 0)
-        return pid;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == parent)
-        (void)execv(self, args);
-    _exit(99);
 }
 
 static int race_in_child(char **args)

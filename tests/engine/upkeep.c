@@ -6,9 +6,7 @@
 #include "upkeep.h"
 
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 const struct kedge_backend_ops *ops;
@@ -16,13 +14,6 @@ void *session;
 bool on_lmdb;
 atomic_int began;
 atomic_int gate;
-
-void nap(void)
-{
-    const struct timespec tick = { 0, 1000000 };
-
-    (void)nanosleep(&tick, NULL);
-}
 
 /* ----------------------------------------------------------------- the engine */
 
@@ -64,27 +55,6 @@ void start_in(const char *queue, const char *id)
 void start(const char *id)
 {
     start_in(id, id);
-}
-
-/* This program again, as a store does not survive a fork.  It dies with us. */
-pid_t spawn_worker(const char *queue)
-{
-    char self[] = "/proc/self/exe";
-    char texts[3][512];
-    char *args[] = { self, texts[0], texts[1], texts[2], NULL };
-    pid_t parent = getpid();
-    pid_t pid;
-
-    (void)snprintf(texts[0], sizeof texts[0], "--work");
-    (void)snprintf(texts[1], sizeof texts[1], "%s", store_url);
-    (void)snprintf(texts[2], sizeof texts[2], "%s", queue);
-    pid = fork();
-    if (pid != 0)
-        return pid;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == parent)
-        (void)execv(self, args);
-    _exit(99);
 }
 
 static int work(char **args)

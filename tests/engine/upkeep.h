@@ -21,16 +21,6 @@ extern bool on_lmdb;
 extern atomic_int began; /* steps, in this process */
 extern atomic_int gate;  /* not 0: they wait */
 
-void nap(void);
-#define AWAIT(condition)                                                                           \
-    do {                                                                                           \
-        int64_t waited_ = 0;                                                                       \
-        for (; !(condition) && waited_ < LIVENESS; waited_ += 1000)                                \
-            nap();                                                                                 \
-        if (waited_ >= LIVENESS)                                                                   \
-            must(KEDGE_QUIET, #condition);                                                         \
-    } while (0)
-
 /* -- runs -- */
 void start(const char *id);
 void start_in(const char *queue, const char *id);
@@ -64,8 +54,6 @@ struct kedge_store *faulty(const struct kedge_backend_ops *table);
 /* -- workers -- */
 /* From that queue, in a thread of this process. */
 struct kedge_worker *worker_in(const char *queue);
-/* In a process of its own, whose steps never end; LMDB only. */
-pid_t spawn_worker(const char *queue);
 void kill_worker(pid_t pid);
 
 void cases_sweep(void);

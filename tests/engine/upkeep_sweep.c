@@ -210,7 +210,7 @@ static int64_t real_us(void)
 /* A process that holds N runs of QUEUE, called QUEUE-0 and so on. */
 static pid_t victim(const char *queue, int n)
 {
-    pid_t pid = spawn_worker(queue);
+    pid_t pid = spawn("--work", queue);
     char id[32];
 
     for (int i = 0; i < n; i++) {

@@ -1,7 +1,9 @@
 /* saga.c - what the tests of whole sagas share */
 #include "saga.h"
 
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -169,14 +171,39 @@ bool is(struct kedge_bytes bytes, const char *text)
            (bytes.len == 0 || memcmp(bytes.data, text, bytes.len) == 0);
 }
 
-bool await_count(atomic_int *flag, int n)
+void nap(void)
 {
     const struct timespec tick = { 0, 1000000 };
 
+    (void)nanosleep(&tick, NULL);
+}
+
+pid_t spawn(const char *mode, const char *word)
+{
+    char self[] = "/proc/self/exe";
+    char texts[3][512];
+    char *args[] = { self, texts[0], texts[1], texts[2], NULL };
+    pid_t parent = getpid();
+    pid_t pid;
+
+    (void)snprintf(texts[0], sizeof texts[0], "%s", mode);
+    (void)snprintf(texts[1], sizeof texts[1], "%s", store_url);
+    (void)snprintf(texts[2], sizeof texts[2], "%s", word);
+    pid = fork();
+    if (pid != 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == parent)
+        (void)execv(self, args);
+    _exit(99);
+}
+
+bool await_count(atomic_int *flag, int n)
+{
     for (int64_t waited = 0; waited < LIVENESS; waited += 1000) {
         if (atomic_load(flag) >= n)
             return true;
-        (void)nanosleep(&tick, NULL);
+        nap();
     }
     return false;
 }

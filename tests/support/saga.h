@@ -48,6 +48,22 @@ struct kedge_run_info *run_drain(struct kedge_worker *worker, const char *id);
 struct kedge_run_info *run_alone(const struct kedge_reactor_def *def);
 bool is(struct kedge_bytes bytes, const char *text);
 
+/* A moment between two looks at something that is awaited. */
+void nap(void);
+/* Until it holds; a bound for what hangs, then the program ends. */
+#define AWAIT(condition)                                                                           \
+    do {                                                                                           \
+        int64_t waited_ = 0;                                                                       \
+        for (; !(condition) && waited_ < LIVENESS; waited_ += 1000)                                \
+            nap();                                                                                 \
+        if (waited_ >= LIVENESS)                                                                   \
+            must(KEDGE_QUIET, #condition);                                                         \
+    } while (0)
+
+/* This program again, with MODE, the store's URL and WORD, as a store does not survive a fork.  It
+   dies with us. */
+pid_t spawn(const char *mode, const char *word);
+
 /* Wait until *FLAG is at least N; false: it never was. */
 bool await_count(atomic_int *flag, int n);
 
