@@ -202,7 +202,7 @@ static int see_step(void *ctx, const struct kedge_step_info *step)
 {
     struct watch *w = ctx;
     const struct doing *doing = doing_with(w, step->name);
-    struct row row;
+    struct row row = { .forward = "" };
 
     tell_state(&row, step);
     if (doing != NULL && strcmp(doing->action, "run") == 0)
