@@ -177,16 +177,16 @@ const struct cli_command cli_commands[] = {
             "for real work, and left alone.\n",
             cli_demo_order, CLI_BIT(NO_KILL) | CLI_BIT(WORKER), 0, 1, NULL, CLI_WORD_NONE, NULL,
             order_examples),
-    COMMAND(
-        "demo archive", "SRC DEST [OPTION...]", "archive a directory by runs that can be killed",
-        "Every regular file below SRC becomes a run of four steps: fingerprint, compress,\n"
-        "publish, index.  Kill one of the worker processes, or this one, with -9: nothing\n"
-        "is lost, and the same command goes on where it was.\n\n"
-        "Without -s the store is DEST/store, whatever KEDGE_STORE says.  A file whose run has ended is not looked at\n"
-        "again.  DEST/log tells which step ran when, and where.  Paths are written with\n"
-        "%XX for '%', spaces and bytes that are not printable ASCII.\n",
-        cli_demo_archive, CLI_BIT(WORKERS) | CLI_BIT(VERIFY) | CLI_BIT(WORKER), 2, 2,
-        "name a directory to archive and one to archive into", CLI_WORD_PATH, NULL, NULL),
+    COMMAND("demo archive", "SRC DEST [OPTION...]",
+            "archive a directory by runs that can be killed",
+            "Every regular file below SRC becomes a run of four steps: fingerprint, compress,\n"
+            "publish, index.  Kill one of the worker processes, or this one, with -9: nothing\n"
+            "is lost, and the same command goes on where it was.\n\n"
+            "Without -s the store is DEST/store, whatever KEDGE_STORE says.  A file whose run has\n"
+            "ended is not looked at again.  DEST/log tells which step ran when, and where.  Paths\n"
+            "are written with %XX for '%', spaces and bytes that are not printable ASCII.\n",
+            cli_demo_archive, CLI_BIT(WORKERS) | CLI_BIT(VERIFY) | CLI_BIT(WORKER), 2, 2,
+            "name a directory to archive and one to archive into", CLI_WORD_PATH, NULL, NULL),
     COMMAND("version", "", "print the version of the program and of the library", NULL, cli_version,
             0, 0, 0, NULL, CLI_WORD_NONE, cli_version_fields, NULL),
     COMMAND("help", "[COMMAND]", "explain a command", NULL, cli_help, CLI_BIT(MAN), 0, 2, NULL,
