@@ -12,7 +12,8 @@ KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
 # read by the library and by backends alike, so kit/url.c is a part of it.
 kit_sources = %D%/kit/url.c %D%/kit/url.h %D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
 	%D%/kit/lease.c %D%/kit/run.c %D%/kit/stage.h %D%/kit/stage.c %D%/kit/guard.c \
-	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c
+	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c \
+	%D%/kit/remote.h %D%/kit/remote.c %D%/kit/view.h %D%/kit/view.c
 noinst_LTLIBRARIES += libkedge-kit.la
 libkedge_kit_la_SOURCES = $(kit_sources)
 

@@ -79,6 +79,7 @@ struct kit_expect {
     uint64_t stamp;
     uint64_t incarnation;      /* RUN; may be a placeholder */
     uint64_t position;         /* RUN with `journal' */
+    int64_t expires;           /* CELL; 0: never */
     const struct kit_run *run; /* RUN that is there: all of it, as it was looked at */
 };
 
