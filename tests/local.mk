@@ -134,7 +134,10 @@ test_worker_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_worker_LDADD = $(KEDGE_CHECK_LINK)
 
 # ------------------------------------------------------ the rules of the contract
-KEDGE_CHECK_TESTS += test_rules test_mem
+KEDGE_CHECK_TESTS += test_rules test_mem test_remote
+test_remote_SOURCES = %D%/unit/test_remote.c
+test_remote_CPPFLAGS = $(KEDGE_CHECK_CPP)
+test_remote_LDADD = $(KEDGE_CHECK_LINK)
 test_rules_SOURCES = %D%/unit/test_rules.c
 test_rules_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_rules_LDADD = $(KEDGE_CHECK_LINK)
