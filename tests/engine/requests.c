@@ -324,6 +324,7 @@ static void resume_held(void)
 static void resume_before_parked(void)
 {
     const char *id;
+    const char *told;
     struct crew crew;
 
     acts_reset();
@@ -340,8 +341,11 @@ static void resume_before_parked(void)
     asked(id, KEDGE_VERB_RESUME, KEDGE_OK, KEDGE_RUNNING, 1, "it, while one is under way");
     atomic_store(&ACT('f')->hold, 0);
     ok(wait_for(id) == KEDGE_COMPLETED, "... and nothing keeps it");
-    ok(strstr(story(id), "begin done:a pause[ann|as i say] done:f resume[ann|as i say] ") != NULL,
-       "... each of them is in its journal: %s", story(id));
+    told = story(id);
+    /* On a slow machine the lease is extended meanwhile, which tells the worker of it before f. */
+    ok(strstr(told, "begin done:a pause[ann|as i say] done:f resume[ann|as i say] ") != NULL ||
+           strstr(told, "begin done:a pause[ann|as i say] resume[ann|as i say] done:f ") != NULL,
+       "... each of them is in its journal: %s", told);
     dismiss(&crew);
 }
 
