@@ -13,9 +13,11 @@ KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
 kit_sources = %D%/kit/url.c %D%/kit/url.h %D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
 	%D%/kit/lease.c %D%/kit/run.c %D%/kit/stage.h %D%/kit/stage.c %D%/kit/guard.c \
 	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c \
-	%D%/kit/remote.h %D%/kit/remote.c %D%/kit/view.h %D%/kit/view.c
+	%D%/kit/remote.h %D%/kit/remote.c %D%/kit/view.h %D%/kit/view.c \
+	%D%/kit/codec.h %D%/kit/codec.c
 noinst_LTLIBRARIES += libkedge-kit.la
 libkedge_kit_la_SOURCES = $(kit_sources)
+libkedge_kit_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS)
 
 # ---------------------------------------------------------------------- mem
 mem_sources = %D%/mem/mem.c %D%/mem/read.c %D%/mem/space.c %D%/mem/space.h %D%/mem/table.c \
@@ -31,7 +33,7 @@ lmdb_sources = %D%/lmdb/lmdb.c %D%/lmdb/session.h %D%/lmdb/commits.c %D%/lmdb/cl
 	%D%/lmdb/leases.c %D%/lmdb/reads.c %D%/lmdb/lists.c %D%/lmdb/upkeep.c \
 	%D%/lmdb/writer.c %D%/lmdb/writer.h %D%/lmdb/cache.c %D%/lmdb/cache.h %D%/lmdb/tables.c %D%/lmdb/tables.h %D%/lmdb/names.c %D%/lmdb/rows.c \
 	%D%/lmdb/hint.c %D%/lmdb/hint.h %D%/lmdb/env.c %D%/lmdb/env.h %D%/lmdb/shared.c %D%/lmdb/txn.c %D%/lmdb/params.c \
-	%D%/lmdb/codec.c %D%/lmdb/codec.h %D%/lmdb/keys.h
+	%D%/lmdb/keys.h
 if STATIC_LMDB
 KEDGE_STATIC_BACKENDS += libkedge-lmdb.la
 noinst_LTLIBRARIES += libkedge-lmdb.la

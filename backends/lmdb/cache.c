@@ -9,7 +9,7 @@
 
 struct entry {
     struct entry *next; /* among those that left */
-    struct lm_run run;
+    struct kit_run_row run;
     unsigned char value[];
 };
 
@@ -75,7 +75,7 @@ void lm_cache_end(struct lm_cache *c, bool committed, size_t txn)
 
 static struct entry **place_of(struct lm_cache *c, struct kedge_bytes id)
 {
-    return &c->places[lm_hash64(id) & (PLACES - 1)];
+    return &c->places[kit_hash64(id) & (PLACES - 1)];
 }
 
 static struct entry **find(struct lm_cache *c, struct kedge_bytes id)
@@ -85,7 +85,7 @@ static struct entry **find(struct lm_cache *c, struct kedge_bytes id)
     return *place != NULL && kit_bytes_equal((*place)->run.k.r.id, id) ? place : NULL;
 }
 
-const struct lm_run *lm_cache_get(struct lm_cache *c, struct kedge_bytes id)
+const struct kit_run_row *lm_cache_get(struct lm_cache *c, struct kedge_bytes id)
 {
     struct entry **place = find(c, id);
 
@@ -98,7 +98,7 @@ static void rebase(struct kedge_bytes *b, const void *from, const void *to)
         b->data = (const char *)to + ((const char *)b->data - (const char *)from);
 }
 
-void lm_cache_put(struct lm_cache *c, const struct lm_run *run, struct kedge_bytes value)
+void lm_cache_put(struct lm_cache *c, const struct kit_run_row *run, struct kedge_bytes value)
 {
     struct entry **place = place_of(c, run->k.r.id);
     struct entry *e = malloc(sizeof *e + value.len);

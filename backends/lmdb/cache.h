@@ -10,7 +10,8 @@
 #ifndef KEDGE_LMDB_CACHE_H
 #define KEDGE_LMDB_CACHE_H
 
-#include "codec.h"
+#include "../kit/codec.h"
+#include "keys.h"
 
 struct lm_cache;
 
@@ -24,9 +25,9 @@ void lm_cache_end(struct lm_cache *cache, bool committed, size_t txn);
 void lm_cache_settle(struct lm_cache *cache);
 
 /* NULL: not there. */
-const struct lm_run *lm_cache_get(struct lm_cache *cache, struct kedge_bytes id);
+const struct kit_run_row *lm_cache_get(struct lm_cache *cache, struct kedge_bytes id);
 /* RUN with everything derived; all it points to is inside VALUE.  No memory: it is not kept. */
-void lm_cache_put(struct lm_cache *cache, const struct lm_run *run, struct kedge_bytes value);
+void lm_cache_put(struct lm_cache *cache, const struct kit_run_row *run, struct kedge_bytes value);
 void lm_cache_drop(struct lm_cache *cache, struct kedge_bytes id);
 void lm_cache_advance(struct lm_cache *cache, struct kedge_bytes id, uint64_t position);
 

@@ -248,7 +248,7 @@ static int look(struct lm_session *s, const struct kedge_claim *in, bool *found,
                 struct kedge_error *err)
 {
     struct kedge_mem *mem = NULL;
-    struct lm_lease lease;
+    struct kit_lease_row lease;
     struct fronts fs = { 0 };
     struct front *f;
     struct lm_read r;

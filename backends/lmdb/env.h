@@ -19,7 +19,8 @@
 #include <stdatomic.h>
 #include <sys/statfs.h>
 
-#include "codec.h"
+#include "../kit/codec.h"
+#include "keys.h"
 
 #define LM_READERS_MAX 1022u
 

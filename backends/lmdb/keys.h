@@ -4,13 +4,13 @@
  *   I1  A run is named inside the store by its incarnation, the first fence it got: rising, never
  * used twice.  Rows of a purged run can wait for their removal beside those of its successor. I2
  * All numbers in keys are big-endian, so that the order of keys is the order of numbers. I3  Every
- * value ends in a checksum over itself, seeded by its key (codec.h); index rows are empty. I4  A
+ * value ends in a checksum over itself, seeded by its key (kit/codec.h); index rows are empty. I4 A
  * plain append writes one row of `journal' and nothing else: the position is the journal's own
  * length.
  *
  *   meta      "schema" | "fence"                          u32 version | u64 last fence issued
  *   ids       name(id)                                    incarnation
- *   heads     inc                                         head (codec.h)
+ *   heads     inc                                         head (kit/codec.h)
  *   (journal) inc, n u32, chunk u16                       record; in the unnamed main table: a
  * plain append then rewrites no table of tables snaps     inc, chunk u16 snapshot sets      inc,
  * set u32                                total, remaining slots     inc, set u32, index u32, chunk
@@ -74,7 +74,6 @@ enum lm_table {
 #define LM_NAME_SHORT  400u
 #define LM_NAME_PREFIX 384u
 #define LM_NAME_MAX    (1u + LM_NAME_PREFIX + 16u + 1u)
-#define LM_CHUNK       ((size_t)256 * 1024) /* larger values are cut: contiguous pages get scarce */
 
 /* A key under construction. */
 struct lm_key {

@@ -117,7 +117,7 @@ static int grant_body(struct lm_step *step, struct lm_small *small)
 {
     struct lease_job *j = (struct lease_job *)small;
     const struct kit_lease *there;
-    struct lm_lease lease = { 0 };
+    struct kit_lease_row lease = { 0 };
     int rc = lm_step_lease(step, &j->in.id, &there);
 
     if (rc == KEDGE_OK) {
@@ -375,12 +375,12 @@ static int count_hints(const struct lm_view *v, size_t *live, size_t *absent, in
         return KEDGE_ERR_UNAVAILABLE;
     while (mdb_cursor_get(cursor, &k, &value, MDB_NEXT) == MDB_SUCCESS) {
         struct kedge_id128 id;
-        struct lm_lease lease;
+        struct kit_lease_row lease;
         int64_t since;
 
         memcpy(id.b, k.mv_data, 16);
-        if (lm_lease_decode(v->host, &mem, &id,
-                            (struct kedge_bytes){ value.mv_data, value.mv_size }, &lease) != 0 ||
+        if (kit_lease_decode(v->host, &mem, &id,
+                             (struct kedge_bytes){ value.mv_data, value.mv_size }, &lease) != 0 ||
             lease.k.l.state == KEDGE_LEASE_DEAD || from_another_boot(v->env, &lease.k))
             continue;
         ++*live;
@@ -444,7 +444,7 @@ static int may_bury(struct lm_session *s, const struct kedge_id128 *id, struct k
 {
     struct kit_suspicion suspicion;
     struct kedge_mem *mem = NULL;
-    struct lm_lease lease;
+    struct kit_lease_row lease;
     struct lm_read r;
     int rc = lm_read_open(s, &r, err);
 
@@ -516,14 +516,14 @@ static int list_one(const struct lm_read *r, struct kedge_lease_page *out, const
 {
     struct kedge_bytes bytes = { value->mv_data, value->mv_size };
     struct kedge_id128 id;
-    struct lm_lease lease;
+    struct kit_lease_row lease;
     int64_t absent;
     int rc;
 
     memcpy(id.b, k->mv_data, 16);
     if (!kit_copy(r->v.host, &out->mem, bytes, &bytes))
         return KEDGE_ERR_NOMEM;
-    rc = lm_lease_decode(r->v.host, &out->mem, &id, bytes, &lease);
+    rc = kit_lease_decode(r->v.host, &out->mem, &id, bytes, &lease);
     if (rc == KEDGE_ERR_CORRUPT) { /* shown as dead: it protects nothing */
         memset(&lease, 0, sizeof lease);
         lease.k.l.id = id;
@@ -612,7 +612,7 @@ int lm_lease_list(void *session, struct kedge_bytes cursor, size_t limit,
 static int held_run(const struct lm_read *r, struct kedge_held_page *out, uint64_t inc)
 {
     struct kedge_held *h = &out->held[out->n];
-    struct lm_run run;
+    struct kit_run_row run;
     int rc = lm_head(&r->v, inc, &run);
 
     if (rc == KEDGE_ERR_CORRUPT || rc == KEDGE_NOT_FOUND)
@@ -638,7 +638,7 @@ static int held_lock(const struct lm_read *r, struct kedge_held_page *out, MDB_v
 
     if (mdb_get(r->v.txn, r->v.env->dbi[LM_LOCKS], &name_key, &value) != MDB_SUCCESS ||
         !lm_name_of(&name_key, 0, &value, &name, &payload) ||
-        !lm_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, &lock))
+        !kit_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, &lock))
         return KEDGE_OK;
     memset(h, 0, sizeof *h);
     h->is_lock = 1;
@@ -853,7 +853,7 @@ int lm_lock_query(void *session, struct kedge_bytes name, struct kedge_lock_stat
 {
     struct lm_session *s = session;
     struct kedge_mem *mem = NULL;
-    struct lm_lease lease;
+    struct kit_lease_row lease;
     struct kit_lock lock;
     struct lm_key key;
     struct lm_read r;
@@ -869,7 +869,7 @@ int lm_lock_query(void *session, struct kedge_bytes name, struct kedge_lock_stat
     rc = lm_name_find(&r.v, LM_LOCKS, 0, name, &payload, &key);
     rc = rc == MDB_SUCCESS ? KEDGE_OK : (rc == MDB_NOTFOUND ? KEDGE_NOT_FOUND : KEDGE_ERR_CORRUPT);
     if (rc == KEDGE_OK &&
-        !lm_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, &lock))
+        !kit_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, &lock))
         rc = KEDGE_ERR_CORRUPT;
     if (rc == KEDGE_OK)
         rc = lm_lease_load(&r.v, &mem, &lock.lease, &lease);

@@ -111,7 +111,7 @@ static void streams_advance(struct streams *ss, struct stream *s)
         *s = ss->list[--ss->n];
 }
 
-static int add_run(struct lm_read *r, struct kedge_run_page *out, const struct lm_run *run)
+static int add_run(struct lm_read *r, struct kedge_run_page *out, const struct kit_run_row *run)
 {
     if (!kit_copy_run(r->v.host, &out->mem, &run->k.r, &out->runs[out->n]))
         return KEDGE_ERR_NOMEM;
@@ -120,7 +120,7 @@ static int add_run(struct lm_read *r, struct kedge_run_page *out, const struct l
 }
 
 /* What cannot be understood is shown as stuck, with what could be read of it. */
-static int load_or_salvage(struct lm_read *r, uint64_t inc, struct lm_run *run)
+static int load_or_salvage(struct lm_read *r, uint64_t inc, struct kit_run_row *run)
 {
     MDB_cursor *journal;
     int rc = lm_read_journal(r, &journal);
@@ -134,7 +134,7 @@ static int load_or_salvage(struct lm_read *r, uint64_t inc, struct lm_run *run)
 
         memset(run, 0, sizeof *run);
         if (mdb_get(r->v.txn, r->v.env->dbi[LM_HEADS], &k, &value) == MDB_SUCCESS)
-            lm_run_salvage((struct kedge_bytes){ value.mv_data, value.mv_size }, run);
+            kit_run_salvage((struct kedge_bytes){ value.mv_data, value.mv_size }, run);
         run->k.r.incarnation = inc;
         run->k.r.status = KEDGE_STUCK;
         run->k.r.place = KEDGE_PLACE_REST;
@@ -236,7 +236,7 @@ static int parent_stream(struct streams *ss, const struct filter *f, uint64_t fr
     return stream_seek(ss, &s, from) ? streams_add(ss, &s) : KEDGE_OK;
 }
 
-static bool fits(const struct filter *f, const struct lm_run *run, int64_t now_wall)
+static bool fits(const struct filter *f, const struct kit_run_row *run, int64_t now_wall)
 {
     const struct kedge_run *r = &run->k.r;
     struct lm_combo c = lm_run_combo(run);
@@ -259,7 +259,7 @@ static int list_page(struct streams *ss, const struct filter *f, struct kedge_ru
     int rc = KEDGE_OK;
 
     while (rc == KEDGE_OK && (s = streams_first(ss)) != NULL) {
-        struct lm_run run;
+        struct kit_run_row run;
         struct lm_key here = lm_key_inc(s->inc);
 
         if (out->n == f->in->limit || looked++ == f->in->limit + 10000)
@@ -356,7 +356,7 @@ static int lease_stream(struct streams *ss, struct kedge_mem **mem, const struct
 {
     struct stream s = { .table = LM_HELD };
     struct kit_run held = { .r = { .place = KEDGE_PLACE_HELD } };
-    struct lm_lease lease;
+    struct kit_lease_row lease;
     const struct kit_lease *known = &lease.k;
     int rc = lm_lease_load(&ss->r->v, mem, id, &lease);
 
@@ -438,8 +438,8 @@ static void expired_advance(struct streams *ss, struct stream *s)
 static int expired_add(struct streams *ss, struct kedge_mem **mem, const struct stream *s,
                        struct kedge_run_page *out)
 {
-    struct lm_run run;
-    struct lm_lease lease;
+    struct kit_run_row run;
+    struct kit_lease_row lease;
     int rc = load_or_salvage(ss->r, s->inc, &run);
 
     if (rc != KEDGE_OK)

@@ -21,7 +21,7 @@ static void name_key(unsigned kind, struct kedge_bytes name, struct lm_key *key)
         lm_key_bytes(key, name.data, name.len);
         return;
     }
-    lm_hash128(name, hash);
+    kit_hash128(name, hash);
     lm_key_u8(key, 1);
     lm_key_bytes(key, name.data, LM_NAME_PREFIX);
     lm_key_bytes(key, hash, sizeof hash);

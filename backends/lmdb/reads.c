@@ -9,7 +9,7 @@
 
 /* Head of ID, not expired and of that incarnation (0: any); points into the map. */
 static int find_run(struct lm_read *r, struct kedge_bytes id, uint64_t incarnation,
-                    struct lm_run *out)
+                    struct kit_run_row *out)
 {
     MDB_cursor *journal;
     uint64_t inc;
@@ -30,7 +30,7 @@ static int load_record(const struct lm_read *r, struct kedge_mem **mem, uint64_t
                        struct kedge_record *out)
 {
     struct lm_key stem = lm_key_record(inc, n);
-    struct lm_blob blob;
+    struct kit_blob blob;
     int rc = lm_blob_load(&r->v, mem, LM_JOURNAL, &stem, lm_seed_record(inc, n), &blob, &out->data);
 
     if (rc == KEDGE_NOT_FOUND) /* the journal has no gaps */
@@ -41,7 +41,7 @@ static int load_record(const struct lm_read *r, struct kedge_mem **mem, uint64_t
     return rc;
 }
 
-static int load_tail(struct lm_read *r, const struct lm_run *run, struct kedge_run_state *out)
+static int load_tail(struct lm_read *r, const struct kit_run_row *run, struct kedge_run_state *out)
 {
     uint64_t first = run->k.r.snapshot_position + 1;
     uint64_t n = run->k.r.position < first ? 0 : run->k.r.position - first + 1;
@@ -62,10 +62,11 @@ static int load_tail(struct lm_read *r, const struct lm_run *run, struct kedge_r
     return rc;
 }
 
-static int load_snapshot(struct lm_read *r, const struct lm_run *run, struct kedge_run_state *out)
+static int load_snapshot(struct lm_read *r, const struct kit_run_row *run,
+                         struct kedge_run_state *out)
 {
     struct lm_key stem = lm_key_inc(run->k.r.incarnation);
-    struct lm_blob blob;
+    struct kit_blob blob;
     int rc = lm_blob_load(&r->v, &out->mem, LM_SNAPS, &stem, lm_seed_snapshot(run->k.r.incarnation),
                           &blob, &out->snapshot);
 
@@ -77,7 +78,7 @@ static int load_snapshot(struct lm_read *r, const struct lm_run *run, struct ked
 static int load_state(struct lm_read *r, const struct kedge_retrieve *in,
                       struct kedge_run_state *out)
 {
-    struct lm_run run;
+    struct kit_run_row run;
     int rc = find_run(r, in->id, in->incarnation, &run);
 
     if (rc == KEDGE_OK && (in->want & KEDGE_WANT_SNAPSHOT) != 0)
@@ -115,8 +116,8 @@ int lm_retrieve(void *session, const struct kedge_retrieve *in, struct kedge_run
     return lm_say(s, rc, "the run", err);
 }
 
-static int load_records(struct lm_read *r, const struct lm_run *run, uint64_t first, size_t limit,
-                        size_t bytes_max, struct kedge_record_page *out)
+static int load_records(struct lm_read *r, const struct kit_run_row *run, uint64_t first,
+                        size_t limit, size_t bytes_max, struct kedge_record_page *out)
 {
     uint64_t position = run->k.r.position;
     uint64_t n = first > position ? 0 : position - first + 1;
@@ -146,7 +147,7 @@ int lm_retrieve_records(void *session, struct kedge_bytes id, uint64_t incarnati
 {
     struct lm_session *s = session;
     struct kedge_record_page page = { 0 };
-    struct lm_run run;
+    struct kit_run_row run;
     struct lm_read r;
     int rc = lm_enter(s, timeout_us, err);
 
@@ -185,7 +186,7 @@ static int load_slots(struct lm_read *r, uint64_t inc, uint32_t set, uint32_t fi
         struct kedge_slot *slot = &out->slots[out->n];
         MDB_val k = lm_key_val(&from);
         MDB_val value;
-        struct lm_blob blob;
+        struct kit_blob blob;
         struct lm_key stem = { 0 };
         uint32_t index;
 
@@ -218,7 +219,7 @@ int lm_retrieve_slots(void *session, struct kedge_bytes id, uint64_t incarnation
     struct lm_session *s = session;
     struct kedge_slot_page page = { 0 };
     struct kit_slots slots;
-    struct lm_run run;
+    struct kit_run_row run;
     struct lm_read r;
     int rc = lm_enter(s, timeout_us, err);
 

@@ -8,20 +8,20 @@
 
 uint64_t lm_seed_record(uint64_t inc, uint64_t n)
 {
-    return lm_seed(inc, n);
+    return kit_seed(inc, n);
 }
 
 uint64_t lm_seed_snapshot(uint64_t inc)
 {
-    return lm_seed(inc, UINT64_MAX);
+    return kit_seed(inc, UINT64_MAX);
 }
 
 uint64_t lm_seed_slot(uint64_t inc, uint32_t set, uint32_t index)
 {
-    return lm_seed(lm_seed(inc, set), (uint64_t)index << 32 | 1u);
+    return kit_seed(kit_seed(inc, set), (uint64_t)index << 32 | 1u);
 }
 
-struct lm_combo lm_run_combo(const struct lm_run *run)
+struct lm_combo lm_run_combo(const struct kit_run_row *run)
 {
     return (struct lm_combo){ run->queue_no, run->reactor_no, run->k.r.version };
 }
@@ -80,18 +80,18 @@ int lm_head_value(const struct lm_view *v, uint64_t inc, struct kedge_bytes *out
     return lm_status(rc);
 }
 
-int lm_head(const struct lm_view *v, uint64_t inc, struct lm_run *out)
+int lm_head(const struct lm_view *v, uint64_t inc, struct kit_run_row *out)
 {
     struct kedge_bytes value;
     int rc = lm_head_value(v, inc, &value);
 
-    if (rc == KEDGE_OK && !lm_run_decode(inc, value, out))
+    if (rc == KEDGE_OK && !kit_run_decode(inc, value, out))
         rc = KEDGE_ERR_CORRUPT;
     return rc;
 }
 
 int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *journal, uint64_t inc,
-                struct lm_run *out)
+                struct kit_run_row *out)
 {
     struct kedge_bytes value;
     uint64_t position;
@@ -101,7 +101,7 @@ int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *jou
         return rc;
     if (mem != NULL && !kit_copy(v->host, mem, value, &value))
         return KEDGE_ERR_NOMEM;
-    if (!lm_run_decode(inc, value, out))
+    if (!kit_run_decode(inc, value, out))
         return KEDGE_ERR_CORRUPT;
     rc = lm_position(journal, inc, &position);
     if (rc != MDB_SUCCESS)
@@ -111,7 +111,7 @@ int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *jou
 }
 
 int lm_lease_load(const struct lm_view *v, struct kedge_mem **mem, const struct kedge_id128 *id,
-                  struct lm_lease *out)
+                  struct kit_lease_row *out)
 {
     struct lm_key key = { 0 };
     struct kedge_bytes bytes;
@@ -127,11 +127,11 @@ int lm_lease_load(const struct lm_view *v, struct kedge_mem **mem, const struct 
     bytes = (struct kedge_bytes){ value.mv_data, value.mv_size };
     if (!kit_copy(v->host, mem, bytes, &bytes))
         return KEDGE_ERR_NOMEM;
-    return lm_lease_decode(v->host, mem, id, bytes, out);
+    return kit_lease_decode(v->host, mem, id, bytes, out);
 }
 
 int lm_blob_load(const struct lm_view *v, struct kedge_mem **mem, enum lm_table table,
-                 const struct lm_key *stem, uint64_t seed, struct lm_blob *blob,
+                 const struct lm_key *stem, uint64_t seed, struct kit_blob *blob,
                  struct kedge_bytes *out)
 {
     struct kedge_bytes part = { NULL, 0 };
@@ -152,8 +152,8 @@ int lm_blob_load(const struct lm_view *v, struct kedge_mem **mem, enum lm_table 
         if (rc != MDB_SUCCESS)
             return row == 0 ? lm_status(rc) : KEDGE_ERR_CORRUPT;
         bytes = (struct kedge_bytes){ value.mv_data, value.mv_size };
-        ok = row == 0 ? lm_blob_decode_first(seed, bytes, blob, &part)
-                      : lm_blob_decode_next(seed, row, bytes, &part);
+        ok = row == 0 ? kit_blob_decode_first(seed, bytes, blob, &part)
+                      : kit_blob_decode_next(seed, row, bytes, &part);
         if (!ok || part.len > blob->total - done || (part.len == 0 && blob->total != 0))
             return KEDGE_ERR_CORRUPT;
         if (row == 0) {
@@ -178,7 +178,7 @@ int lm_slots_load(const struct lm_view *v, uint64_t inc, uint32_t set, struct ki
 
     if (rc != MDB_SUCCESS)
         return lm_status(rc);
-    return lm_slots_decode((struct kedge_bytes){ value.mv_data, value.mv_size }, out)
+    return kit_slots_decode((struct kedge_bytes){ value.mv_data, value.mv_size }, out)
                ? KEDGE_OK
                : KEDGE_ERR_CORRUPT;
 }
@@ -191,7 +191,7 @@ int lm_cell_load(const struct lm_view *v, struct kedge_bytes name, struct kit_ce
 
     if (rc != MDB_SUCCESS)
         return lm_status(rc);
-    return lm_cell_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, out)
+    return kit_cell_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, out)
                ? KEDGE_OK
                : KEDGE_ERR_CORRUPT;
 }

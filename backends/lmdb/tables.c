@@ -8,12 +8,12 @@
 
 struct lm_cached {
     struct lm_cached *next;
-    struct lm_lease lease;
+    struct kit_lease_row lease;
 };
 
 struct lm_loaded {
     struct lm_loaded *next;
-    struct lm_run run;
+    struct kit_run_row run;
 };
 
 /* -------------------------------------------------------------------- step */
@@ -143,7 +143,7 @@ int lm_step_load(struct lm_step *step, uint64_t inc, const struct kit_run **out)
 }
 
 /* Also of a run that this very commit created: it may be written twice. */
-static int remember(struct lm_step *step, const struct lm_run *run)
+static int remember(struct lm_step *step, const struct kit_run_row *run)
 {
     struct lm_loaded *l = step_alloc(step, sizeof *l);
 
@@ -158,7 +158,7 @@ static int remember(struct lm_step *step, const struct lm_run *run)
 static int t_run_get(void *ctx, struct kedge_bytes id, const struct kit_run **out)
 {
     struct lm_step *step = ctx;
-    const struct lm_run *known = lm_cache_get(step->cache, id);
+    const struct kit_run_row *known = lm_cache_get(step->cache, id);
     struct kedge_bytes value;
     uint64_t inc;
     int rc;
@@ -172,9 +172,9 @@ static int t_run_get(void *ctx, struct kedge_bytes id, const struct kit_run **ou
     if (rc == KEDGE_OK)
         rc = lm_step_load(step, inc, out);
     if (rc == KEDGE_OK && lm_head_value(&step->v, inc, &value) == KEDGE_OK) {
-        struct lm_run fresh;
+        struct kit_run_row fresh;
 
-        if (lm_run_decode(inc, value, &fresh)) {
+        if (kit_run_decode(inc, value, &fresh)) {
             kit_run_load(&fresh.k, (*out)->r.position);
             lm_cache_put(step->cache, &fresh, value);
         }
@@ -188,7 +188,7 @@ static int t_record_request(void *ctx, const struct kit_run *run, uint64_t numbe
     struct lm_step *step = ctx;
     struct lm_key key = lm_key_record(run->r.incarnation, number);
     struct kedge_bytes part;
-    struct lm_blob blob;
+    struct kit_blob blob;
     MDB_val k;
     MDB_val value;
     int rc;
@@ -198,8 +198,8 @@ static int t_record_request(void *ctx, const struct kit_run *run, uint64_t numbe
     rc = mdb_get(step->v.txn, step->v.env->dbi[LM_JOURNAL], &k, &value);
     if (rc != MDB_SUCCESS)
         return lm_status(rc);
-    if (!lm_blob_decode_first(lm_seed_record(run->r.incarnation, number),
-                              (struct kedge_bytes){ value.mv_data, value.mv_size }, &blob, &part))
+    if (!kit_blob_decode_first(lm_seed_record(run->r.incarnation, number),
+                               (struct kedge_bytes){ value.mv_data, value.mv_size }, &blob, &part))
         return KEDGE_ERR_CORRUPT;
     *out = blob.request;
     return KEDGE_OK;
@@ -261,7 +261,7 @@ static int t_lock_get(void *ctx, struct kedge_bytes name, const struct kit_lock 
     rc = lm_name_find(&step->v, LM_LOCKS, 0, name, &payload, &key);
     if (rc != MDB_SUCCESS)
         return lm_status(rc);
-    if (!lm_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, lock))
+    if (!kit_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, lock))
         return KEDGE_ERR_CORRUPT;
     *out = lock;
     return KEDGE_OK;
@@ -354,7 +354,7 @@ static int move_row(struct lm_step *step, enum lm_table table, bool had, struct 
 
 static const struct kedge_run nothing;
 
-static struct lm_combo combo_or_none(const struct lm_run *run)
+static struct lm_combo combo_or_none(const struct kit_run_row *run)
 {
     const struct lm_combo none = { 0 };
 
@@ -362,7 +362,8 @@ static struct lm_combo combo_or_none(const struct lm_run *run)
 }
 
 /* I2: every index whose key depends on the head. */
-static int move_indexes(struct lm_step *step, const struct lm_run *old, const struct lm_run *run)
+static int move_indexes(struct lm_step *step, const struct kit_run_row *old,
+                        const struct kit_run_row *run)
 {
     const struct kedge_run *o = old == NULL ? &nothing : &old->k.r;
     const struct kedge_run *n = run == NULL ? &nothing : &run->k.r;
@@ -401,7 +402,7 @@ static int move_indexes(struct lm_step *step, const struct lm_run *old, const st
     return rc;
 }
 
-static struct lm_run *loaded(const struct lm_step *step, uint64_t inc)
+static struct kit_run_row *loaded(const struct lm_step *step, uint64_t inc)
 {
     for (struct lm_loaded *l = step->runs; l != NULL; l = l->next)
         if (l->run.k.r.incarnation == inc)
@@ -409,16 +410,16 @@ static struct lm_run *loaded(const struct lm_step *step, uint64_t inc)
     return NULL;
 }
 
-static int put_head(struct lm_step *step, const struct lm_run *run)
+static int put_head(struct lm_step *step, const struct kit_run_row *run)
 {
     struct lm_key key = lm_key_inc(run->k.r.incarnation);
     MDB_val k = lm_key_val(&key);
-    MDB_val value = { lm_run_size(run), NULL };
+    MDB_val value = { kit_run_size(run), NULL };
     int rc = mdb_put(step->v.txn, step->v.env->dbi[LM_HEADS], &k, &value, MDB_RESERVE);
 
     if (rc != MDB_SUCCESS)
         return lm_broken(step, rc);
-    lm_run_encode(run, value.mv_data);
+    kit_run_encode(run, value.mv_data);
     return KEDGE_OK;
 }
 
@@ -439,7 +440,8 @@ static int put_id(struct lm_step *step, const struct kedge_run *r)
 }
 
 /* The numbers of its names; those of OLD where they are the same. */
-static int number_names(struct lm_step *step, const struct lm_run *old, struct lm_run *run)
+static int number_names(struct lm_step *step, const struct kit_run_row *old,
+                        struct kit_run_row *run)
 {
     int rc = KEDGE_OK;
 
@@ -456,7 +458,7 @@ static int number_names(struct lm_step *step, const struct lm_run *old, struct l
     return rc;
 }
 
-static int put_new(struct lm_step *step, struct lm_run *run)
+static int put_new(struct lm_step *step, struct kit_run_row *run)
 {
     int rc = step->full ? lm_broken(step, MDB_MAP_FULL) : number_names(step, NULL, run);
 
@@ -472,9 +474,9 @@ static int put_new(struct lm_step *step, struct lm_run *run)
 static int t_run_put(void *ctx, const struct kit_run *old_kit, const struct kit_run *kit)
 {
     struct lm_step *step = ctx;
-    struct lm_run *known = loaded(step, kit->r.incarnation);
-    struct lm_run run = { .k = *kit };
-    struct lm_run old;
+    struct kit_run_row *known = loaded(step, kit->r.incarnation);
+    struct kit_run_row run = { .k = *kit };
+    struct kit_run_row old;
     int rc;
 
     lm_cache_drop(step->cache, kit->r.id);
@@ -497,7 +499,7 @@ static int t_run_put(void *ctx, const struct kit_run *old_kit, const struct kit_
 static int t_run_drop(void *ctx, const struct kit_run *kit)
 {
     struct lm_step *step = ctx;
-    const struct lm_run *run = loaded(step, kit->r.incarnation);
+    const struct kit_run_row *run = loaded(step, kit->r.incarnation);
     struct lm_key inc = lm_key_inc(kit->r.incarnation);
     struct lm_key key;
     MDB_val payload;
@@ -521,14 +523,14 @@ static int t_run_drop(void *ctx, const struct kit_run *kit)
 
 /* The rows of one large value, written where they belong. */
 static int put_blob(struct lm_step *step, enum lm_table table, MDB_cursor *cursor,
-                    const struct lm_key *stem, uint64_t seed, const struct lm_blob *blob,
+                    const struct lm_key *stem, uint64_t seed, const struct kit_blob *blob,
                     struct kedge_bytes data)
 {
     if (step->full)
         return lm_broken(step, MDB_MAP_FULL);
-    for (size_t row = 0; row < lm_blob_rows(data.len); row++) {
+    for (size_t row = 0; row < kit_blob_rows(data.len); row++) {
         struct lm_key key = *stem;
-        MDB_val value = { lm_blob_row_size(data.len, row), NULL };
+        MDB_val value = { kit_blob_row_size(data.len, row), NULL };
         MDB_val k;
         int rc;
 
@@ -539,7 +541,7 @@ static int put_blob(struct lm_step *step, enum lm_table table, MDB_cursor *curso
                  : mdb_put(step->v.txn, step->v.env->dbi[table], &k, &value, MDB_RESERVE);
         if (rc != MDB_SUCCESS)
             return lm_broken(step, rc);
-        lm_blob_encode(seed, blob, data, row, value.mv_data);
+        kit_blob_encode(seed, blob, data, row, value.mv_data);
     }
     return KEDGE_OK;
 }
@@ -556,7 +558,7 @@ static int t_append(void *ctx, const struct kit_run *run, uint64_t first,
         return KEDGE_ERR_TOO_BIG;
     for (size_t i = 0; i < n && rc == KEDGE_OK; i++) {
         struct lm_key stem = lm_key_record(run->r.incarnation, first + i);
-        struct lm_blob blob = { records[i].len, *request, now_wall };
+        struct kit_blob blob = { records[i].len, *request, now_wall };
 
         rc = put_blob(step, LM_JOURNAL, journal, &stem,
                       lm_seed_record(run->r.incarnation, first + i), &blob, records[i]);
@@ -569,12 +571,12 @@ static int t_snapshot_put(void *ctx, const struct kit_run *run, struct kedge_byt
 {
     struct lm_step *step = ctx;
     struct lm_key stem = lm_key_inc(run->r.incarnation);
-    struct lm_blob blob = { data.len, { { 0 } }, step->kit.now_wall };
+    struct kit_blob blob = { data.len, { { 0 } }, step->kit.now_wall };
     int rc =
         put_blob(step, LM_SNAPS, NULL, &stem, lm_seed_snapshot(run->r.incarnation), &blob, data);
 
     /* A longer predecessor leaves rows behind. */
-    for (size_t row = lm_blob_rows(data.len); rc == KEDGE_OK; row++) {
+    for (size_t row = kit_blob_rows(data.len); rc == KEDGE_OK; row++) {
         struct lm_key key = stem;
         MDB_val k;
         int del;
@@ -595,12 +597,12 @@ static int t_slots_put(void *ctx, uint64_t incarnation, uint32_t set, const stru
     struct lm_step *step = ctx;
     struct lm_key key = lm_key_record(incarnation, set);
     MDB_val k = lm_key_val(&key);
-    MDB_val value = { lm_slots_size(), NULL };
+    MDB_val value = { kit_slots_size(), NULL };
     int rc = mdb_put(step->v.txn, step->v.env->dbi[LM_SETS], &k, &value, MDB_RESERVE);
 
     if (rc != MDB_SUCCESS)
         return lm_broken(step, rc);
-    lm_slots_encode(slots, value.mv_data);
+    kit_slots_encode(slots, value.mv_data);
     return KEDGE_OK;
 }
 
@@ -609,7 +611,7 @@ static int t_slot_put(void *ctx, uint64_t incarnation, uint32_t set, uint32_t in
 {
     struct lm_step *step = ctx;
     struct lm_key stem = lm_key_slot(incarnation, set, index);
-    struct lm_blob blob = { value.len, { { 0 } }, step->kit.now_wall };
+    struct kit_blob blob = { value.len, { { 0 } }, step->kit.now_wall };
 
     return put_blob(step, LM_SLOTS, NULL, &stem, lm_seed_slot(incarnation, set, index), &blob,
                     value);
@@ -630,10 +632,10 @@ static int t_cell_put(void *ctx, struct kedge_bytes name, const struct kit_cell 
         return lm_broken(step, rc);
     a = lm_key_cellx(old == NULL ? 0 : old->expires, &key);
     b = lm_key_cellx(cell->expires, &key);
-    rc = lm_name_reserve(step, LM_CELLS, 0, &key, name, lm_cell_size(cell), &room);
+    rc = lm_name_reserve(step, LM_CELLS, 0, &key, name, kit_cell_size(cell), &room);
     if (rc != KEDGE_OK)
         return rc;
-    lm_cell_encode(cell, room);
+    kit_cell_encode(cell, room);
     return move_row(step, LM_CELLX, old != NULL && old->expires != 0, &a, cell->expires != 0, &b);
 }
 
@@ -676,10 +678,10 @@ static int t_lock_put(void *ctx, struct kedge_bytes name, const struct kit_lock 
         return lm_broken(step, rc);
     b = lm_key_held_lock(&lock->lease, &key);
     a = old == NULL ? b : lm_key_held_lock(&old->lease, &key);
-    rc = lm_name_reserve(step, LM_LOCKS, 0, &key, name, lm_lock_size(), &room);
+    rc = lm_name_reserve(step, LM_LOCKS, 0, &key, name, kit_lock_size(), &room);
     if (rc != KEDGE_OK)
         return rc;
-    lm_lock_encode(lock, room);
+    kit_lock_encode(lock, room);
     return move_row(step, LM_HELD, old != NULL, &a, true, &b);
 }
 
@@ -700,11 +702,11 @@ static int t_lock_delete(void *ctx, struct kedge_bytes name, const struct kit_lo
     return rc == KEDGE_OK ? lm_row_delete(step, LM_HELD, &a) : rc;
 }
 
-int lm_lease_write(struct lm_step *step, const struct lm_lease *lease)
+int lm_lease_write(struct lm_step *step, const struct kit_lease_row *lease)
 {
     struct lm_cached *c = kedge_mem_alloc(step->v.host, &step->txn_mem, sizeof *c);
     struct lm_key key = { 0 };
-    MDB_val value = { lm_lease_size(lease), NULL };
+    MDB_val value = { kit_lease_size(lease), NULL };
     MDB_val k;
     int rc;
 
@@ -715,7 +717,7 @@ int lm_lease_write(struct lm_step *step, const struct lm_lease *lease)
     rc = mdb_put(step->v.txn, step->v.env->dbi[LM_LEASES], &k, &value, MDB_RESERVE);
     if (rc != MDB_SUCCESS)
         return lm_broken(step, rc);
-    lm_lease_encode(lease, value.mv_data);
+    kit_lease_encode(lease, value.mv_data);
     /* In front of any older one: readers of that keep what they have. */
     c->lease = *lease;
     c->next = step->leases;
@@ -726,7 +728,7 @@ int lm_lease_write(struct lm_step *step, const struct lm_lease *lease)
 static int t_lease_put(void *ctx, const struct kit_lease *kit)
 {
     struct lm_step *step = ctx;
-    struct lm_lease lease = { .k = *kit };
+    struct kit_lease_row lease = { .k = *kit };
 
     for (const struct lm_cached *c = step->leases; c != NULL; c = c->next)
         if (kit_id_equal(&c->lease.k.l.id, &kit->l.id)) {

@@ -76,20 +76,20 @@ int lm_head_value(const struct lm_view *v, uint64_t inc, struct kedge_bytes *out
 int lm_position(MDB_cursor *cursor, uint64_t inc, uint64_t *out);
 int lm_incarnation(const struct lm_view *v, struct kedge_bytes id, uint64_t *inc);
 /* A head without its position; points into the map. */
-int lm_head(const struct lm_view *v, uint64_t inc, struct lm_run *out);
+int lm_head(const struct lm_view *v, uint64_t inc, struct kit_run_row *out);
 /* A head with everything derived; copied into MEM when that is not NULL. */
 int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *journal, uint64_t inc,
-                struct lm_run *out);
+                struct kit_run_row *out);
 /* Copied into MEM. */
 int lm_lease_load(const struct lm_view *v, struct kedge_mem **mem, const struct kedge_id128 *id,
-                  struct lm_lease *out);
+                  struct kit_lease_row *out);
 /* A large value: whole, copied into MEM.  STEM is its key without the chunk number. */
 int lm_blob_load(const struct lm_view *v, struct kedge_mem **mem, enum lm_table table,
-                 const struct lm_key *stem, uint64_t seed, struct lm_blob *blob,
+                 const struct lm_key *stem, uint64_t seed, struct kit_blob *blob,
                  struct kedge_bytes *out);
 int lm_slots_load(const struct lm_view *v, uint64_t inc, uint32_t set, struct kit_slots *out);
 int lm_cell_load(const struct lm_view *v, struct kedge_bytes name, struct kit_cell *out);
-struct lm_combo lm_run_combo(const struct lm_run *run);
+struct lm_combo lm_run_combo(const struct kit_run_row *run);
 uint64_t lm_seed_record(uint64_t inc, uint64_t n);
 uint64_t lm_seed_snapshot(uint64_t inc);
 uint64_t lm_seed_slot(uint64_t inc, uint32_t set, uint32_t index);
@@ -104,7 +104,7 @@ int lm_cell_remove(struct lm_step *step, struct lm_key *key);
 
 /* --- writing outside the rules; KEDGE_OK or a failure, step->rc then --- */
 
-int lm_lease_write(struct lm_step *step, const struct lm_lease *lease);
+int lm_lease_write(struct lm_step *step, const struct kit_lease_row *lease);
 int lm_row_put(struct lm_step *step, enum lm_table table, struct lm_key *key);
 int lm_row_delete(struct lm_step *step, enum lm_table table, struct lm_key *key);
 /* Broken by RC: remember and answer a status. */

@@ -274,7 +274,7 @@ static void need_row(struct check *c, enum lm_table table, struct lm_key key, ui
     fault(c, text, inc);
 }
 
-static void check_records(struct check *c, const struct lm_run *run)
+static void check_records(struct check *c, const struct kit_run_row *run)
 {
     uint64_t inc = run->k.r.incarnation;
 
@@ -282,7 +282,7 @@ static void check_records(struct check *c, const struct lm_run *run)
         struct lm_key stem = lm_key_record(inc, n);
         struct kedge_mem *mem = NULL;
         struct kedge_bytes data;
-        struct lm_blob blob;
+        struct kit_blob blob;
 
         if (lm_blob_load(&c->r->v, &mem, LM_JOURNAL, &stem, lm_seed_record(inc, n), &blob, &data) !=
             KEDGE_OK)
@@ -292,7 +292,7 @@ static void check_records(struct check *c, const struct lm_run *run)
     }
 }
 
-static void check_rows(struct check *c, const struct lm_run *run)
+static void check_rows(struct check *c, const struct kit_run_row *run)
 {
     const struct kedge_run *r = &run->k.r;
     struct lm_combo combo = lm_run_combo(run);
@@ -317,7 +317,7 @@ static void check_rows(struct check *c, const struct lm_run *run)
 
 static void check_run(struct check *c, uint64_t inc, MDB_cursor *journal)
 {
-    struct lm_run run;
+    struct kit_run_row run;
     const char *wrong;
 
     c->out->runs++;
@@ -367,7 +367,7 @@ static void walk_lock(struct check *c, const MDB_val *k, const MDB_val *value)
     if (!lm_name_of(k, 0, value, &full, &payload))
         return;
     lm_key_bytes(&name, k->mv_data, k->mv_size);
-    if (!lm_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, &lock))
+    if (!kit_lock_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, &lock))
         fault(c, "a lock cannot be understood", 0);
     else
         need_row(c, LM_HELD, lm_key_held_lock(&lock.lease, &name), 0);
@@ -383,7 +383,7 @@ static void walk_cell(struct check *c, const MDB_val *k, const MDB_val *value)
     if (!lm_name_of(k, 0, value, &full, &payload))
         return;
     lm_key_bytes(&name, k->mv_data, k->mv_size);
-    if (!lm_cell_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, &cell))
+    if (!kit_cell_decode((struct kedge_bytes){ payload.mv_data, payload.mv_size }, &cell))
         fault(c, "a cell cannot be understood", 0);
     else if (cell.expires != 0)
         need_row(c, LM_CELLX, lm_key_cellx(cell.expires, &name), 0);
@@ -398,7 +398,7 @@ static void walk_set(struct check *c, const MDB_val *k, const MDB_val *value)
     MDB_val row;
     MDB_val none;
 
-    if (!lm_slots_decode((struct kedge_bytes){ value->mv_data, value->mv_size }, &slots)) {
+    if (!kit_slots_decode((struct kedge_bytes){ value->mv_data, value->mv_size }, &slots)) {
         fault(c, "a slot set cannot be understood", lm_get_u64(k->mv_data));
         return;
     }

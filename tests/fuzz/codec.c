@@ -1,5 +1,5 @@
 /*
- * codec.c - fuzz target: rows of an LMDB store
+ * codec.c - fuzz target: rows as stores keep them
  *
  * The first byte says which kind of row; the rest is the row without its checksum, which is put
  * behind it: no input would have it by chance.  What is understood says the same after it was
@@ -14,7 +14,7 @@
 
 #include <kedge/store.h>
 
-#include "../../backends/lmdb/codec.h"
+#include "../../backends/kit/codec.h"
 #include "fuzz.h"
 
 static const struct kedge_host *host;
@@ -47,35 +47,35 @@ static void same_and_free(struct written *first, struct written *second)
 
 /* ------------------------------------------------------------- kinds of rows */
 
-static struct written write_run(const struct lm_run *run)
+static struct written write_run(const struct kit_run_row *run)
 {
-    struct written w = room(lm_run_size(run));
+    struct written w = room(kit_run_size(run));
 
-    lm_run_encode(run, w.data);
+    kit_run_encode(run, w.data);
     return w;
 }
 
 static void check_run(uint64_t seed, struct kedge_bytes row)
 {
-    struct lm_run run;
+    struct kit_run_row run;
     struct written first;
     struct written second;
 
     memset(&run, 0, sizeof run);
-    lm_run_salvage(row, &run);
-    if (!lm_run_decode(seed, row, &run))
+    kit_run_salvage(row, &run);
+    if (!kit_run_decode(seed, row, &run))
         return;
     first = write_run(&run);
-    MUST(lm_run_decode(seed, bytes_of(&first), &run));
+    MUST(kit_run_decode(seed, bytes_of(&first), &run));
     second = write_run(&run);
     same_and_free(&first, &second);
 }
 
-static struct written write_lease(const struct lm_lease *lease)
+static struct written write_lease(const struct kit_lease_row *lease)
 {
-    struct written w = room(lm_lease_size(lease));
+    struct written w = room(kit_lease_size(lease));
 
-    lm_lease_encode(lease, w.data);
+    kit_lease_encode(lease, w.data);
     return w;
 }
 
@@ -83,15 +83,15 @@ static void check_lease(uint64_t seed, struct kedge_bytes row)
 {
     struct kedge_id128 id = { { 0 } };
     struct kedge_mem *mem = NULL;
-    struct lm_lease lease;
+    struct kit_lease_row lease;
     struct written first;
     struct written second;
 
     for (unsigned i = 0; i < 8; i++)
         id.b[i] = (uint8_t)(seed >> (8 * i));
-    if (lm_lease_decode(host, &mem, &id, row, &lease) == KEDGE_OK) {
+    if (kit_lease_decode(host, &mem, &id, row, &lease) == KEDGE_OK) {
         first = write_lease(&lease);
-        MUST(lm_lease_decode(host, &mem, &id, bytes_of(&first), &lease) == KEDGE_OK);
+        MUST(kit_lease_decode(host, &mem, &id, bytes_of(&first), &lease) == KEDGE_OK);
         second = write_lease(&lease);
         same_and_free(&first, &second);
     }
@@ -104,11 +104,11 @@ static void check_cell(struct kedge_bytes row)
     struct kit_cell again;
     struct written w;
 
-    if (!lm_cell_decode(row, &cell))
+    if (!kit_cell_decode(row, &cell))
         return;
-    w = room(lm_cell_size(&cell));
-    lm_cell_encode(&cell, w.data);
-    MUST(lm_cell_decode(bytes_of(&w), &again));
+    w = room(kit_cell_size(&cell));
+    kit_cell_encode(&cell, w.data);
+    MUST(kit_cell_decode(bytes_of(&w), &again));
     MUST(again.version == cell.version && again.expires == cell.expires);
     MUST(again.value.len == cell.value.len &&
          (cell.value.len == 0 || memcmp(again.value.data, cell.value.data, cell.value.len) == 0));
@@ -119,11 +119,11 @@ static void check_lock(struct kedge_bytes row)
 {
     struct kit_lock lock;
     struct kit_lock again;
-    struct written w = room(lm_lock_size());
+    struct written w = room(kit_lock_size());
 
-    if (lm_lock_decode(row, &lock)) {
-        lm_lock_encode(&lock, w.data);
-        MUST(lm_lock_decode(bytes_of(&w), &again) && again.fence == lock.fence);
+    if (kit_lock_decode(row, &lock)) {
+        kit_lock_encode(&lock, w.data);
+        MUST(kit_lock_decode(bytes_of(&w), &again) && again.fence == lock.fence);
     }
     free(w.data);
 }
@@ -132,11 +132,11 @@ static void check_slots(struct kedge_bytes row)
 {
     struct kit_slots slots;
     struct kit_slots again;
-    struct written w = room(lm_slots_size());
+    struct written w = room(kit_slots_size());
 
-    if (lm_slots_decode(row, &slots)) {
-        lm_slots_encode(&slots, w.data);
-        MUST(lm_slots_decode(bytes_of(&w), &again) && again.total == slots.total &&
+    if (kit_slots_decode(row, &slots)) {
+        kit_slots_encode(&slots, w.data);
+        MUST(kit_slots_decode(bytes_of(&w), &again) && again.total == slots.total &&
              again.remaining == slots.remaining);
     }
     free(w.data);
@@ -145,18 +145,18 @@ static void check_slots(struct kedge_bytes row)
 static void check_blob(uint64_t seed, size_t number, struct kedge_bytes row)
 {
     struct kedge_bytes part;
-    struct lm_blob blob;
+    struct kit_blob blob;
     struct written w;
 
     if (number > 0) {
-        if (lm_blob_decode_next(seed, number, row, &part))
-            MUST(part.len == row.len - 1 - LM_SUM);
+        if (kit_blob_decode_next(seed, number, row, &part))
+            MUST(part.len == row.len - 1 - KIT_SUM);
         return;
     }
-    if (!lm_blob_decode_first(seed, row, &blob, &part))
+    if (!kit_blob_decode_first(seed, row, &blob, &part))
         return;
-    w = room(lm_blob_row_size(part.len, 0));
-    lm_blob_encode(seed, &blob, part, 0, w.data);
+    w = room(kit_blob_row_size(part.len, 0));
+    kit_blob_encode(seed, &blob, part, 0, w.data);
     MUST(w.size == row.len && memcmp(w.data, row.data, w.size) == 0);
     free(w.data);
 }
@@ -178,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum { RUN, LEASE, CELL, LOCK, SLOTS, BLOB, NEXT, KINDS };
     unsigned kind = size > 0 ? data[0] % KINDS : RUN;
     size_t len = size > 0 ? size - 1 : 0;
-    uint8_t *row = malloc(len + LM_SUM);
+    uint8_t *row = malloc(len + KIT_SUM);
     uint64_t seed;
     uint64_t sum;
 
@@ -188,27 +188,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(row, data + 1, len);
     seed = kind == CELL || kind == LOCK || kind == SLOTS ? 0 : seed_of(row, len);
     sum = XXH3_64bits_withSeed(row, len,
-                               kind == BLOB || kind == NEXT ? lm_seed(seed, kind == NEXT) : seed);
-    for (unsigned i = 0; i < LM_SUM; i++)
+                               kind == BLOB || kind == NEXT ? kit_seed(seed, kind == NEXT) : seed);
+    for (unsigned i = 0; i < KIT_SUM; i++)
         row[len + i] = (uint8_t)(sum >> (8 * i));
     switch (kind) {
     case RUN:
-        check_run(seed, (struct kedge_bytes){ row, len + LM_SUM });
+        check_run(seed, (struct kedge_bytes){ row, len + KIT_SUM });
         break;
     case LEASE:
-        check_lease(seed, (struct kedge_bytes){ row, len + LM_SUM });
+        check_lease(seed, (struct kedge_bytes){ row, len + KIT_SUM });
         break;
     case CELL:
-        check_cell((struct kedge_bytes){ row, len + LM_SUM });
+        check_cell((struct kedge_bytes){ row, len + KIT_SUM });
         break;
     case LOCK:
-        check_lock((struct kedge_bytes){ row, len + LM_SUM });
+        check_lock((struct kedge_bytes){ row, len + KIT_SUM });
         break;
     case SLOTS:
-        check_slots((struct kedge_bytes){ row, len + LM_SUM });
+        check_slots((struct kedge_bytes){ row, len + KIT_SUM });
         break;
     default:
-        check_blob(seed, kind == NEXT, (struct kedge_bytes){ row, len + LM_SUM });
+        check_blob(seed, kind == NEXT, (struct kedge_bytes){ row, len + KIT_SUM });
         break;
     }
     free(row);

@@ -8,9 +8,9 @@
 # What it finds goes into NEW.  The corpus is kept small; inputs that broke something stay in it:
 #
 #	./fuzz_url -merge=1 -max_len=200 MINIMAL ../tests/fuzz/corpus/url NEW
-KEDGE_FUZZ_TARGETS = url record fold snapshot definition json cmdline
+KEDGE_FUZZ_TARGETS = url record fold snapshot definition json cmdline codec
 KEDGE_FUZZ_BUILT = fuzz_url fuzz_record fuzz_fold fuzz_snapshot fuzz_definition fuzz_json \
-	fuzz_cmdline
+	fuzz_cmdline fuzz_codec
 KEDGE_FUZZ_MAIN = libfuzz-main.la
 KEDGE_FUZZ_LINK = $(KEDGE_FUZZ_MAIN) libkedge-core.la $(PTHREAD_LIBS)
 check_LTLIBRARIES += libfuzz-main.la
@@ -34,20 +34,15 @@ fuzz_json_LDADD = $(KEDGE_FUZZ_LINK) $(CJSON_LIBS)
 fuzz_cmdline_SOURCES = %D%/cmdline.c %D%/fuzz.h
 fuzz_cmdline_LDADD = $(KEDGE_FUZZ_MAIN) libcli.la
 
-# What LMDB's backend reads.  By its sources, as it may be a module, which cannot be linked with.
-EXTRA_PROGRAMS += fuzz_codec
-fuzz_codec_SOURCES = %D%/codec.c %D%/fuzz.h backends/lmdb/codec.c
-fuzz_codec_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
+# What stores of bytes read.
+fuzz_codec_SOURCES = %D%/codec.c %D%/fuzz.h backends/kit/codec.c
+fuzz_codec_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS)
 fuzz_codec_LDADD = $(KEDGE_FUZZ_LINK)
 if STATIC_LMDB
-KEDGE_FUZZ_TARGETS += codec
-KEDGE_FUZZ_BUILT += fuzz_codec
 fuzz_url_SOURCES += backends/lmdb/params.c
 fuzz_url_CPPFLAGS += $(LMDB_CFLAGS) -DFUZZ_LMDB
 endif
 if MODULE_LMDB
-KEDGE_FUZZ_TARGETS += codec
-KEDGE_FUZZ_BUILT += fuzz_codec
 fuzz_url_SOURCES += backends/lmdb/params.c
 fuzz_url_CPPFLAGS += $(LMDB_CFLAGS) -DFUZZ_LMDB
 endif

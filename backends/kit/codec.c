@@ -1,4 +1,4 @@
-/* codec.c - the values of an LMDB store: field tags, checksums; see codec.h for the invariants */
+/* codec.c - values of a store of bytes: field tags, checksums; see codec.h for the invariants */
 #include <config.h>
 
 #include "codec.h"
@@ -11,33 +11,33 @@
 #define FORMAT     1u
 #define FIELD_HEAD 5u /* tag, length */
 
-/* Tags.  Those a reader cannot do without carry LM_MUST. */
+/* Tags.  Those a reader cannot do without carry KIT_MUST. */
 enum {
-    TAG_NUMBERS = LM_MUST | 1,
-    TAG_ID = LM_MUST | 2,
-    TAG_REACTOR = LM_MUST | 3,
-    TAG_QUEUE = LM_MUST | 4,
+    TAG_NUMBERS = KIT_MUST | 1,
+    TAG_ID = KIT_MUST | 2,
+    TAG_REACTOR = KIT_MUST | 3,
+    TAG_QUEUE = KIT_MUST | 4,
     TAG_CONTEXT = 5,
-    TAG_PARENT = LM_MUST | 6,
+    TAG_PARENT = KIT_MUST | 6,
     TAG_ROOT = 7,
     TAG_LAST = 8,
     TAG_PREV = 9,
     TAG_OWNER = 10,
     TAG_SERVE = 11,
-    TAG_VALUE = LM_MUST | 12
+    TAG_VALUE = KIT_MUST | 12
 };
 
-uint64_t lm_seed(uint64_t a, uint64_t b)
+uint64_t kit_seed(uint64_t a, uint64_t b)
 {
     return a * UINT64_C(0x9E3779B97F4A7C15) ^ b;
 }
 
-uint64_t lm_hash64(struct kedge_bytes in)
+uint64_t kit_hash64(struct kedge_bytes in)
 {
     return XXH3_64bits(in.data, in.len);
 }
 
-void lm_hash128(struct kedge_bytes in, unsigned char out[16])
+void kit_hash128(struct kedge_bytes in, unsigned char out[16])
 {
     XXH128_canonical_t c;
 
@@ -124,11 +124,11 @@ static bool unseal(uint64_t seed, struct kedge_bytes value, struct in *in)
 {
     const unsigned char *p = value.data;
 
-    if (value.len < 1 + LM_SUM || p[0] != FORMAT)
+    if (value.len < 1 + KIT_SUM || p[0] != FORMAT)
         return false;
     in->p = p + 1;
-    in->end = p + value.len - LM_SUM;
-    return XXH3_64bits_withSeed(p, value.len - LM_SUM, seed) == u64_at(in->end);
+    in->end = p + value.len - KIT_SUM;
+    return XXH3_64bits_withSeed(p, value.len - KIT_SUM, seed) == u64_at(in->end);
 }
 
 static bool next_field(struct in *in, unsigned *tag, struct kedge_bytes *body)
@@ -189,7 +189,7 @@ static bool keep_unknown(struct kedge_bytes *unknown, unsigned tag, struct kedge
 {
     const unsigned char *start = (const unsigned char *)body.data - FIELD_HEAD;
 
-    if ((tag & LM_MUST) != 0)
+    if ((tag & KIT_MUST) != 0)
         return false;
     if (unknown->len == 0)
         *unknown = (struct kedge_bytes){ start, 0 };
@@ -203,7 +203,7 @@ static bool keep_unknown(struct kedge_bytes *unknown, unsigned tag, struct kedge
 
 #define RUN_NUMBERS (16u * 8u + 11u * 4u + 3u * 16u)
 
-static void put_run_numbers(struct out *o, const struct lm_run *run)
+static void put_run_numbers(struct out *o, const struct kit_run_row *run)
 {
     const struct kedge_run *r = &run->k.r;
     unsigned char tag = TAG_NUMBERS;
@@ -239,7 +239,7 @@ static void put_run_numbers(struct out *o, const struct lm_run *run)
     put(o, run->k.take_request.b, 16);
 }
 
-static void take_run_numbers(struct kedge_bytes b, struct lm_run *run)
+static void take_run_numbers(struct kedge_bytes b, struct kit_run_row *run)
 {
     struct kedge_run *r = &run->k.r;
 
@@ -307,17 +307,17 @@ static struct kedge_bytes stored_root(const struct kedge_run *r)
     return kit_bytes_equal(r->root, r->id) ? (struct kedge_bytes){ NULL, 0 } : r->root;
 }
 
-size_t lm_run_size(const struct lm_run *run)
+size_t kit_run_size(const struct kit_run_row *run)
 {
     const struct kedge_run *r = &run->k.r;
 
     return 1 + field_size(RUN_NUMBERS) + bytes_size(r->id) + bytes_size(r->reactor) +
            bytes_size(r->queue) + bytes_size(r->context) + bytes_size(r->parent) +
            bytes_size(stored_root(r)) + done_size(&run->k.last) + done_size(&run->k.prev) +
-           run->unknown.len + LM_SUM;
+           run->unknown.len + KIT_SUM;
 }
 
-void lm_run_encode(const struct lm_run *run, void *to)
+void kit_run_encode(const struct kit_run_row *run, void *to)
 {
     const struct kedge_run *r = &run->k.r;
     struct out o = { to };
@@ -337,7 +337,7 @@ void lm_run_encode(const struct lm_run *run, void *to)
     seal(r->incarnation, to, &o);
 }
 
-bool lm_run_decode(uint64_t inc, struct kedge_bytes value, struct lm_run *run)
+bool kit_run_decode(uint64_t inc, struct kedge_bytes value, struct kit_run_row *run)
 {
     struct kedge_run *r = &run->k.r;
     struct kedge_bytes body;
@@ -388,15 +388,15 @@ bool lm_run_decode(uint64_t inc, struct kedge_bytes value, struct lm_run *run)
     return r->incarnation == inc && r->id.len != 0;
 }
 
-void lm_run_salvage(struct kedge_bytes value, struct lm_run *run)
+void kit_run_salvage(struct kedge_bytes value, struct kit_run_row *run)
 {
     struct in in = { value.data, NULL };
     struct kedge_bytes body;
     unsigned tag;
 
-    if (value.len < 1 + LM_SUM)
+    if (value.len < 1 + KIT_SUM)
         return;
-    in.end = in.p + value.len - LM_SUM;
+    in.end = in.p + value.len - KIT_SUM;
     in.p++;
     while (next_field(&in, &tag, &body))
         if (tag == TAG_ID)
@@ -411,14 +411,14 @@ void lm_run_salvage(struct kedge_bytes value, struct lm_run *run)
 
 #define LEASE_NUMBERS (9u * 8u + 2u * 4u + 3u * 16u)
 
-size_t lm_lease_size(const struct lm_lease *lease)
+size_t kit_lease_size(const struct kit_lease_row *lease)
 {
     const struct kedge_lease *l = &lease->k.l;
     size_t size = 1 + field_size(LEASE_NUMBERS) + bytes_size(l->owner);
 
     for (size_t i = 0; i < l->n_serves; i++)
         size += field_size(12 + l->serves[i].queue.len + l->serves[i].reactor.len);
-    return size + lease->unknown.len + LM_SUM;
+    return size + lease->unknown.len + KIT_SUM;
 }
 
 static void put_serve(struct out *o, const struct kedge_serve *s)
@@ -450,7 +450,7 @@ static bool take_serve(struct kedge_bytes b, struct kedge_serve *s)
     return true;
 }
 
-void lm_lease_encode(const struct lm_lease *lease, void *to)
+void kit_lease_encode(const struct kit_lease_row *lease, void *to)
 {
     const struct kit_lease *k = &lease->k;
     struct out o = { to };
@@ -510,8 +510,9 @@ static size_t count_fields(struct in in, unsigned wanted)
     return n;
 }
 
-int lm_lease_decode(const struct kedge_host *host, struct kedge_mem **mem,
-                    const struct kedge_id128 *id, struct kedge_bytes value, struct lm_lease *lease)
+int kit_lease_decode(const struct kedge_host *host, struct kedge_mem **mem,
+                     const struct kedge_id128 *id, struct kedge_bytes value,
+                     struct kit_lease_row *lease)
 {
     struct kedge_serve *serves = NULL;
     struct kedge_bytes body;
@@ -550,12 +551,12 @@ int lm_lease_decode(const struct kedge_host *host, struct kedge_mem **mem,
 
 #define CELL_NUMBERS (2u * 8u + 16u)
 
-size_t lm_cell_size(const struct kit_cell *cell)
+size_t kit_cell_size(const struct kit_cell *cell)
 {
-    return 1 + field_size(CELL_NUMBERS) + field_size(cell->value.len) + LM_SUM;
+    return 1 + field_size(CELL_NUMBERS) + field_size(cell->value.len) + KIT_SUM;
 }
 
-void lm_cell_encode(const struct kit_cell *cell, void *to)
+void kit_cell_encode(const struct kit_cell *cell, void *to)
 {
     struct out o = { to };
     unsigned char format = FORMAT;
@@ -588,13 +589,13 @@ static bool decode_small(struct kedge_bytes value, struct kedge_bytes *numbers,
             *numbers = body;
         else if (tag == TAG_VALUE && payload != NULL)
             *payload = body;
-        else if ((tag & LM_MUST) != 0)
+        else if ((tag & KIT_MUST) != 0)
             return false;
     }
     return true;
 }
 
-bool lm_cell_decode(struct kedge_bytes value, struct kit_cell *cell)
+bool kit_cell_decode(struct kedge_bytes value, struct kit_cell *cell)
 {
     struct kedge_bytes numbers = { NULL, 0 };
 
@@ -609,12 +610,12 @@ bool lm_cell_decode(struct kedge_bytes value, struct kit_cell *cell)
 
 #define LOCK_NUMBERS (8u + 2u * 16u)
 
-size_t lm_lock_size(void)
+size_t kit_lock_size(void)
 {
-    return 1 + field_size(LOCK_NUMBERS) + LM_SUM;
+    return 1 + field_size(LOCK_NUMBERS) + KIT_SUM;
 }
 
-void lm_lock_encode(const struct kit_lock *lock, void *to)
+void kit_lock_encode(const struct kit_lock *lock, void *to)
 {
     struct out o = { to };
     unsigned char format = FORMAT;
@@ -629,7 +630,7 @@ void lm_lock_encode(const struct kit_lock *lock, void *to)
     seal(0, to, &o);
 }
 
-bool lm_lock_decode(struct kedge_bytes value, struct kit_lock *lock)
+bool kit_lock_decode(struct kedge_bytes value, struct kit_lock *lock)
 {
     struct kedge_bytes numbers = { NULL, 0 };
 
@@ -643,12 +644,12 @@ bool lm_lock_decode(struct kedge_bytes value, struct kit_lock *lock)
 
 #define SLOTS_NUMBERS (2u * 4u)
 
-size_t lm_slots_size(void)
+size_t kit_slots_size(void)
 {
-    return 1 + field_size(SLOTS_NUMBERS) + LM_SUM;
+    return 1 + field_size(SLOTS_NUMBERS) + KIT_SUM;
 }
 
-void lm_slots_encode(const struct kit_slots *slots, void *to)
+void kit_slots_encode(const struct kit_slots *slots, void *to)
 {
     struct out o = { to };
     unsigned char format = FORMAT;
@@ -662,7 +663,7 @@ void lm_slots_encode(const struct kit_slots *slots, void *to)
     seal(0, to, &o);
 }
 
-bool lm_slots_decode(struct kedge_bytes value, struct kit_slots *slots)
+bool kit_slots_decode(struct kedge_bytes value, struct kit_slots *slots)
 {
     struct kedge_bytes numbers = { NULL, 0 };
 
@@ -675,25 +676,25 @@ bool lm_slots_decode(struct kedge_bytes value, struct kit_slots *slots)
 
 /* ------------------------------------------------------------ large values */
 
-size_t lm_blob_rows(size_t len)
+size_t kit_blob_rows(size_t len)
 {
-    return len <= LM_CHUNK ? 1 : (len + LM_CHUNK - 1) / LM_CHUNK;
+    return len <= KIT_CHUNK ? 1 : (len + KIT_CHUNK - 1) / KIT_CHUNK;
 }
 
 static size_t part_len(size_t len, size_t row)
 {
-    size_t left = len - row * LM_CHUNK;
+    size_t left = len - row * KIT_CHUNK;
 
-    return left < LM_CHUNK ? left : LM_CHUNK;
+    return left < KIT_CHUNK ? left : KIT_CHUNK;
 }
 
-size_t lm_blob_row_size(size_t len, size_t row)
+size_t kit_blob_row_size(size_t len, size_t row)
 {
-    return (row == 0 ? LM_BLOB_HEAD : 1) + part_len(len, row) + LM_SUM;
+    return (row == 0 ? KIT_BLOB_HEAD : 1) + part_len(len, row) + KIT_SUM;
 }
 
-void lm_blob_encode(uint64_t seed, const struct lm_blob *blob, struct kedge_bytes data, size_t row,
-                    void *to)
+void kit_blob_encode(uint64_t seed, const struct kit_blob *blob, struct kedge_bytes data,
+                     size_t row, void *to)
 {
     struct out o = { to };
     unsigned char format = FORMAT;
@@ -705,17 +706,17 @@ void lm_blob_encode(uint64_t seed, const struct lm_blob *blob, struct kedge_byte
         put_u64(&o, (uint64_t)blob->time);
     }
     if (data.len != 0)
-        put(&o, (const char *)data.data + row * LM_CHUNK, part_len(data.len, row));
-    seal(lm_seed(seed, row), to, &o);
+        put(&o, (const char *)data.data + row * KIT_CHUNK, part_len(data.len, row));
+    seal(kit_seed(seed, row), to, &o);
 }
 
-bool lm_blob_decode_first(uint64_t seed, struct kedge_bytes value, struct lm_blob *blob,
-                          struct kedge_bytes *part)
+bool kit_blob_decode_first(uint64_t seed, struct kedge_bytes value, struct kit_blob *blob,
+                           struct kedge_bytes *part)
 {
     const unsigned char *p;
     struct in in;
 
-    if (!unseal(lm_seed(seed, 0), value, &in) || (size_t)(in.end - in.p) < LM_BLOB_HEAD - 1)
+    if (!unseal(kit_seed(seed, 0), value, &in) || (size_t)(in.end - in.p) < KIT_BLOB_HEAD - 1)
         return false;
     p = in.p;
     blob->total = u64_at(p);
@@ -725,12 +726,12 @@ bool lm_blob_decode_first(uint64_t seed, struct kedge_bytes value, struct lm_blo
     return part->len <= blob->total;
 }
 
-bool lm_blob_decode_next(uint64_t seed, size_t row, struct kedge_bytes value,
-                         struct kedge_bytes *part)
+bool kit_blob_decode_next(uint64_t seed, size_t row, struct kedge_bytes value,
+                          struct kedge_bytes *part)
 {
     struct in in;
 
-    if (!unseal(lm_seed(seed, row), value, &in))
+    if (!unseal(kit_seed(seed, row), value, &in))
         return false;
     *part = (struct kedge_bytes){ in.p, (size_t)(in.end - in.p) };
     return true;
