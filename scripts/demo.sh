@@ -23,6 +23,7 @@ src=${KEDGE_DEMO_SRC:-/usr/share/doc}
 if [ -n "${KEDGE_DEMO_PROGRAM-}" ]; then
 	kedge=$KEDGE_DEMO_PROGRAM
 else
+	# shellcheck disable=SC2119 # no more packages
 	install_missing || die "cannot install what is missing"
 	log=$(mktemp) || exit 1
 	echo "building ..."

@@ -1,14 +1,18 @@
 # shellcheck shell=sh
 # install.sh - for scripts to source, in the source tree: install what is missing, build in build/
-packages='gcc g++ libc6-dev make autoconf automake libtool pkg-config liblmdb-dev libxxhash-dev libsmartcols-dev libssl-dev libzstd-dev check libcjson-dev'
+packages='gcc g++ libc6-dev make autoconf automake libtool pkg-config liblmdb-dev libxxhash-dev libsmartcols-dev libssl-dev libzstd-dev check libcjson-dev libhiredis-dev libpq-dev'
+# What tests start, each for itself; without these they are skipped.
+# shellcheck disable=SC2034 # for those who source this
+servers='redis-server redis-tools postgresql pgbouncer'
 top=$(pwd)
 jobs=$(nproc 2>/dev/null || echo 2)
 
+# install_missing [PACKAGE...]: these too
 install_missing() {
 	# Elsewhere than on Debian the reader knows better than we do what to install.
 	command -v dpkg-query >/dev/null 2>&1 || return 0
 	missing=
-	for p in $packages; do
+	for p in $packages "$@"; do
 		state=$(dpkg-query -W -f='${db:Status-Status} ' "$p" 2>/dev/null) || state=
 		case " $state" in
 		*' installed '*) ;;
@@ -19,9 +23,8 @@ install_missing() {
 	echo "${0##*/}: installing$missing"
 	sudo=
 	[ "$(id -u)" -eq 0 ] || sudo=sudo
-	export DEBIAN_FRONTEND=noninteractive
 	# shellcheck disable=SC2086 # words on purpose
-	$sudo apt-get -qq update && $sudo apt-get -qq install -y --no-install-recommends $missing
+	$sudo apt-get -qq update && $sudo sh scripts/apt.sh $missing
 }
 
 build() {

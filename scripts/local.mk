@@ -1,4 +1,4 @@
-dist_noinst_SCRIPTS = %D%/test.sh %D%/install.sh %D%/demo.sh %D%/check-long.sh %D%/bare.sh
+dist_noinst_SCRIPTS = %D%/test.sh %D%/install.sh %D%/apt.sh %D%/demo.sh %D%/check-long.sh %D%/bare.sh
 EXTRA_DIST += %D%/cppcheck.suppress
 
 # PARTS='tidy cppcheck' selects.
