@@ -170,6 +170,12 @@ TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh
 
+# Servers of a test's own: support/server.sh says how.  PostgreSQL's first files are made once.
+dist_check_SCRIPTS += %D%/servers.sh
+TESTS += %D%/servers.sh
+EXTRA_DIST += %D%/support/servers.sh %D%/support/server.sh
+CLEANFILES += pg-template-*.tar
+
 # ------------------------------------------------- storage contract (backends)
 # One program that speaks TAP, run over each backend; by hand:
 #	./contract --case leases mem mem:x
