@@ -115,6 +115,7 @@ int kedge_backend_info(const char *name, kedge_fact_fn *each, void *ctx, struct 
     show_bits("capabilities", ops->caps, cap_bits, ARRAY_LEN(cap_bits), each, ctx);
     each(ctx, "verify", kedge_backend_has_verify(&found->backend) ? "yes" : "no");
     each(ctx, "wait", kedge_backend_has_wait(&found->backend) ? "yes" : "no");
+    each(ctx, "script", kedge_backend_has_script(&found->backend) ? "yes" : "no");
     show_limits(ops->limits, each, ctx);
     return KEDGE_OK;
 }

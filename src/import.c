@@ -44,6 +44,15 @@ static int no_notify(void *session, struct kedge_error *err)
     return refuse(err, "notify");
 }
 
+static int no_script(const struct kedge_host *host, const struct kedge_open *open,
+                     struct kedge_script *out, struct kedge_error *err)
+{
+    (void)host;
+    (void)open;
+    (void)out;
+    return refuse(err, "schema_script");
+}
+
 bool kedge_backend_has_verify(const struct kedge_backend *be)
 {
     return be->ops.verify != no_verify;
@@ -52,6 +61,11 @@ bool kedge_backend_has_verify(const struct kedge_backend *be)
 bool kedge_backend_has_wait(const struct kedge_backend *be)
 {
     return be->ops.wait != no_wait;
+}
+
+bool kedge_backend_has_script(const struct kedge_backend *be)
+{
+    return be->ops.schema_script != no_script;
 }
 
 bool kedge_backend_name_ok(const char *name)
@@ -249,5 +263,7 @@ int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_op
         be->ops.wait = no_wait;
         be->ops.notify = no_notify;
     }
+    if (be->ops.schema_script == NULL)
+        be->ops.schema_script = no_script;
     return KEDGE_OK;
 }

@@ -29,5 +29,6 @@ int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_op
 /* Are the optional operations there, rather than stubs? */
 bool kedge_backend_has_verify(const struct kedge_backend *be);
 bool kedge_backend_has_wait(const struct kedge_backend *be); /* and notify */
+bool kedge_backend_has_script(const struct kedge_backend *be);
 
 #endif

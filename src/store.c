@@ -18,6 +18,7 @@
 
 #define STORE_MAGIC   UINT32_C(0x6b656467)
 #define DEFAULT_SPACE "default"
+#define FLAGS_KNOWN   (KEDGE_STORE_CREATE | KEDGE_STORE_MIGRATE)
 
 struct kedge_store {
     uint32_t magic;
@@ -40,8 +41,7 @@ static int import_options(struct kedge_store_options *to, const struct kedge_sto
     *to = (struct kedge_store_options)KEDGE_STORE_OPTIONS_INIT;
     if (from == NULL)
         return KEDGE_OK;
-    /* All members there are today are of the first release. */
-    if (from->struct_size < sizeof *to)
+    if (from->struct_size < offsetof(struct kedge_store_options, backend_options))
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "options.struct_size is %zu; start from KEDGE_STORE_OPTIONS_INIT",
                                from->struct_size);
@@ -52,12 +52,12 @@ static int import_options(struct kedge_store_options *to, const struct kedge_sto
                                    "not know",
                                    KEDGE_VERSION);
     }
-    memcpy(to, from, sizeof *to);
+    memcpy(to, from, from->struct_size < sizeof *to ? from->struct_size : sizeof *to);
     to->struct_size = sizeof *to;
-    if ((to->flags & ~KEDGE_STORE_CREATE) != 0 || to->reserved != 0)
+    if ((to->flags & ~FLAGS_KNOWN) != 0 || to->reserved != 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "options.flags is 0x%x; this library, version %s, knows 0x%x only",
-                               (unsigned)to->flags, KEDGE_VERSION, (unsigned)KEDGE_STORE_CREATE);
+                               (unsigned)to->flags, KEDGE_VERSION, (unsigned)FLAGS_KNOWN);
     if (to->ns != NULL && to->ns[0] == '\0')
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "options.ns is empty");
     return KEDGE_OK;
@@ -208,13 +208,60 @@ int kedge_store_wrap(const struct kedge_registered *backend, void *handle,
     return KEDGE_OK;
 }
 
+/* What the backend is asked for, of S, whose URL and backend are chosen. */
+static struct kedge_open import_open(const struct kedge_store *s, const char *url,
+                                     const struct kedge_store_options *opt)
+{
+    struct kedge_open open = { .struct_size = sizeof open };
+
+    open.flags = ((opt->flags & KEDGE_STORE_CREATE) != 0 ? KEDGE_OPEN_CREATE : 0) |
+                 ((opt->flags & KEDGE_STORE_MIGRATE) != 0 ? KEDGE_OPEN_MIGRATE : 0);
+    open.url = url;
+    open.ns = kedge_text(s->ns);
+    open.options = opt->backend_options;
+    return open;
+}
+
+/*
+ * All that comes before the backend is asked for anything: a store without a handle.  *URL becomes
+ * what the backend gets; *MADE as in choose_backend.
+ */
+static int prepare(const char **url, char **made, const struct kedge_store_options *opt,
+                   struct kedge_store **store, struct kedge_error *err)
+{
+    struct kedge_store *s = NULL;
+    struct kedge_url parts;
+    int rc = store_new(opt->host != NULL ? opt->host : kedge_host_default(),
+                       opt->ns != NULL ? opt->ns : DEFAULT_SPACE, &s, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    rc = choose_backend(&s->backend, url, made, opt->backend, err);
+    if (rc == KEDGE_OK)
+        rc = kedge_url_split(*url, &parts, err); /* what is wrong in general is told in one voice */
+    if (rc == KEDGE_OK) {
+        KEDGE_ASSERT(s->backend != NULL);
+        (void)kedge_url_mask(*url, s->url);
+        if (strlen(s->ns) > s->backend->backend.limits.id_max)
+            rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                                 "the namespace is longer than the %llu bytes that '%s' allows",
+                                 (unsigned long long)s->backend->backend.limits.id_max,
+                                 s->backend->backend.ops.name);
+    }
+    if (rc != KEDGE_OK) {
+        store_free(s);
+        return rc;
+    }
+    *store = s;
+    return KEDGE_OK;
+}
+
 int kedge_store_open(const char *url, const struct kedge_store_options *options,
                      struct kedge_store **store, struct kedge_error *err)
 {
     struct kedge_store_options opt;
     struct kedge_store *s = NULL;
-    struct kedge_url parts;
-    struct kedge_open open = { .struct_size = sizeof open };
+    struct kedge_open open;
     char *made = NULL;
     int rc;
 
@@ -226,38 +273,60 @@ int kedge_store_open(const char *url, const struct kedge_store_options *options,
         rc = check_host(opt.host, err);
     if (rc != KEDGE_OK)
         return rc;
+    rc = prepare(&url, &made, &opt, &s, err);
+    if (rc == KEDGE_OK) {
+        open = import_open(s, url, &opt);
+        rc = s->backend->backend.ops.store_open(s->host, &open, &s->handle, err);
+        if (rc == KEDGE_OK)
+            *store = s;
+        else
+            store_free(s);
+    }
+    free(made);
+    return rc;
+}
 
-    rc = store_new(opt.host != NULL ? opt.host : kedge_host_default(),
-                   opt.ns != NULL ? opt.ns : DEFAULT_SPACE, &s, err);
+int kedge_store_script(const char *url, const struct kedge_store_options *options,
+                       kedge_script_fn *print, void *ctx, struct kedge_error *err)
+{
+    struct kedge_script script = { .mem = NULL };
+    struct kedge_store_options opt;
+    struct kedge_store *s = NULL;
+    struct kedge_open open;
+    char *made = NULL;
+    int rc;
+
+    if (url == NULL || print == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL",
+                               url == NULL ? "url" : "print");
+    rc = import_options(&opt, options, err);
+    if (rc == KEDGE_OK && opt.host != NULL)
+        rc = check_host(opt.host, err);
+    if (rc == KEDGE_OK && opt.flags != KEDGE_STORE_CREATE && opt.flags != KEDGE_STORE_MIGRATE)
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                             "options.flags is neither KEDGE_STORE_CREATE nor KEDGE_STORE_MIGRATE");
     if (rc != KEDGE_OK)
         return rc;
-    rc = choose_backend(&s->backend, &url, &made, opt.backend, err);
-    if (rc == KEDGE_OK)
-        rc = kedge_url_split(url, &parts, err); /* what is wrong in general is told in one voice */
+    rc = prepare(&url, &made, &opt, &s, err);
     if (rc != KEDGE_OK)
-        goto fail;
-    KEDGE_ASSERT(s->backend != NULL);
-    if (strlen(s->ns) > s->backend->backend.limits.id_max) {
-        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                             "the namespace is longer than the %llu bytes that '%s' allows",
-                             (unsigned long long)s->backend->backend.limits.id_max,
+        goto out;
+    if (!kedge_backend_has_script(&s->backend->backend)) {
+        rc = kedge_error_set(err, KEDGE_ERR_UNSUPPORTED, 0,
+                             "stores of the backend '%s' are not set up by statements that could "
+                             "be printed, but by kedge itself",
                              s->backend->backend.ops.name);
-        goto fail;
+        goto out;
     }
-    (void)kedge_url_mask(url, s->url);
-    open.flags = (opt.flags & KEDGE_STORE_CREATE) != 0 ? KEDGE_OPEN_CREATE : 0;
-    open.url = url;
-    open.ns = (struct kedge_bytes){ .data = s->ns, .len = strlen(s->ns) };
-    rc = s->backend->backend.ops.store_open(s->host, &open, &s->handle, err);
-    if (rc != KEDGE_OK)
-        goto fail;
+    open = import_open(s, url, &opt);
+    rc = s->backend->backend.ops.schema_script(s->host, &open, &script, err);
+    if (rc == KEDGE_OK) {
+        print(ctx, script.text, script.from, script.to);
+        kedge_mem_free(s->host, script.mem);
+    }
+out:
+    if (s != NULL)
+        store_free(s);
     free(made);
-    *store = s;
-    return KEDGE_OK;
-
-fail:
-    free(made);
-    store_free(s);
     return rc;
 }
 

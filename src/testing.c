@@ -404,6 +404,15 @@ static int doomed_store_drop(const struct kedge_host *host, const struct kedge_o
     return kedge_error_set(err, KEDGE_ERR_UNSUPPORTED, 0, "a doomed handle drops nothing");
 }
 
+static int doomed_schema_script(const struct kedge_host *host, const struct kedge_open *open,
+                                struct kedge_script *out, struct kedge_error *err)
+{
+    (void)host;
+    (void)open;
+    (void)out;
+    return kedge_error_set(err, KEDGE_ERR_UNSUPPORTED, 0, "a doomed handle prints nothing");
+}
+
 static void doomed_store_close(void *store)
 {
     struct doomed *d = store;
@@ -432,6 +441,7 @@ static void fill_table(struct kedge_backend *be, const struct kedge_backend_ops 
     be->ops.store_open = doomed_store_open;
     be->ops.store_close = doomed_store_close;
     be->ops.store_drop = doomed_store_drop;
+    be->ops.schema_script = doomed_schema_script;
     be->ops.session_open = doomed_session_open;
     be->ops.session_close = doomed_session_close;
     be->ops.info = doomed_info;

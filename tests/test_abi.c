@@ -12,6 +12,7 @@
 
 #include <kedge/backend.h>
 #include <kedge/run.h>
+#include <kedge/store.h>
 
 #define AT(type, member, offset)                                                                   \
     _Static_assert(offsetof(struct type, member) == (offset), #type "." #member " has moved")
@@ -184,7 +185,14 @@ AT(kedge_open, struct_size, 0);
 AT(kedge_open, flags, 4);
 AT(kedge_open, url, 8);
 AT(kedge_open, ns, 16);
-SIZE(kedge_open, 32);
+AT(kedge_open, options, 32);
+SIZE(kedge_open, 40);
+
+AT(kedge_script, mem, 0);
+AT(kedge_script, text, 8);
+AT(kedge_script, from, 16);
+AT(kedge_script, to, 20);
+SIZE(kedge_script, 24);
 
 AT(kedge_lease_new, id, 0);
 AT(kedge_lease_new, request, 16);
@@ -375,9 +383,19 @@ AT(kedge_backend_ops, purge, 248);
 AT(kedge_backend_ops, verify, 256);
 AT(kedge_backend_ops, wait, 264);
 AT(kedge_backend_ops, notify, 272);
-SIZE(kedge_backend_ops, 280);
+AT(kedge_backend_ops, schema_script, 280);
+SIZE(kedge_backend_ops, 288);
 
 /* What programs hand in: those that were built with less of it go on working. */
+AT(kedge_store_options, struct_size, 0);
+AT(kedge_store_options, flags, 8);
+AT(kedge_store_options, reserved, 12);
+AT(kedge_store_options, backend, 16);
+AT(kedge_store_options, ns, 24);
+AT(kedge_store_options, host, 32); /* here ended the first one */
+AT(kedge_store_options, backend_options, 40);
+SIZE(kedge_store_options, 48);
+
 AT(kedge_run_filter, struct_size, 0);
 AT(kedge_run_filter, statuses, 8);
 AT(kedge_run_filter, newest_first, 12);

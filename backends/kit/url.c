@@ -133,6 +133,13 @@ bool kedge_url_next(struct kedge_bytes *query, struct kedge_bytes *name, struct 
     return true;
 }
 
+struct kedge_bytes kedge_url_options(const struct kedge_open *open)
+{
+    bool there = open->struct_size >= offsetof(struct kedge_open, options) + sizeof open->options;
+
+    return kedge_text(there ? open->options : NULL);
+}
+
 bool kedge_url_is(struct kedge_bytes b, const char *text)
 {
     return b.len == strlen(text) && (b.len == 0 || memcmp(b.data, text, b.len) == 0);

@@ -41,6 +41,9 @@ int kedge_url_decode(struct kedge_bytes raw, const char *what, char *buf, size_t
  */
 bool kedge_url_next(struct kedge_bytes *query, struct kedge_bytes *name, struct kedge_bytes *value);
 
+/* What OPEN has beside its URL, for kedge_url_next(); empty: nothing. */
+struct kedge_bytes kedge_url_options(const struct kedge_open *open);
+
 /* Does B hold exactly this text? */
 bool kedge_url_is(struct kedge_bytes b, const char *text);
 

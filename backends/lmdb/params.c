@@ -1,4 +1,9 @@
-/* params.c - what an lmdb URL and a namespace say: lmdb:///absolute/path?map_size=4GiB */
+/*
+ * params.c - what an lmdb URL, its options and a namespace say
+ *
+ * lmdb:///absolute/path?map_size=4GiB; parameters may be given apart from the URL as well, as for a
+ * store that is named by a path alone.
+ */
 #include <config.h>
 
 #include "../kit/url.h"
@@ -15,7 +20,9 @@
 #define MAP_MIN     (UINT64_C(1) << 20)
 #define MAP_MAX     (UINT64_C(1) << 46)
 
-static int read_query(struct kedge_bytes query, struct lm_params *out, struct kedge_error *err)
+/* WHERE: "in an lmdb URL" or the like. */
+static int read_query(struct kedge_bytes query, const char *where, struct lm_params *out,
+                      struct kedge_error *err)
 {
     struct kedge_bytes name;
     struct kedge_bytes value;
@@ -24,16 +31,16 @@ static int read_query(struct kedge_bytes query, struct lm_params *out, struct ke
     while (kedge_url_next(&query, &name, &value)) {
         if (!kedge_url_is(name, "map_size"))
             return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                                   "unknown parameter '%.*s' in an lmdb URL; known: map_size",
-                                   (int)(name.len > 64 ? 64 : name.len), (const char *)name.data);
+                                   "unknown parameter '%.*s' %s; known: map_size",
+                                   (int)(name.len > 64 ? 64 : name.len), (const char *)name.data,
+                                   where);
         rc = kedge_url_size(value, "map_size", &out->map_size, err);
         if (rc != KEDGE_OK)
             return rc;
         if (out->map_size < MAP_MIN || out->map_size > MAP_MAX)
             return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                                   "map_size in an lmdb URL is from 1MiB to 64TiB, not %" PRIu64
-                                   " bytes",
-                                   out->map_size);
+                                   "map_size %s is from 1MiB to 64TiB, not %" PRIu64 " bytes",
+                                   where, out->map_size);
         out->map_size &= ~UINT64_C(65535);
     }
     return KEDGE_OK;
@@ -95,7 +102,9 @@ int lm_params_parse(const struct kedge_open *open, struct lm_params *out, struct
     if (rc == KEDGE_OK)
         rc = read_path(open->url, &url, path, sizeof path, err);
     if (rc == KEDGE_OK)
-        rc = read_query(url.query, out, err);
+        rc = read_query(url.query, "in an lmdb URL", out, err);
+    if (rc == KEDGE_OK)
+        rc = read_query(kedge_url_options(open), "among the options of lmdb", out, err);
     if (rc == KEDGE_OK && !namespace_dir(open->ns, ns, sizeof ns))
         rc = kedge_error_set(err, KEDGE_ERR_TOO_BIG, 0,
                              "the name of the namespace is too long for a directory (%zu bytes)",

@@ -86,6 +86,8 @@ static int parse(const struct kedge_open *open, struct mem_name *name, struct ke
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "a store in memory is 'mem:' or 'mem:NAME', without server and "
                                "parameters");
+    if (kedge_url_options(open).len != 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "a store in memory has no options");
     rc = kedge_url_decode(url.path, "name", name->text, sizeof name->text, err);
     if (rc != KEDGE_OK)
         return rc;
@@ -127,7 +129,7 @@ static int store_open(const struct kedge_host *host, const struct kedge_open *op
 
     if (rc != KEDGE_OK)
         return rc;
-    if ((open->flags & ~KEDGE_OPEN_CREATE) != 0)
+    if ((open->flags & ~(KEDGE_OPEN_CREATE | KEDGE_OPEN_MIGRATE)) != 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the flags of the open are unknown");
     handle = host->alloc(host->ctx, sizeof *handle);
     if (handle == NULL)

@@ -8,7 +8,8 @@
  *	kedge -b ./one.so store info one:
  *
  * A start for a backend of your own.  Each operation's obligations stand beside it in
- * <kedge/backend.h>; only verify, wait and notify may be left out, as they are here.
+ * <kedge/backend.h>; only verify, wait, notify and schema_script may be left
+ * out, as they are here.
  */
 #include <kedge/backend.h>
 

@@ -492,9 +492,25 @@ struct kedge_open {
     uint32_t flags;
     const char *url;       /* whole, with its scheme; never to be put into a message unmasked */
     struct kedge_bytes ns; /* namespace; nothing outside it is read or written */
+    /*
+     * What the URL has no room for, as its grammar is somebody else's: "name=value&name=value",
+     * percent-encoded like the query of a URL.  NULL or "": nothing.  One that the backend does
+     * not know is ERR_INVALID.  Members from here on are there if struct_size says so.
+     */
+    const char *options;
 };
-#    define KEDGE_OPEN_CREATE                                                                      \
-        1u /* set up a namespace that does not exist (else ERR_SCHEMA_MISSING) */
+/* Set up a namespace that does not exist (else ERR_SCHEMA_MISSING). */
+#    define KEDGE_OPEN_CREATE 1u
+/* Bring an older schema up to date (else ERR_SCHEMA_OLD, as also where that is not possible). */
+#    define KEDGE_OPEN_MIGRATE 2u
+
+/* Statements for somebody who carries them out by hand. */
+struct kedge_script {
+    struct kedge_mem *mem;
+    const char *text; /* whole lines, in order; "": there is nothing to do */
+    uint32_t from;    /* the schema they start from; 0: there is none yet */
+    uint32_t to;      /* and the one they lead to */
+};
 
 struct kedge_lease_new {
     struct kedge_id128 id;      /* random, made by the caller, not zero */
@@ -710,7 +726,7 @@ struct kedge_backend_ops {
     uint64_t caps;
     uint32_t threads; /* KEDGE_THREADS_... */
     uint32_t reserved;
-    const char *name; /* [a-z][a-z0-9_]*, the URL scheme */
+    const char *name; /* [a-z][a-z0-9_]*, the URL scheme; see <kedge/store.h> for others */
     const char *version;
     const struct kedge_limits *limits;
 
@@ -719,7 +735,8 @@ struct kedge_backend_ops {
     /*
      * Open a namespace.  Checks the schema before anything else is read or written
      * (ERR_SCHEMA_MISSING, _OLD, _NEW) and the settings that decide safety, and refuses with a
-     * message that says what to do. Opening one namespace twice in a process gives two handles on
+     * message that says what to do ('kedge store init', 'kedge store migrate', update kedge).
+     * Opening one namespace twice in a process gives two handles on
      * the same data.  A failed open leaves nothing to close.
      */
     int (*store_open)(const struct kedge_host *host, const struct kedge_open *open, void **store,
@@ -887,6 +904,16 @@ struct kedge_backend_ops {
     int (*wait)(void *session, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
                 struct kedge_error *err);
     int (*notify)(void *session, struct kedge_error *err);
+
+    /*
+     * Optional: the statements by which store_open would set this namespace up (flag CREATE alone)
+     * or bring it up to date (MIGRATE alone); changes nothing.  CREATE starts from a server where
+     * kedge has never been, asks it for nothing, and works while it cannot be reached.  MIGRATE
+     * starts from what is there: ERR_SCHEMA_MISSING, _NEW; up to date: OK and no statements.
+     * No password is in them.
+     */
+    int (*schema_script)(const struct kedge_host *host, const struct kedge_open *open,
+                         struct kedge_script *out, struct kedge_error *err);
     /* end of ABI 1: append, never insert */
 };
 

@@ -5,10 +5,15 @@
  *
  *   mem:                 in this process, gone with it
  *   lmdb:///var/lib/app  files of this host (see the backend's own documentation for parameters)
- *   NAME:...             the module NAME.so, from a directory in $KEDGE_BACKEND_PATH (absolute
- *                        paths separated by ':', not looked at by set-user-id programs) or the
- *                        directory `pkg-config --variable=backenddir kedge-backend' prints
+ *   NAME:...             the backend NAME, inside the library, or the module NAME.so, from a
+ *                        directory in $KEDGE_BACKEND_PATH (absolute paths separated by ':', not
+ *                        looked at by set-user-id programs) or the directory
+ *                        `pkg-config --variable=backenddir kedge-backend' prints
+ *   NAME+HOW:...         the same backend, reached in another way
+ *   rediss:, postgres:   other schemes of the backends redis and postgresql
  *   /path, ./path        the default backend, with that path
+ *
+ * The backend gets its URL whole and unchanged.
  *
  * Every function here may be called by any thread.  A function that answers a status answers
  * KEDGE_OK, or a negative status with `err' filled (err may be NULL).  Outputs are written on
@@ -47,6 +52,9 @@ struct kedge_store;
 
 /* Set the namespace up if it does not exist.  Without this flag it is ERR_SCHEMA_MISSING. */
 #define KEDGE_STORE_CREATE UINT32_C(1)
+/* Bring up to date what an older kedge set up.  Without this flag it is ERR_SCHEMA_OLD; programs of
+   that older kedge may be refused from then on. */
+#define KEDGE_STORE_MIGRATE UINT32_C(2)
 
 /*
  * How to open a store.  Start from KEDGE_STORE_OPTIONS_INIT and set what you need: members are
@@ -71,10 +79,16 @@ struct kedge_store_options {
      * to no store: they are in the process's own memory.
      */
     const struct kedge_host *host;
+    /*
+     * Options of the backend that its URL has no room for, "name=value&name=value", each part
+     * percent-encoded as in the query of a URL.  A PostgreSQL URL goes to libpq as it is, so all
+     * that is kedge's travels here.  The backend refuses what it does not know.  NULL: none.
+     */
+    const char *backend_options;
 };
 #define KEDGE_STORE_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        sizeof(struct kedge_store_options), 0, 0, NULL, NULL, NULL                                 \
+        sizeof(struct kedge_store_options), 0, 0, NULL, NULL, NULL, NULL                           \
     }
 
 /*
@@ -83,13 +97,33 @@ struct kedge_store_options {
  *
  * ERR_INVALID: the URL or an option makes no sense.  ERR_BACKEND: there is no such backend
  * (err->sys_errno is ENOENT), or it is unusable.  ERR_SCHEMA_MISSING, _OLD, _NEW: what is at that
- * place was not set up, or by an older or newer kedge; nothing was changed.  ERR_UNAVAILABLE,
+ * place was not set up, or by an older or newer kedge; nothing was changed, and the message says
+ * what helps: 'kedge store init', 'kedge store migrate', an update of kedge.  ERR_UNAVAILABLE,
  * ERR_PERMISSION, ERR_FULL, ERR_CORRUPT, ERR_NOMEM as their texts say.
  *
- * Durability: with KEDGE_STORE_CREATE the namespace is durable on KEDGE_OK, as far as the store is.
+ * Durability: with KEDGE_STORE_CREATE the namespace is durable on KEDGE_OK, as far as the store is;
+ * with KEDGE_STORE_MIGRATE the new schema, which is there wholly or not at all.
  */
 KEDGE_API int kedge_store_open(const char *url, const struct kedge_store_options *options,
                                struct kedge_store **store, struct kedge_error *err);
+
+/*
+ * Called once, with the statements of kedge_store_script(): TEXT is whole lines, "" when there is
+ * nothing to do, and valid during the call only.  They lead from schema FROM (0: there is none) to
+ * schema TO.
+ */
+typedef void kedge_script_fn(void *ctx, const char *text, uint32_t from, uint32_t to);
+
+/*
+ * The statements by which kedge_store_open() would set the namespace up (OPTIONS with the flag
+ * KEDGE_STORE_CREATE alone) or bring it up to date (KEDGE_STORE_MIGRATE alone), for somebody who
+ * carries them out by hand; changes nothing.  To set one up the store is not asked and need not be
+ * reachable; to update it, it is read.
+ *
+ * ERR_UNSUPPORTED: stores of this backend are set up by kedge only.  Else as kedge_store_open().
+ */
+KEDGE_API int kedge_store_script(const char *url, const struct kedge_store_options *options,
+                                 kedge_script_fn *print, void *ctx, struct kedge_error *err);
 
 /* Close it.  Nothing may use it any more, in any thread.  NULL is fine. */
 KEDGE_API void kedge_store_close(struct kedge_store *store);
@@ -148,7 +182,7 @@ KEDGE_API int kedge_backend_each(kedge_backend_fn *each, void *ctx, struct kedge
 /*
  * What a backend says about itself.  NAME is a name or the path of a module, as in struct
  * kedge_store_options.  The facts: name, version, origin ("built in" or a path), abi, threads
- * (one or session), capabilities and limit.* as above, verify and wait (yes or no).
+ * (one or session), capabilities and limit.* as above, verify, wait and script (yes or no).
  */
 KEDGE_API int kedge_backend_info(const char *name, kedge_fact_fn *each, void *ctx,
                                  struct kedge_error *err);

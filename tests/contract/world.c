@@ -350,7 +350,7 @@ static void open_store(struct world *w, uint32_t flags)
 {
     struct kedge_info info;
 
-    w->open = (struct kedge_open){ sizeof w->open, flags, w->url, str(w->ns) };
+    w->open = (struct kedge_open){ sizeof w->open, flags, w->url, str(w->ns), NULL };
     expect_ok(w->ops->store_open(w->host, &w->open, &w->store, &w->err));
     expect_ok(w->ops->session_open(w->store, &w->session, &w->err));
     expect_ok(do_info(w, &info));

@@ -78,6 +78,7 @@ END_TEST
 START_TEST(what_is_missing_answers_unsupported)
 {
     struct kedge_verified verified;
+    struct kedge_script script = { .to = 7 };
     uint64_t ticket = 7;
 
     table.ops.verify = NULL;
@@ -92,6 +93,10 @@ START_TEST(what_is_missing_answers_unsupported)
     ck_assert_str_eq(err.msg, "this backend has no operation 'wait'");
     ck_assert_uint_eq(ticket, 7);
     ck_assert_int_eq(be.ops.notify(NULL, NULL), KEDGE_ERR_UNSUPPORTED);
+    ck_assert(!kedge_backend_has_script(&be));
+    ck_assert_int_eq(be.ops.schema_script(NULL, NULL, &script, &err), KEDGE_ERR_UNSUPPORTED);
+    ck_assert_str_eq(err.msg, "this backend has no operation 'schema_script'");
+    ck_assert_uint_eq(script.to, 7);
 }
 END_TEST
 
@@ -101,6 +106,7 @@ START_TEST(an_older_table_ends_before_the_optional_operations)
     ck_assert_int_eq(import(), KEDGE_OK);
     ck_assert(!kedge_backend_has_verify(&be));
     ck_assert(!kedge_backend_has_wait(&be));
+    ck_assert(!kedge_backend_has_script(&be));
 }
 END_TEST
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backends/kit/rules.h"
+#include "backends/kit/schema.h"
 
 #define ARRAY_LEN(a) ((int)(sizeof(a) / sizeof *(a))) /* NOLINT(bugprone-sizeof-expression) */
 #define TTL          INT64_C(1000000)
@@ -847,6 +848,30 @@ START_TEST(a_plain_append_asks_for_nothing_that_it_does_not_need)
 }
 END_TEST
 
+static const struct {
+    uint32_t have;
+    int rc;
+    const char *says;
+} schemas[] = {
+    { 4, KEDGE_OK, "" },
+    { 0, KEDGE_ERR_SCHEMA_MISSING,
+      "'x' was never set up: do that first, as with 'kedge store init'" },
+    { 1, KEDGE_ERR_SCHEMA_OLD,
+      "'x' has schema 1, which this kedge cannot bring to 4: migrate it with an older kedge first" },
+    { 2, KEDGE_ERR_SCHEMA_OLD,
+      "'x' has schema 2, this kedge wants 4: bring it up to date with 'kedge store migrate'" },
+    { 5, KEDGE_ERR_SCHEMA_NEW, "'x' has schema 5, this kedge knows 4: update kedge" },
+};
+
+START_TEST(each_schema_that_does_not_fit_has_its_own_way_out)
+{
+    struct kedge_error err = { .msg = "" };
+
+    ck_assert_int_eq(kit_schema_check("'x'", schemas[_i].have, 4, 2, &err), schemas[_i].rc);
+    ck_assert_str_eq(err.msg, schemas[_i].says);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rules");
@@ -877,6 +902,8 @@ int main(void)
     tcase_add_test(tc, the_bytes_of_a_batch);
     tcase_add_test(tc, other_requests_at_their_limits);
     tcase_add_test(tc, a_plain_append_asks_for_nothing_that_it_does_not_need);
+    tcase_add_loop_test(tc, each_schema_that_does_not_fit_has_its_own_way_out, 0,
+                        ARRAY_LEN(schemas));
     srunner_set_tap(sr, "-");
     srunner_run_all(sr, CK_SILENT);
     failed = srunner_ntests_failed(sr);

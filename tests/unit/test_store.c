@@ -125,6 +125,62 @@ START_TEST(refuses_what_it_does_not_know)
 }
 END_TEST
 
+START_TEST(options_of_older_headers_are_taken)
+{
+    options.struct_size = offsetof(struct kedge_store_options, backend_options);
+    options.backend_options = "beyond=its_end";
+    ASSERT_OPENS("mem:");
+}
+END_TEST
+
+START_TEST(a_backend_gets_its_options)
+{
+    options.backend_options = "nothing=1";
+    ASSERT_REFUSED("mem:", KEDGE_ERR_INVALID, "a store in memory has no options");
+    options.backend_options = "";
+    ASSERT_OPENS("mem:");
+}
+END_TEST
+
+START_TEST(there_may_be_nothing_to_migrate)
+{
+    options.flags = KEDGE_STORE_MIGRATE;
+    ck_assert_int_eq(kedge_store_open("mem:", &options, &store, &err), KEDGE_ERR_SCHEMA_MISSING);
+    options.flags |= KEDGE_STORE_CREATE;
+    ASSERT_OPENS("mem:");
+}
+END_TEST
+
+static void no_script(void *ctx, const char *text, uint32_t from, uint32_t to)
+{
+    (void)ctx;
+    (void)text;
+    (void)from;
+    (void)to;
+    ck_abort_msg("nothing is to be printed");
+}
+
+START_TEST(a_script_that_there_is_not)
+{
+    ck_assert_int_eq(kedge_store_script("mem:", &options, no_script, NULL, &err),
+                     KEDGE_ERR_UNSUPPORTED);
+    ck_assert_str_eq(err.msg, "stores of the backend 'mem' are not set up by statements that could "
+                              "be printed, but by kedge itself");
+    ck_assert_int_eq(kedge_store_script(NULL, &options, no_script, NULL, &err), KEDGE_ERR_INVALID);
+    ck_assert_int_eq(kedge_store_script("mem:", &options, NULL, NULL, &err), KEDGE_ERR_INVALID);
+    ck_assert_int_eq(kedge_store_script("mem:#", &options, no_script, NULL, &err),
+                     KEDGE_ERR_INVALID);
+    ck_assert_int_eq(kedge_store_script("nowhere:", &options, no_script, NULL, &err),
+                     KEDGE_ERR_BACKEND);
+    ck_assert_int_eq(kedge_store_script("mem:", NULL, no_script, NULL, &err), KEDGE_ERR_INVALID);
+    ck_assert_str_eq(err.msg,
+                     "options.flags is neither KEDGE_STORE_CREATE nor KEDGE_STORE_MIGRATE");
+    options.flags = KEDGE_STORE_CREATE | KEDGE_STORE_MIGRATE;
+    ck_assert_int_eq(kedge_store_script("mem:", &options, no_script, NULL, &err),
+                     KEDGE_ERR_INVALID);
+}
+END_TEST
+
 START_TEST(options_of_newer_headers_may_ask_for_nothing_new)
 {
     struct {
@@ -240,11 +296,11 @@ START_TEST(backends_tell_what_they_are)
     size_t n = 0;
 
     ck_assert_int_eq(kedge_backend_info("mem", count_fact, &n, &err), KEDGE_OK);
-    ck_assert_uint_eq(n, 18);
+    ck_assert_uint_eq(n, 19);
     ck_assert_int_eq(kedge_backend_info(NULL, count_fact, &n, &err), KEDGE_ERR_INVALID);
     ck_assert_int_eq(kedge_backend_info("mem", NULL, &n, &err), KEDGE_ERR_INVALID);
     ck_assert_int_eq(kedge_backend_info("nowhere", count_fact, &n, &err), KEDGE_ERR_BACKEND);
-    ck_assert_uint_eq(n, 18);
+    ck_assert_uint_eq(n, 19);
 }
 END_TEST
 
@@ -293,6 +349,10 @@ int main(void)
     tcase_add_test(tc, refuses_null);
     tcase_add_test(tc, refuses_options_that_were_not_initialised);
     tcase_add_test(tc, refuses_what_it_does_not_know);
+    tcase_add_test(tc, options_of_older_headers_are_taken);
+    tcase_add_test(tc, a_backend_gets_its_options);
+    tcase_add_test(tc, there_may_be_nothing_to_migrate);
+    tcase_add_test(tc, a_script_that_there_is_not);
     tcase_add_test(tc, options_of_newer_headers_may_ask_for_nothing_new);
     tcase_add_test(tc, refuses_a_host_with_a_hole);
     tcase_add_test(tc, a_namespace_longer_than_the_limit_is_refused);
