@@ -244,6 +244,16 @@ check_PROGRAMS += $(KEDGE_CRASH_TESTS)
 TESTS += $(KEDGE_CRASH_TESTS)
 endif
 
+# ------------------------------------------------------------------ servers
+# A proxy that loses, holds and cuts what goes between a client and a server; as a program for
+# scripts and by hand:
+#	./faultproxy tcp:127.0.0.1:0 tcp:127.0.0.1:6379
+KEDGE_PROXY = %D%/support/proxy.h %D%/support/proxy.c %D%/support/proxy_serve.c
+check_PROGRAMS += faultproxy proxy_test
+faultproxy_SOURCES = %D%/support/faultproxy.c %D%/support/proxy.h %D%/support/proxy_serve.c
+proxy_test_SOURCES = %D%/support/proxy_test.c $(KEDGE_PROXY)
+TESTS += proxy_test
+
 # ------------------------------------------------------------- whole sagas
 KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/support/fault_store.c \
 	%D%/support/fault_store.h
