@@ -253,6 +253,12 @@ check_PROGRAMS += faultproxy proxy_test
 faultproxy_SOURCES = %D%/support/faultproxy.c %D%/support/proxy.h %D%/support/proxy_serve.c
 proxy_test_SOURCES = %D%/support/proxy_test.c $(KEDGE_PROXY)
 TESTS += proxy_test
+# The contract over a server whose connections fail; how to call it by hand: servers/faults.c
+check_PROGRAMS += faults
+faults_SOURCES = %D%/servers/faults.c %D%/servers/faults.h %D%/servers/faults_ops.c \
+	%D%/servers/picture.c %D%/contract/world.c %D%/contract/world.h %D%/contract/tx.c \
+	%D%/contract/dump.c $(KEDGE_PROXY)
+faults_LDADD = libkedge.la $(PTHREAD_LIBS)
 
 # ------------------------------------------------------------- whole sagas
 KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/support/fault_store.c \
