@@ -259,6 +259,11 @@ faults_SOURCES = %D%/servers/faults.c %D%/servers/faults.h %D%/servers/faults_op
 	%D%/servers/picture.c %D%/contract/world.c %D%/contract/world.h %D%/contract/tx.c \
 	%D%/contract/dump.c $(KEDGE_PROXY)
 faults_LDADD = libkedge.la $(PTHREAD_LIBS)
+# Runs that are under way while their server is in trouble: ./survive NAME URL DIR BREAK HEAL
+check_PROGRAMS += survive
+survive_SOURCES = %D%/servers/survive.c %D%/servers/survive.h %D%/servers/survive_check.c \
+	%D%/engine/effects.c %D%/engine/effects.h
+survive_LDADD = libkedge.la $(PTHREAD_LIBS)
 
 # ------------------------------------------------------------- whole sagas
 KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/support/fault_store.c \
