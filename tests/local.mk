@@ -264,6 +264,11 @@ check_PROGRAMS += survive
 survive_SOURCES = %D%/servers/survive.c %D%/servers/survive.h %D%/servers/survive_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 survive_LDADD = libkedge.la $(PTHREAD_LIBS)
+kedge_servers_tests = %D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
+	%D%/servers/trouble-redis.sh %D%/servers/trouble-postgresql.sh
+dist_check_SCRIPTS += $(kedge_servers_tests)
+TESTS += $(kedge_servers_tests)
+EXTRA_DIST += %D%/servers/with.sh
 
 # ------------------------------------------------------------- whole sagas
 KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/support/fault_store.c \
