@@ -10,6 +10,7 @@
  *   hole                 from now on everything is swallowed, also on new connections
  *   slice N              at most N bytes at a time; 0: as they come
  *   delay MS             each chunk of bytes is under way for so long
+ *   target ADDRESS       new connections go there: a server has taken another's place
  *   at EVENT N HARM      once, at the N-th EVENT from now (1: the next)
  *   go                   what is held back goes on
  *   count                "count CONNECTIONS REQUESTS UP DOWN FIRED OPEN"

@@ -441,6 +441,16 @@ static const char *count(void)
     return text;
 }
 
+static const char *target_set(const char *text)
+{
+    struct address a;
+
+    if (!address_parse(text, &a))
+        return "error no address";
+    proxy.target = a;
+    return "ok";
+}
+
 static const char *obey(const char *line)
 {
     unsigned long long n;
@@ -453,6 +463,8 @@ static const char *obey(const char *line)
         return listen_again();
     if (strcmp(line, "count") == 0)
         return count();
+    if (strncmp(line, "target ", 7) == 0)
+        return target_set(line + 7);
     if (sscanf(line, "at %15s %llu %15s", event, &n, harm) == 3)
         return plan_set(event, n, harm);
     if (sscanf(line, "slice %llu", &n) == 1)

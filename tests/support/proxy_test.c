@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -360,6 +361,36 @@ static void connects(void)
     (void)close(a);
 }
 
+/* Another server takes over: old connections stay where they are. */
+static void moves(const char *server)
+{
+    char other[160];
+    int port = 0;
+    pid_t pid;
+    int a = dial();
+    int b;
+
+    (void)snprintf(other, sizeof other, "%s%s", server, proxy.port == 0 ? "-other" : "");
+    pid = server_start(other, &port);
+    if (port != 0)
+        (void)snprintf(other, sizeof other, "tcp:127.0.0.1:%d", port);
+    proxy_say(&proxy, "target %s", other);
+    b = dial();
+    ok(ask(a, 3) && ask(b, 3), "two servers, one after the other");
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    {
+        int end;
+
+        ok(ask(a, 3) && hear(b, 1, &end) == 0 && is_cut(end),
+           "... new connections go to the other");
+    }
+    (void)close(a);
+    (void)close(b);
+    if (port == 0)
+        (void)unlink(other + strlen("unix:"));
+}
+
 static void all(const char *which, const char *listen, const char *server)
 {
     char target[160];
@@ -381,6 +412,7 @@ static void all(const char *which, const char *listen, const char *server)
     swallows();
     holds();
     connects();
+    moves(server);
     proxy_stop(&proxy);
     (void)kill(pid, SIGKILL);
 }
