@@ -14,7 +14,7 @@ alone() {
 	export redis name="$1"
 	alone_name=$1
 	shift
-	survive "$alone_name" "$alone_name" "$@"
+	survive "$alone_name" "$(server url "$alone_name")" "$@"
 	server drop "$alone_name"
 }
 

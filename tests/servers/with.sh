@@ -4,7 +4,7 @@
 #	. "$KEDGE_SRCDIR/tests/servers/with.sh"
 #	with_backend redis              # or all is skipped
 #	server redis r
-#	survive NAME SERVER BREAK HEAL [OPTION]...
+#	survive NAME URL BREAK HEAL [OPTION]...
 #	plan
 #
 # dir is the script's own.  Commands for BREAK and HEAL call $server.
@@ -64,9 +64,8 @@ wanted() {
 	return 1
 }
 
-survive() { # NAME SERVER BREAK HEAL [OPTION]...
-	survive_name=$1
-	survive_url=$(server url "$2") || exit 99
+survive() { # NAME URL BREAK HEAL [OPTION]...
+	survive_name=$1 survive_url=$2
 	shift 2
 	mkdir "$dir/$survive_name" || exit 99
 	tally "$KEDGE_BUILDDIR/survive" "$survive_name" "$survive_url" "$dir/$survive_name" "$@"
