@@ -37,7 +37,7 @@ static void sagas(uint32_t in_flight, double bound)
     struct bare_work bw = { &runs, in_flight };
     struct side sides[] = {
         { .name = "steps on the loop", .run = saga_steps, .ctx = &loop },
-        { .name = "bare LMDB", .run = bare_appends, .ctx = &bw },
+        { .name = the_kind()->side, .run = bare_appends, .ctx = &bw },
         { .name = "steps of the pool", .run = saga_steps, .ctx = &pool },
     };
     const struct claim claims[] = { { 0, 1, RATE, false, bound },
@@ -64,12 +64,12 @@ static void sagas(uint32_t in_flight, double bound)
 
 void workload_saga1(void)
 {
-    sagas(1, 0.8);
+    sagas(1, required(0.8, 0.8, 0.7));
 }
 
 void workload_saga64(void)
 {
-    sagas(64, 0.6);
+    sagas(64, required(0.6, 0.6, 0.5));
 }
 
 /*

@@ -16,18 +16,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <lmdb.h>
-
 #include "harness.h"
 
 struct options opt = {
-    .passes = 9,
     .slices = 10,
     .seconds = 1.0,
     .dir = ".",
     .population = 1000000,
     .records = 100000,
     .parked = 100000,
+    .waiting = 10000,
 };
 
 static char scratch[4096]; /* "": none */
@@ -36,6 +34,7 @@ static volatile sig_atomic_t stopped;
 static FILE *tsv;
 static const char *workload;
 static unsigned tests_done;
+static struct meter meter; /* no members: there is none */
 
 /* What the machine did since the workload began. */
 static double began_busy_s;
@@ -92,6 +91,11 @@ void die_if_stopped(void)
 {
     if (stopped)
         die("interrupted");
+}
+
+pid_t bench_pid(void)
+{
+    return scratch_owner;
 }
 
 void scratch_dir(char *path, size_t size, const char *name)
@@ -276,18 +280,47 @@ bool limit_reached(const struct limit *limit, uint64_t rounds, int64_t now)
     return stopped || now >= limit->until_ns || (limit->rounds > 0 && rounds >= limit->rounds);
 }
 
-static void run_slice(struct side *side, int64_t slice_ns, int64_t *ns, int64_t *cpu)
+/* What one side has used in a pass. */
+struct usage {
+    int64_t ns;
+    int64_t cpu_ns;
+    int64_t server_ns;
+    int64_t log_bytes;
+};
+
+static void meter_begin(struct usage *u)
+{
+    if (meter.log_bytes != NULL)
+        u->log_bytes -= meter.log_bytes(meter.ctx);
+    if (meter.cpu_ns != NULL)
+        u->server_ns -= meter.cpu_ns(meter.ctx);
+}
+
+/* The other way round: reading the log's length costs the server time. */
+static void meter_end(struct usage *u)
+{
+    if (meter.cpu_ns != NULL)
+        u->server_ns += meter.cpu_ns(meter.ctx);
+    if (meter.log_bytes != NULL)
+        u->log_bytes += meter.log_bytes(meter.ctx);
+}
+
+static void run_slice(struct side *side, int64_t slice_ns, struct usage *u)
 {
     struct limit limit = { .rounds = opt.smoke ? 3 : 0 };
-    int64_t cpu_began = cpu_used_ns();
-    int64_t began = now_ns();
+    int64_t cpu_began;
+    int64_t began;
 
     side->own_ns = 0;
     side->own_cpu_ns = 0;
+    meter_begin(u);
+    cpu_began = cpu_used_ns();
+    began = now_ns();
     limit.until_ns = began + (opt.smoke ? INT64_C(60000000000) : slice_ns);
     side->run(side, &limit);
-    *ns += side->own_ns > 0 ? side->own_ns : now_ns() - began;
-    *cpu += cpu_used_ns() - cpu_began + side->own_cpu_ns;
+    u->ns += side->own_ns > 0 ? side->own_ns : now_ns() - began;
+    u->cpu_ns += cpu_used_ns() - cpu_began + side->own_cpu_ns;
+    meter_end(u);
     die_if_stopped();
 }
 
@@ -298,17 +331,28 @@ static void tsv_line(const char *side, const char *what, size_t pass, double val
         (void)fprintf(tsv, "%s\t%s\t%s\t%zu\t%.6g\n", workload, side, what, pass, value);
 }
 
-static void end_pass(struct side *side, size_t pass, int64_t ns, int64_t cpu)
+void report_value(const char *side, const char *what, size_t pass, double value)
+{
+    tsv_line(side, what, pass, value);
+}
+
+static void end_pass(struct side *side, size_t pass, const struct usage *u)
 {
     double ops = side->ops > 0 ? (double)side->ops : 1;
 
-    series_add(&side->rate, ns > 0 ? (double)side->ops / ((double)ns / 1e9) : 0);
-    series_add(&side->cpu_us, (double)cpu / 1e3 / ops);
+    series_add(&side->rate, u->ns > 0 ? (double)side->ops / ((double)u->ns / 1e9) : 0);
+    series_add(&side->cpu_us, (double)u->cpu_ns / 1e3 / ops);
+    series_add(&side->server_us, (double)u->server_ns / 1e3 / ops);
+    series_add(&side->log_bytes, (double)u->log_bytes / ops);
     samples_join(&side->all, &side->lat);
     samples_sort(&side->lat);
     series_add(&side->p50, samples_at(&side->lat, 0.5));
     tsv_line(side->name, "rate", pass, side->rate.v[pass]);
     tsv_line(side->name, "cpu_us", pass, side->cpu_us.v[pass]);
+    if (meter.cpu_ns != NULL)
+        tsv_line(side->name, "server_us", pass, side->server_us.v[pass]);
+    if (meter.log_bytes != NULL)
+        tsv_line(side->name, "log_bytes", pass, side->log_bytes.v[pass]);
     if (side->lat.n > 0) {
         tsv_line(side->name, "p50_us", pass, side->p50.v[pass]);
         tsv_line(side->name, "p99_us", pass, samples_at(&side->lat, 0.99));
@@ -323,30 +367,27 @@ void run_passes(struct side *sides, size_t n, unsigned slices)
 {
     unsigned passes = opt.smoke ? 1 : opt.passes;
     int64_t slice_ns;
-    int64_t *ns = must_alloc(n, sizeof *ns);
-    int64_t *cpu = must_alloc(n, sizeof *cpu);
+    struct usage *used = must_alloc(n, sizeof *used);
 
     if (opt.smoke || slices == 0)
         slices = 1;
     slice_ns = (int64_t)(opt.seconds * 1e9 / slices);
     for (unsigned pass = 0; pass < passes; pass++) {
-        memset(ns, 0, n * sizeof *ns);
-        memset(cpu, 0, n * sizeof *cpu);
+        memset(used, 0, n * sizeof *used);
         for (unsigned slice = 0; slice < slices; slice++)
             for (size_t i = 0; i < n; i++) {
                 size_t k = pass % 2 == 0 ? i : n - 1 - i;
 
                 if (opt.side != NULL && strstr(sides[k].name, opt.side) == NULL)
                     continue;
-                run_slice(&sides[k], slice_ns, &ns[k], &cpu[k]);
+                run_slice(&sides[k], slice_ns, &used[k]);
             }
         for (size_t i = 0; i < n; i++)
-            end_pass(&sides[i], pass, ns[i], cpu[i]);
+            end_pass(&sides[i], pass, &used[i]);
     }
     for (size_t i = 0; i < n; i++)
         samples_sort(&sides[i].all);
-    free(ns);
-    free(cpu);
+    free(used);
 }
 
 void sides_release(struct side *sides, size_t n)
@@ -356,6 +397,8 @@ void sides_release(struct side *sides, size_t n)
         free(sides[i].all.v);
         free(sides[i].rate.v);
         free(sides[i].cpu_us.v);
+        free(sides[i].server_us.v);
+        free(sides[i].log_bytes.v);
         free(sides[i].p50.v);
     }
 }
@@ -376,12 +419,17 @@ void report_note(const char *fmt, ...)
     (void)fflush(stdout);
 }
 
+static bool metered(void)
+{
+    return meter.cpu_ns != NULL;
+}
+
 void report_sides(const struct side *sides, size_t n, const char *unit)
 {
     if (opt.smoke)
         return;
-    printf("  %-26s %9s  %-19s %-19s %8s %8s %8s %7s\n", "", "median", "quartiles", "extremes",
-           "p50 us", "p99 us", "max us", "CPU us");
+    printf("  %-26s %9s  %-19s %-19s %8s %8s %8s %7s%s\n", "", "median", "quartiles", "extremes",
+           "p50 us", "p99 us", "max us", "CPU us", metered() ? "  server us   log B" : "");
     for (size_t i = 0; i < n; i++) {
         struct spread r = series_spread(&sides[i].rate);
         char quartiles[64];
@@ -389,12 +437,44 @@ void report_sides(const struct side *sides, size_t n, const char *unit)
 
         (void)snprintf(quartiles, sizeof quartiles, "%.0f .. %.0f", r.q1, r.q3);
         (void)snprintf(extremes, sizeof extremes, "%.0f .. %.0f", r.min, r.max);
-        printf("  %-26s %9.0f  %-19s %-19s %8.1f %8.1f %8.0f %7.2f\n", sides[i].name, r.median,
+        printf("  %-26s %9.0f  %-19s %-19s %8.1f %8.1f %8.0f %7.2f", sides[i].name, r.median,
                quartiles, extremes, samples_at(&sides[i].all, 0.5), samples_at(&sides[i].all, 0.99),
                samples_at(&sides[i].all, 1), series_spread(&sides[i].cpu_us).median);
+        if (metered())
+            printf("  %9.2f  %6.0f", series_spread(&sides[i].server_us).median,
+                   series_spread(&sides[i].log_bytes).median);
+        printf("\n");
     }
-    printf("  (%s per second; how long a call took; processor time per operation)\n", unit);
+    printf("  (%s per second; how long a call took; processor time per operation%s)\n", unit,
+           metered() ? "; the server's, and bytes of its log, per operation" : "");
     (void)fflush(stdout);
+}
+
+/* The ratio of two series pass by pass; its values go into the table of figures. */
+static struct spread ratio_of(const struct series *a, const struct series *b, const char *name,
+                              const char *what)
+{
+    struct series ratio = { 0 };
+    struct spread s;
+
+    for (size_t i = 0; i < a->n; i++) {
+        series_add(&ratio, b->v[i] > 0 ? a->v[i] / b->v[i] : 0);
+        tsv_line(name, what, i, ratio.v[i]);
+    }
+    s = series_spread(&ratio);
+    free(ratio.v);
+    return s;
+}
+
+static void report_cost(const struct side *over, const struct side *under, const char *name)
+{
+    struct spread cpu = ratio_of(&over->cpu_us, &under->cpu_us, name, "cpu_ratio");
+    struct spread server = ratio_of(&over->server_us, &under->server_us, name, "server_ratio");
+    struct spread log = ratio_of(&over->log_bytes, &under->log_bytes, name, "log_ratio");
+
+    report_note("   %-40s server CPU x %.2f [%.2f .. %.2f], log x %.2f, our CPU x %.2f [%.2f .. "
+                "%.2f]",
+                "", server.median, server.q1, server.q3, log.median, cpu.median, cpu.q1, cpu.q3);
 }
 
 void report_claims(const struct side *sides, const struct claim *claims, size_t n)
@@ -404,18 +484,12 @@ void report_claims(const struct side *sides, const struct claim *claims, size_t 
         const struct side *under = &sides[claims[c].under];
         const struct series *a = claims[c].what == RATE ? &over->rate : &over->p50;
         const struct series *b = claims[c].what == RATE ? &under->rate : &under->p50;
-        struct series ratio = { 0 };
         struct spread s;
         char name[96];
         char verdict[64] = "";
 
         (void)snprintf(name, sizeof name, "%s / %s", over->name, under->name);
-        for (size_t i = 0; i < a->n; i++) {
-            series_add(&ratio, b->v[i] > 0 ? a->v[i] / b->v[i] : 0);
-            tsv_line(name, claims[c].what == RATE ? "rate_ratio" : "p50_ratio", i, ratio.v[i]);
-        }
-        s = series_spread(&ratio);
-        free(ratio.v);
+        s = ratio_of(a, b, name, claims[c].what == RATE ? "rate_ratio" : "p50_ratio");
         if (opt.smoke)
             continue;
         if (claims[c].bound > 0)
@@ -428,6 +502,8 @@ void report_claims(const struct side *sides, const struct claim *claims, size_t 
         printf("  => %-40s %s %.3f [%.3f .. %.3f] (%.3f .. %.3f)%s\n", name,
                claims[c].what == RATE ? "rate" : "p50", s.median, s.q1, s.q3, s.min, s.max,
                verdict);
+        if (metered() && claims[c].what == RATE)
+            report_cost(over, under, name);
     }
     (void)fflush(stdout);
 }
@@ -529,25 +605,22 @@ static void filesystem_name(const char *dir, char *out, size_t size)
     (void)fclose(f);
 }
 
-static void print_machine(void)
+static void print_machine(const char *kind, const char *what)
 {
     struct utsname u = { 0 };
     char cpu[256];
     char memory[64];
     char fs[512];
-    int major;
-    int minor;
-    int patch;
 
     (void)uname(&u);
-    (void)mdb_version(&major, &minor, &patch);
     file_value("/proc/cpuinfo", "model name", cpu, sizeof cpu);
     file_value("/proc/meminfo", "MemTotal", memory, sizeof memory);
     filesystem_name(scratch, fs, sizeof fs);
     printf("machine      %ld x %s, %s\n", sysconf(_SC_NPROCESSORS_ONLN), cpu, memory);
     printf("kernel       %s %s %s\n", u.sysname, u.release, u.machine);
     printf("file system  %s\n", fs);
-    printf("LMDB         %d.%d.%d, MDB_NOTLS, full sync, no MDB_WRITEMAP\n", major, minor, patch);
+    if (kind != NULL)
+        printf("%-12s %s\n", kind, what);
 #if defined(__VERSION__)
     printf("compiler     %s\n", __VERSION__);
 #endif
@@ -563,11 +636,12 @@ static void print_machine(void)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     printf("WARNING      compiled with a sanitizer\n");
 #endif
-    if (opt.passes < 9 || opt.seconds < 1)
-        printf("WARNING      fewer than 9 passes, or shorter than 1 s: not for quoting\n");
+    if (opt.passes < opt.passes_wanted || opt.seconds < 1)
+        printf("WARNING      fewer than %u passes, or shorter than 1 s: not for quoting\n",
+               opt.passes_wanted);
 }
 
-void bench_start(void)
+void bench_start(const char *kind, const char *what, const struct meter *outside)
 {
     struct sigaction sa = { .sa_handler = on_signal };
     int n = snprintf(scratch, sizeof scratch, "%s/bench-XXXXXX", opt.dir);
@@ -579,6 +653,8 @@ void bench_start(void)
         scratch[0] = '\0';
         die("cannot make a directory in '%s': %s", opt.dir, strerror(errno));
     }
+    if (outside != NULL)
+        meter = *outside;
     (void)sigaction(SIGINT, &sa, NULL);
     (void)sigaction(SIGTERM, &sa, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -589,7 +665,7 @@ void bench_start(void)
         (void)fprintf(tsv, "workload\tside\tmeasure\tpass\tvalue\n");
     }
     if (!opt.smoke)
-        print_machine();
+        print_machine(kind, what);
 }
 
 void bench_end(void)
@@ -598,6 +674,8 @@ void bench_end(void)
     if (tsv != NULL && fclose(tsv) != 0)
         die("cannot write '%s': %s", opt.tsv, strerror(errno));
     tsv = NULL;
-    if (!opt.smoke)
+    if (opt.smoke)
+        printf("1..%u\n", tests_done);
+    else
         printf("\nload average %.2f at the end\n", load_average());
 }

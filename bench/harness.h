@@ -13,11 +13,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct options {
     unsigned passes;
-    unsigned slices; /* per pass and side */
-    double seconds;  /* per pass and side */
+    unsigned passes_wanted; /* for figures of this kind of store that can be quoted */
+    unsigned slices;        /* per pass and side */
+    double seconds;         /* per pass and side */
     const char *dir;
     const char *only; /* NULL: all workloads */
     const char *side; /* NULL: all sides */
@@ -26,9 +28,17 @@ struct options {
     uint64_t population; /* healthy runs in the large store of `expired' */
     uint64_t records;    /* journal length of `head' and `resume' */
     uint64_t parked;     /* runs that are not due, of `parked' */
+    uint64_t waiting;    /* likewise, of `idle' */
     bool smoke;
 };
 extern struct options opt;
+
+/* What counts outside of this process, on a server, while a side works. */
+struct meter {
+    int64_t (*cpu_ns)(void *ctx); /* negative: cannot be seen */
+    int64_t (*log_bytes)(void *ctx);
+    void *ctx;
+};
 
 /* ------------------------------------------------------------- what ends it */
 
@@ -38,8 +48,10 @@ __attribute__((format(printf, 1, 2), noreturn))
 #endif
 void die(const char *fmt, ...);
 void die_if_stopped(void); /* by a signal */
-void bench_start(void);    /* scratch directory, signals, machine */
+/* Scratch directory, signals, machine.  WHAT is measured against, in a line; METER may be NULL. */
+void bench_start(const char *kind, const char *what, const struct meter *meter);
 void bench_end(void);
+pid_t bench_pid(void); /* of the process that called bench_start() */
 /* A new directory for files of the workload under way. */
 void scratch_dir(char *path, size_t size, const char *name);
 void workload_begin(const char *name, const char *title);
@@ -107,14 +119,17 @@ struct side {
     /* over the passes */
     uint64_t total;
     struct series rate;
-    struct series cpu_us; /* per operation */
+    struct series cpu_us; /* per operation; likewise: */
+    struct series server_us;
+    struct series log_bytes;
     struct series p50;
     struct samples all;
 };
 
 enum measure { RATE, P50 };
 
-/* sides[over] / sides[under] by `what', which ought to be >= or <= `bound'. */
+/* sides[over] / sides[under] by `what', which ought to be >= or <= `bound'.  Rates are followed by
+   what each operation costs a server, if there is one. */
 struct claim {
     unsigned over;
     unsigned under;
@@ -133,6 +148,8 @@ void report_below(const struct side *side, double bound_us);
 __attribute__((format(printf, 1, 2)))
 #endif
 void report_note(const char *fmt, ...);
+/* One more value for the table of figures. */
+void report_value(const char *side, const char *what, size_t pass, double value);
 void sides_release(struct side *sides, size_t n);
 
 #endif

@@ -1,36 +1,54 @@
 # ------------------------------------------------------------------ programs
-# What the storage contract and the engine cost on LMDB; nothing to hold against without it.
-bench_spike_lmdb_sources = \
+# What the storage contract and the engine cost on a store, next to a bare client of the same kind:
+# one for each backend of this build that is not in memory.
+bench_spike_sources = \
 	%D%/bare.c %D%/bare.h \
 	%D%/engine.c %D%/engine.h \
 	%D%/harness.c %D%/harness.h \
+	%D%/outside.c %D%/outside.h \
 	%D%/parked.c \
 	%D%/procs.c %D%/procs.h \
 	%D%/resume.c \
 	%D%/saga.c %D%/saga.h \
-	%D%/spike_lmdb.c \
-	%D%/subject.c %D%/subject.h
-bench_programs =
-if STATIC_LMDB
-noinst_PROGRAMS += spike_lmdb
-bench_programs += spike_lmdb$(EXEEXT)
+	%D%/server.c %D%/server.h \
+	%D%/spike.c \
+	%D%/subject.c %D%/subject.h \
+	backends/kit/url.c backends/kit/url.h
+noinst_PROGRAMS += spike
+spike_SOURCES = $(bench_spike_sources)
+spike_CPPFLAGS = $(AM_CPPFLAGS)
+spike_LDADD = libkedge.la $(PTHREAD_LIBS)
+if BENCH_LMDB
+spike_SOURCES += %D%/bare_lmdb.c
+spike_CPPFLAGS += -DBENCH_LMDB $(LMDB_CFLAGS)
+spike_LDADD += $(LMDB_LIBS)
 endif
-if MODULE_LMDB
-noinst_PROGRAMS += spike_lmdb
-bench_programs += spike_lmdb$(EXEEXT)
+if BENCH_REDIS
+spike_SOURCES += %D%/bare_redis.c
+spike_CPPFLAGS += -DBENCH_REDIS $(HIREDIS_CFLAGS)
+spike_LDADD += $(HIREDIS_LIBS)
 endif
-spike_lmdb_SOURCES = $(bench_spike_lmdb_sources)
-spike_lmdb_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
-spike_lmdb_LDADD = libkedge.la $(LMDB_LIBS) $(PTHREAD_LIBS)
+if BENCH_POSTGRESQL
+spike_SOURCES += %D%/bare_postgresql.c
+spike_CPPFLAGS += -DBENCH_POSTGRESQL $(LIBPQ_CFLAGS)
+spike_LDADD += $(LIBPQ_LIBS)
+endif
+# The name it had when LMDB was all it could measure.
+noinst_SCRIPTS = spike_lmdb
+spike_lmdb: spike$(EXEEXT)
+	$(AM_V_GEN)rm -f $@ && $(LN_S) spike$(EXEEXT) $@
+CLEANFILES += spike_lmdb
 
-EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/README.md %D%/run.sh
 dist_check_SCRIPTS += %D%/smoke.sh
 TESTS += %D%/smoke.sh
 
 # ------------------------------------------------------- `make bench' and run
+# BENCH_STORE: lmdb, redis, postgresql (the last two on a server that is started for it), or a URL.
 # BENCH_FLAGS='--only one' selects; --dir D measures another disk than this one.
+BENCH_STORE = lmdb
 BENCH_FLAGS =
-bench: $(bench_programs) $(backend_LTLIBRARIES)
-	@test -n '$(strip $(bench_programs))' || { echo 'nothing to measure without LMDB' >&2; exit 1; }
-	KEDGE_BACKEND_PATH='$(abs_builddir)/.libs' ./spike_lmdb$(EXEEXT) $(BENCH_FLAGS)
+bench: spike$(EXEEXT) $(backend_LTLIBRARIES)
+	KEDGE_BACKEND_PATH='$(abs_builddir)/.libs' KEDGE_SRCDIR='$(abs_srcdir)' \
+	KEDGE_BUILDDIR='$(abs_builddir)' $(SHELL) '$(srcdir)/bench/run.sh' '$(BENCH_STORE)' $(BENCH_FLAGS)
 .PHONY: bench

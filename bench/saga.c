@@ -161,9 +161,10 @@ void saga_store_open(struct saga *saga, const char *url, const struct kedge_host
 {
     struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
     struct kedge_error err;
+    char ns[NS_BYTES];
 
     options.flags = KEDGE_STORE_CREATE;
-    options.ns = saga->shape.name;
+    options.ns = subject_ns(ns, saga->shape.name);
     options.host = host;
     check(kedge_store_open(url, &options, &saga->store, &err), &err, "kedge_store_open");
 }

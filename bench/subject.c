@@ -79,19 +79,67 @@ void subject_url(char *url, size_t size, const char *name)
         die("the name of directory '%s' is too long", dir);
 }
 
-void subject_open(struct subject *s, const char *url, const char *ns)
+#define DROPS_MOST 16
+static char drops[DROPS_MOST][NS_BYTES];
+static size_t n_drops;
+static unsigned rounds; /* of dropping: a namespace that could not be dropped is not met again */
+
+const char *subject_ns(char ns[NS_BYTES], const char *name)
 {
+    const struct bare_kind *kind = bare_kind_of(opt.store);
+    size_t i = 0;
+
+    (void)snprintf(ns, NS_BYTES, "%s", name);
+    if (kind == NULL || !kind->is_server)
+        return ns;
+    (void)snprintf(ns, NS_BYTES, "%s_%x_%u", name, (unsigned)bench_pid(), rounds);
+    while (i < n_drops && strcmp(drops[i], ns) != 0)
+        i++;
+    if (i == n_drops && n_drops < DROPS_MOST)
+        memcpy(drops[n_drops++], ns, NS_BYTES);
+    return ns;
+}
+
+static const struct kedge_backend_ops *backend_of(const char *url)
+{
+    const struct kedge_backend_ops *ops;
+    struct kedge_error err;
+    char scheme[64];
+
+    (void)snprintf(scheme, sizeof scheme, "%.*s", (int)strcspn(url, ":"), url);
+    check(kedge_backend_find(scheme, &ops, &err), &err, "the backend");
+    return ops;
+}
+
+void subject_drop(void)
+{
+    for (rounds++; n_drops > 0;) {
+        const char *ns = drops[--n_drops];
+        struct kedge_open open = {
+            .struct_size = sizeof open,
+            .url = opt.store,
+            .ns = { ns, strlen(ns) },
+        };
+        struct kedge_error err;
+
+        if (backend_of(opt.store)->store_drop(kedge_host_default(), &open, &err) < 0)
+            report_note("(namespace %s stays: %s)", ns, err.msg);
+    }
+}
+
+void subject_open(struct subject *s, const char *url, const char *name)
+{
+    char ns[NS_BYTES];
     struct kedge_error err;
     struct kedge_open open = {
         .struct_size = sizeof open,
         .flags = KEDGE_OPEN_CREATE,
         .url = url,
-        .ns = { ns, strlen(ns) },
     };
-    char scheme[64];
 
-    (void)snprintf(scheme, sizeof scheme, "%.*s", (int)strcspn(url, ":"), url);
-    check(kedge_backend_find(scheme, &s->ops, &err), &err, "the backend");
+    (void)subject_ns(ns, name);
+    open.ns = (struct kedge_bytes){ ns, strlen(ns) };
+    s->ops = backend_of(url);
     s->host = kedge_host_default();
     s->store = NULL;
     check(s->ops->store_open(s->host, &open, &s->store, &err), &err, "store_open");
@@ -141,6 +189,8 @@ void user_open(struct user *u, const struct subject *s, int64_t lease_us)
 
     memset(u, 0, sizeof *u);
     u->subject = s;
+    u->most =
+        s->ops->limits->batch_items < BATCH_MAX ? (size_t)s->ops->limits->batch_items : BATCH_MAX;
     u->batch = must_alloc(1, sizeof *u->batch);
     rng_seed(&u->rng);
     check(s->ops->session_open(s->store, &u->session, &err), &err, "session_open");
@@ -155,6 +205,16 @@ void user_open(struct user *u, const struct subject *s, int64_t lease_us)
     if (in.ttl_us < s->ops->limits->ttl_min_us)
         in.ttl_us = s->ops->limits->ttl_min_us;
     check(s->ops->lease_grant(u->session, &in, &state, TIMEOUT_US, &err), &err, "lease_grant");
+}
+
+void user_reopen(struct user *u, struct subject *s, const char *url, const char *name)
+{
+    struct kedge_error err;
+
+    s->ops->session_close(u->session);
+    subject_close(s);
+    subject_open(s, url, name);
+    check(s->ops->session_open(s->store, &u->session, &err), &err, "session_open");
 }
 
 void user_close(struct user *u)
@@ -230,7 +290,7 @@ static void create_batch(struct user *u, uint64_t first, size_t n, enum birth bi
 void user_create(struct user *u, uint64_t first, size_t n, enum birth birth, struct run *out)
 {
     for (size_t done = 0; done < n;) {
-        size_t k = n - done < BATCH_MAX ? n - done : BATCH_MAX;
+        size_t k = n - done < u->most ? n - done : u->most;
 
         create_batch(u, first + done, k, birth);
         for (size_t i = 0; out != NULL && i < k; i++)
@@ -379,6 +439,60 @@ size_t user_expired(struct user *u)
     } while (cursor.len > 0);
     kedge_mem_free(u->subject->host, last);
     return n;
+}
+
+void user_sweep(struct user *u)
+{
+    const struct kedge_backend_ops *ops = u->subject->ops;
+    const struct kedge_bytes start = { NULL, 0 };
+    struct kedge_lease_page page = { 0 };
+    struct kedge_purged purged;
+    struct kedge_error err;
+
+    check(ops->lease_list(u->session, start, 100, &page, TIMEOUT_US, &err), &err, "lease_list");
+    kedge_mem_free(u->subject->host, page.mem);
+    (void)user_expired(u);
+    if (user_claim(u, 1) != 0)
+        die("there is a run to claim");
+    check(ops->purge(u->session, 100, &purged, TIMEOUT_US, &err), &err, "purge");
+}
+
+static void park_batch(struct user *u, const struct run *runs, size_t n)
+{
+    struct batch *b = u->batch;
+
+    for (size_t i = 0; i < n; i++) {
+        struct kedge_bytes id = id_of(b->ids[i], runs[i].tag);
+
+        b->guards[i] = (struct kedge_guard){
+            .kind = KEDGE_GUARD_HELD,
+            .name = id,
+            .lease = u->lease,
+            .number = runs[i].fence,
+        };
+        b->changes[i] = (struct kedge_change){
+            .kind = KEDGE_RELEASE,
+            .name = id,
+            .release = { .place = KEDGE_PLACE_PARKED,
+                         .status = KEDGE_PAUSED,
+                         .wakes_on = KEDGE_WAKES_ON_INTERRUPT },
+        };
+        item(u, i, 1);
+    }
+    commit(u, n);
+}
+
+void user_park(struct user *u, uint64_t first, size_t n)
+{
+    struct run runs[BATCH_MAX];
+
+    for (size_t done = 0; done < n;) {
+        size_t k = n - done < u->most ? n - done : u->most;
+
+        user_create(u, first + done, k, BORN_HELD, runs);
+        park_batch(u, runs, k);
+        done += k;
+    }
 }
 
 uint64_t user_head(struct user *u, uint64_t tag)

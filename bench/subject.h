@@ -26,6 +26,7 @@ struct user {
     struct kedge_id128 lease;
     struct rng rng;
     struct batch *batch;
+    size_t most; /* items of one call */
 };
 
 struct run {
@@ -40,11 +41,18 @@ struct runs {
     size_t next;
 };
 
-/* Open the store at URL; NS is created if need be. */
-void subject_open(struct subject *s, const char *url, const char *ns);
+/* Open the store at URL; the namespace for NAME is created if need be. */
+void subject_open(struct subject *s, const char *url, const char *name);
 void subject_close(struct subject *s);
 /* The URL for a store of the workload under way; if it is one with files, a new one called NAME. */
 void subject_url(char *url, size_t size, const char *name);
+/*
+ * The namespace for NAME: on a server one that nobody else has, and that subject_drop() drops at
+ * the end of the workload, when nothing is open any more.
+ */
+#define NS_BYTES 64
+const char *subject_ns(char ns[NS_BYTES], const char *name);
+void subject_drop(void);
 /* Tell the reader what the store says of itself. */
 void subject_describe(const struct subject *s);
 
@@ -74,6 +82,14 @@ void user_append_many(struct user *u, struct run *run, size_t n);
 size_t user_claim(struct user *u, size_t n);
 void user_release(struct user *u, size_t n);
 void user_extend(struct user *u);
+/* Close the session and, unless others use it, the store; open both anew under the same lease.  A
+   server has then heard all there is to be told of the session's work. */
+void user_reopen(struct user *u, struct subject *s, const char *url, const char *name);
+/* What a worker looks at to see whether others have died, whether there is work, and whether
+   something is to be removed: leases, expired runs, a claim that finds nothing, a purge. */
+void user_sweep(struct user *u);
+/* Create runs that are parked until somebody wakes them. */
+void user_park(struct user *u, uint64_t first, size_t n);
 /* All pages of list_expired: how many runs there are. */
 size_t user_expired(struct user *u);
 /* The head alone; answers the position. */
