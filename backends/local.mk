@@ -10,7 +10,7 @@ KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
 # What backends share.  It includes <kedge/backend.h> and nothing else of ours.
 # Once in the library for all built-in backends, once in each module.  URLs are
 # read by the library and by backends alike, so kit/url.c is a part of it.
-kit_sources = %D%/kit/url.c %D%/kit/url.h %D%/kit/schema.c %D%/kit/schema.h \
+kit_sources = %D%/kit/url.c %D%/kit/url.h %D%/kit/mask.c %D%/kit/schema.c %D%/kit/schema.h \
 	%D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
 	%D%/kit/lease.c %D%/kit/run.c %D%/kit/stage.h %D%/kit/stage.c %D%/kit/guard.c \
 	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c \

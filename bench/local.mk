@@ -13,7 +13,7 @@ bench_spike_sources = \
 	%D%/server.c %D%/server.h \
 	%D%/spike.c \
 	%D%/subject.c %D%/subject.h \
-	backends/kit/url.c backends/kit/url.h
+	backends/kit/url.c backends/kit/mask.c backends/kit/url.h
 noinst_PROGRAMS += spike
 spike_SOURCES = $(bench_spike_sources)
 spike_CPPFLAGS = $(AM_CPPFLAGS)

@@ -19,6 +19,7 @@ static bool is_private(const struct cli *cli, const char *url)
     const struct kedge_backend_ops *ops = NULL;
     char scheme[64];
 
+    /* A scheme that is not a backend's name is that of a server. */
     (void)snprintf(scheme, sizeof scheme, "%.*s", (int)strcspn(url, ":+"), url);
     return kedge_backend_find(backend != NULL ? backend : scheme, &ops, NULL) == KEDGE_OK &&
            (ops->caps & KEDGE_CAP_SHARED) == 0;

@@ -204,6 +204,35 @@ static bool next_directory(struct directories *d, const char **dir, int *len)
     return true;
 }
 
+/* Schemes under which people know what a backend of another name keeps; <kedge/store.h> has them.
+ */
+static const struct {
+    const char *scheme;
+    const char *backend;
+} schemes[] = {
+    { "rediss", "redis" },
+    { "postgres", "postgresql" },
+};
+
+size_t kedge_registry_scheme(const char *url, char name[KEDGE_BACKEND_NAME_MAX + 1])
+{
+    /* redis+unix: is one more way to reach what the backend redis keeps. */
+    size_t len = strcspn(url, ":+");
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (strlen(schemes[i].scheme) == len && strncmp(schemes[i].scheme, url, len) == 0) {
+            url = schemes[i].backend;
+            len = strlen(url);
+            break;
+        }
+    }
+    if (len > KEDGE_BACKEND_NAME_MAX)
+        return 0;
+    memcpy(name, url, len);
+    name[len] = '\0';
+    return len;
+}
+
 static int no_such_backend(const char *name, struct kedge_error *err)
 {
     char known[256] = "";

@@ -20,4 +20,10 @@ struct kedge_registered {
 int kedge_registry_find(const char *name, const struct kedge_registered **out,
                         struct kedge_error *err);
 
+/*
+ * The name of the backend that the scheme of URL, which has one, stands for; loads nothing.  Its
+ * length, or 0: it is too long to be one.
+ */
+size_t kedge_registry_scheme(const char *url, char name[KEDGE_BACKEND_NAME_MAX + 1]);
+
 #endif

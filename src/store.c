@@ -117,10 +117,9 @@ static int choose_backend(const struct kedge_registered **backend, const char **
     char masked[KEDGE_URL_MASKED_MAX];
     char name[KEDGE_BACKEND_NAME_MAX + 1];
     const char *text = *url;
-    size_t len = kedge_url_scheme_len(text);
     int rc;
 
-    if (len == 0) {
+    if (kedge_url_scheme_len(text) == 0) {
         if (text[0] != '/' && text[0] != '.')
             return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                    "'%s' is not a store; name it by a URL like mem: or "
@@ -133,14 +132,10 @@ static int choose_backend(const struct kedge_registered **backend, const char **
         *url = *made;
         return *made != NULL ? KEDGE_OK : kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     }
-    /* redis+unix: is one more way to reach what the backend redis keeps. */
-    len = strcspn(text, ":+");
-    if (len >= sizeof name)
+    if (kedge_registry_scheme(text, name) == 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "the scheme of '%s' is too long to be the name of a backend",
                                kedge_url_mask(text, masked));
-    memcpy(name, text, len);
-    name[len] = '\0';
     rc = kedge_registry_find(wanted != NULL ? wanted : name, backend, err);
     if (rc == KEDGE_OK && strcmp((*backend)->backend.ops.name, name) != 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,

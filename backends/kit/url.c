@@ -2,7 +2,6 @@
 #include <config.h>
 
 #include <string.h>
-#include <strings.h>
 
 #include "url.h"
 
@@ -180,100 +179,4 @@ bad:
                            "%s=%.*s is not a size; write a number of bytes, or one with KiB, MiB, "
                            "GiB or TiB behind it",
                            what, (int)(value.len < 64 ? value.len : 64), value.len > 0 ? text : "");
-}
-
-/* Text that stops growing when it is full. */
-struct shown {
-    char *buf;
-    size_t len;
-};
-
-static void show(struct shown *s, const char *text, size_t len)
-{
-    size_t room = KEDGE_URL_MASKED_MAX - 1 - s->len;
-
-    if (len > room)
-        len = room;
-    memcpy(s->buf + s->len, text, len);
-    s->len += len;
-}
-
-/* The last '@' in the LEN bytes at TEXT, or NULL. */
-static const char *last_at(const char *text, size_t len)
-{
-    while (len > 0) {
-        if (text[--len] == '@')
-            return text + len;
-    }
-    return NULL;
-}
-
-/* One with an encoded character is not read, as the word may be behind it. */
-static bool looks_secret(struct kedge_bytes name)
-{
-    static const char *const words[] = { "pass", "pwd", "secret", "token", "auth", "key", "%" };
-    const char *text = name.data;
-
-    for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
-        size_t len = strlen(words[w]);
-
-        for (size_t i = 0; i + len <= name.len; i++) {
-            if (strncasecmp(text + i, words[w], len) == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
-const char *kedge_url_mask(const char *text, char buf[KEDGE_URL_MASKED_MAX])
-{
-    struct shown s = { .buf = buf };
-    size_t scheme = strcspn(text, ":/?@");
-    const char *p = text;
-    const char *at;
-    struct kedge_bytes query;
-    struct kedge_bytes name;
-    struct kedge_bytes value;
-    size_t len;
-
-    if (text[scheme] == ':') {
-        show(&s, p, scheme + 1);
-        p += scheme + 1;
-    }
-    if (strncmp(p, "//", 2) == 0) {
-        show(&s, p, 2);
-        p += 2;
-    }
-    /*
-     * Up to the last '@' before the query: a password may contain a '/' that its owner forgot to
-     * encode.  Only an empty authority tells that an '@' belongs to the path.
-     */
-    len = strcspn(p, "?");
-    at = p > text && p[-1] == '/' && p[0] == '/' ? NULL : last_at(p, len);
-    if (at != NULL) {
-        show(&s, "***", 3);
-        len -= (size_t)(at - p);
-        p = at;
-    }
-    show(&s, p, len);
-    p += len;
-    if (*p == '?') {
-        const char *between = "?";
-
-        query = view(p + 1, strlen(p + 1));
-        while (kedge_url_next(&query, &name, &value)) {
-            show(&s, between, 1);
-            between = "&";
-            show(&s, name.data, name.len);
-            if (value.len == 0)
-                continue;
-            show(&s, "=", 1);
-            if (looks_secret(name))
-                show(&s, "***", 3);
-            else
-                show(&s, value.data, value.len);
-        }
-    }
-    buf[s.len] = '\0';
-    return buf;
 }

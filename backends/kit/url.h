@@ -55,8 +55,9 @@ int kedge_url_size(struct kedge_bytes value, const char *what, uint64_t *bytes,
                    struct kedge_error *err);
 
 /*
- * TEXT as it may be shown: userinfo and the values of parameters that look like a secret are
- * replaced by ***.  Works on malformed URLs too, and rather hides too much.  Answers BUF.
+ * TEXT as it may be shown: userinfo, and the values of parameters that look like a secret, are
+ * replaced by ***; see mask.c.  Works on malformed URLs, and on what is none, and rather hides too
+ * much.  Answers BUF.
  */
 const char *kedge_url_mask(const char *text, char buf[KEDGE_URL_MASKED_MAX]);
 

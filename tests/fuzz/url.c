@@ -160,6 +160,9 @@ static void with_secrets(const char *text)
 
     check_joined("mem://u:" SECRET "@", text, "");
     check_joined("u:" SECRET "@", text, "");
+    check_joined("postgresql://h:1,u:" SECRET "%40", text, "");
+    check_joined("redis+unix:///x?pass%77ord=" SECRET, text, "");
+    check_joined("host=h password = '" SECRET, text, "");
     check_joined(text, query ? "&" : "?", "password=" SECRET);
     check_joined(text, query ? "&x" : "?", "_Key=" SECRET);
     if (query && strchr(last, '=') == NULL)

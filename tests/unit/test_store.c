@@ -26,6 +26,7 @@ static void teardown(void)
     kedge_store_close(store);
 }
 
+#define ARRAY_LEN(a) ((int)(sizeof(a) / sizeof *(a)))
 #define ASSERT_OPENS(url)                                                                          \
     ck_assert_msg(kedge_store_open((url), &options, &store, &err) == KEDGE_OK, "%s", err.msg)
 #define ASSERT_REFUSED(url, status, text)                                                          \
@@ -83,12 +84,42 @@ START_TEST(refuses_what_is_neither_url_nor_path)
 }
 END_TEST
 
-START_TEST(the_part_before_a_plus_names_the_backend)
+static const struct {
+    const char *url;
+    const char *backend;
+} schemes[] = {
+    { "redis://h/0", "redis" },
+    { "rediss://h/0", "redis" },
+    { "redis+unix:///x", "redis" },
+    { "rediss+any:x", "redis" },
+    { "postgresql://h/d", "postgresql" },
+    { "postgres://h/d", "postgresql" },
+    { "postgresq://h/d", "postgresq" },
+    { "postgresqll:", "postgresqll" },
+    { "redi:", "redi" },
+    { "redisss:", "redisss" },
+    { "x_1+y:", "x_1" },
+};
+
+/* Whether it is here or not: it is not even looked for when another one was asked for. */
+START_TEST(a_scheme_names_the_backend)
 {
+    char text[160];
+
     options.backend = "mem";
-    ASSERT_REFUSED("redis+unix:///x", KEDGE_ERR_INVALID,
-                   "the store 'redis+unix:///x' is for the backend 'redis', and 'mem' was asked "
-                   "for");
+    (void)snprintf(text, sizeof text,
+                   "the store '%s' is for the backend '%s', and 'mem' was asked for",
+                   schemes[_i].url, schemes[_i].backend);
+    ASSERT_REFUSED(schemes[_i].url, KEDGE_ERR_INVALID, text);
+}
+END_TEST
+
+static const char *const no_schemes[] = { "redis-x:", "redis.x:", "+:", "+x:" };
+
+START_TEST(a_scheme_that_no_backend_can_have)
+{
+    ck_assert_int_lt(kedge_store_open(no_schemes[_i], &options, &store, &err), 0);
+    ck_assert_ptr_null(store);
 }
 END_TEST
 
@@ -345,7 +376,8 @@ int main(void)
     tcase_add_test(tc, refuses_a_backend_that_does_not_fit_the_scheme);
     tcase_add_test(tc, a_path_is_for_the_backend_that_was_asked_for);
     tcase_add_test(tc, refuses_what_is_neither_url_nor_path);
-    tcase_add_test(tc, the_part_before_a_plus_names_the_backend);
+    tcase_add_loop_test(tc, a_scheme_names_the_backend, 0, ARRAY_LEN(schemes));
+    tcase_add_loop_test(tc, a_scheme_that_no_backend_can_have, 0, ARRAY_LEN(no_schemes));
     tcase_add_test(tc, refuses_null);
     tcase_add_test(tc, refuses_options_that_were_not_initialised);
     tcase_add_test(tc, refuses_what_it_does_not_know);

@@ -197,7 +197,7 @@ static const struct {
     { "postgresql://h/db?user=u&password=pw&sslmode=require",
       "postgresql://h/db?user=u&password=***&sslmode=require" },
     { "postgresql://h/db?PASSWORD=pw", "postgresql://h/db?PASSWORD=***" },
-    { "x://h?auth_token=t&passfile=&a", "x://h?auth_token=***&passfile&a" },
+    { "x://h?auth_token=t&passfile=&a=b", "x://h?auth_token=***&***&a=b" },
     { "x:?a_name_of_more_than_sixty_characters_before_it_comes_to_say_password=pw",
       "x:?a_name_of_more_than_sixty_characters_before_it_comes_to_say_password=***" },
     { "x:?p%61ssword=pw", "x:?p%61ssword=***" },
@@ -206,11 +206,108 @@ static const struct {
     { "//u:pw@host", "//***@host" },
     { "x", "x" },
     { "", "" },
+    /* what is in order stays */
+    { "redis+unix:///run/redis.sock?db=3", "redis+unix:///run/redis.sock?db=3" },
+    { "redis://[::1]:6379/0", "redis://[::1]:6379/0" },
+    { "redis://::1/0", "redis://::1/0" },
+    { "postgresql://h1:5432,[fe80::2]:5433,h3/db?target_session_attrs=read-write",
+      "postgresql://h1:5432,[fe80::2]:5433,h3/db?target_session_attrs=read-write" },
+    { "postgresql://%2Frun%2Fpostgresql:5433/db", "postgresql://%2Frun%2Fpostgresql:5433/db" },
+    { "postgresql://h/db?passfile=/etc/pgpass&options=-c%20geqo%3Doff",
+      "postgresql://h/db?passfile=/etc/pgpass&options=-c%20geqo%3Doff" },
+    { "postgresql:///db?host=/run/postgresql", "postgresql:///db?host=/run/postgresql" },
+    { "lmdb:./a%20b%3Fc=d", "lmdb:./a%20b%3Fc=d" },
+    /* each form of each server */
+    { "rediss://u:sesame@h:6380/1", "rediss://***@h:6380/1" },
+    { "redis+unix://u:sesame@/run/r.sock", "redis+unix://***@/run/r.sock" },
+    { "redis+unix:///run/r.sock?password=sesame&db=1",
+      "redis+unix:///run/r.sock?password=***&db=1" },
+    { "postgres://u:sesame@h1:1,h2:2/db", "postgres://***@h1:1,h2:2/db" },
+    { "postgresql://u@[::1]:5432/db", "postgresql://***@[::1]:5432/db" },
+    { "postgresql://h/?sslpassword=sesame&sslmode=require",
+      "postgresql://h/?sslpassword=***&sslmode=require" },
+    { "postgresql://h/db?options=-c%20my.password%3Dsesame", "postgresql://h/db?options=***" },
+    { "x:?proxy=http://u:sesame@h", "x:?proxy=***" },
+    { "x:?proxy=u%3Asesame%40h", "x:?proxy=***" },
+    /* encoded */
+    { "redis://u:ses%40me@h/0", "redis://***@h/0" },
+    { "redis://u%3Asesame%40h/0", "redis://***%40h/0" },
+    { "redis://u%3Ases%40ame%40h/0", "redis://***%40h/0" },
+    { "redis://u%253Asesame%2540h/0", "redis://***%2540h/0" },
+    { "redis://u%3Asesame/0", "redis://u%3A***/0" },
+    { "x:?pass%77ord=sesame", "x:?pass%77ord=***" },
+    { "x:?password%3Dsesame", "x:?***" },
+    { "x:?p=1%26password%3Dsesame", "x:?p=***" },
+    { "x:?o=%2570assword%253Dsesame", "x:?o=***" },
+    { "x:host=h%20password%3Dsesame", "x:host=h%20password%3D***" },
+    { "x:host=h%20p%61ssword=sesame", "x:host=h%20p%61ssword=***" },
+    /* malformed */
+    { "redis://u:ses/a@me?b=c@h/0", "redis://***@me?b=***" },
+    { "redis://u:ses?ame@h/0", "redis://***@h/0" },
+    { "redis://u:1?ame@h/0", "redis://***@h/0" },
+    { "redis://u:ses?a=me@h/0", "redis://***@h/0" },
+    { "u:ses?ame@h", "u:***@h" },
+    { "redis://u:sesame", "redis://u:***" },
+    { "redis://u:sesame:6379/0", "redis://u:***/0" },
+    { "redis://:sesame/0", "redis://:***/0" },
+    { "redis://[::1]sesame/0", "redis://[::1]***/0" },
+    { "redis://[::1]:sesame/0", "redis://[::1]:***/0" },
+    { "redis://[::1:sesame/0", "redis://[:***/0" },
+    { "redis:///u:sesame@h/0", "redis://***@h/0" },
+    { "x:?password=ses&ame", "x:?password=***&***" },
+    { "x:?password:sesame", "x:?***" },
+    { "redis://h&password=sesame", "redis://***" },
+    { "x:?a=1;password=sesame", "x:?a=***" },
+    /* not even a URL */
+    { "host=h user=u password=sesame", "host=h user=u password=***" },
+    { "host=h password='ses ame' dbname=d", "host=h password=***" },
+    { "password = sesame?x", "password =***" },
+    { "host=h password=s:esame@x", "***@x" },
+    { "postgresql:host=h password=sesame", "postgresql:host=h password=***" },
+    { "PGPASSWORD=sesame", "PGPASSWORD=***" },
 };
 
 START_TEST(masks_secrets)
 {
     ck_assert_str_eq(kedge_url_mask(masks[_i].url, masked), masks[_i].shown);
+}
+END_TEST
+
+/* Whatever the URL looks like, every place for it, every way of writing it. */
+START_TEST(masks_a_secret_wherever_it_is)
+{
+    static const char *const before[] = {
+        "redis://u:",
+        "rediss://:",
+        "redis+unix://u:",
+        "postgresql://u:",
+        "postgres://h:1,u:",
+        "mem:u:",
+        "u:",
+        "//u:",
+        "x:?password=",
+        "x:?a&sslpassword=",
+        "x://h?PASSWORD%3D",
+        "x:?a=b%26password%3d",
+        "host=h password=",
+        "x:y passwd='",
+        "x:/a?b=c&secret=",
+        "x:?o=%20key%3d",
+    };
+    static const char *const after[] = { "", "/", "?", "&", "'", "%", "#", ":", " " };
+    static const char *const end[] = { "@h", "@h:1/0?a=b", "%40h", "@h@i", "@h/a?b=c@d" };
+
+    for (size_t b = 0; b < sizeof before / sizeof *before; b++) {
+        for (size_t a = 0; a < sizeof after / sizeof *after; a++) {
+            for (size_t e = 0; e < sizeof end / sizeof *end; e++) {
+                char text[200];
+
+                (void)snprintf(text, sizeof text, "%s%ssesame%s", before[b], after[a], end[e]);
+                ck_assert_msg(strstr(kedge_url_mask(text, masked), "sesame") == NULL, "%s: %s",
+                              text, masked);
+            }
+        }
+    }
 }
 END_TEST
 
@@ -253,6 +350,7 @@ int main(void)
     tcase_add_loop_test(tc, understands_sizes, 0, ARRAY_LEN(sizes));
     tcase_add_loop_test(tc, refuses_what_is_no_size, 0, ARRAY_LEN(no_sizes));
     tcase_add_loop_test(tc, masks_secrets, 0, ARRAY_LEN(masks));
+    tcase_add_test(tc, masks_a_secret_wherever_it_is);
     tcase_add_test(tc, masks_urls_of_any_length);
     srunner_set_tap(sr, "-");
     srunner_run_all(sr, CK_SILENT);
