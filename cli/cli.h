@@ -46,6 +46,8 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
     X(STORE, "store", 's', CLI_VALUE, "URL", NULL, "the store to use (or set KEDGE_STORE)")        \
     X(BACKEND, "backend", 'b', CLI_VALUE, "NAME|PATH", NULL,                                       \
       "the backend that must keep it; a path loads a module")                                      \
+    X(BACKEND_OPT, "backend-opt", 0, CLI_VALUE, "NAME=VALUE", NULL,                                \
+      "an option of the backend, apart from the URL; may be repeated")                             \
     X(NAMESPACE, "namespace", 0, CLI_VALUE, "NAME", NULL,                                          \
       "the part of the store to work in (default: default)")                                       \
     X(TIMEOUT, "timeout", 0, CLI_VALUE, "TIME", NULL,                                              \
@@ -85,6 +87,8 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
       "the version of the reactor for the new run (default: the old one's)")                       \
     X(DRY_RUN, "dry-run", 'n', CLI_FLAG, NULL, NULL, "change nothing, tell what would be done")    \
     X(YES, "yes", 'y', CLI_FLAG, NULL, NULL, "do not ask whether to go on")                        \
+    X(PRINT, "print", 0, CLI_FLAG, NULL, NULL,                                                     \
+      "change nothing, print the statements that would do it")                                     \
     X(WORKERS, "workers", 0, CLI_VALUE, "N", NULL, "worker processes, 1 to 64 (default: 2)")       \
     X(VERIFY, "verify", 0, CLI_FLAG, NULL, NULL,                                                   \
       "archive nothing; compare what is in DEST with SRC")                                         \
@@ -109,18 +113,30 @@ extern const struct cli_option cli_options[CLI_N_OPTIONS];
 
 /* Options that every command takes. */
 #define CLI_EVERYWHERE                                                                             \
-    (CLI_BIT(STORE) | CLI_BIT(BACKEND) | CLI_BIT(NAMESPACE) | CLI_BIT(TIMEOUT) | CLI_BIT(JSON) |   \
-     CLI_BIT(JSONL) | CLI_BIT(COLOR) | CLI_BIT(HELP) | CLI_BIT(VERSION))
+    (CLI_BIT(STORE) | CLI_BIT(BACKEND) | CLI_BIT(BACKEND_OPT) | CLI_BIT(NAMESPACE) |               \
+     CLI_BIT(TIMEOUT) | CLI_BIT(JSON) | CLI_BIT(JSONL) | CLI_BIT(COLOR) | CLI_BIT(HELP) |          \
+     CLI_BIT(VERSION))
 
 /* ------------------------------------------------------------------ commands */
 
 struct cli_command;
 
+#define CLI_MOST_BACKEND_OPTS    16
+#define CLI_BACKEND_OPTIONS_ROOM 1024
+
+/* Every --backend-opt that was given. */
+struct cli_backend_opts {
+    const char *words[CLI_MOST_BACKEND_OPTS];
+    int n;
+    char joined[CLI_BACKEND_OPTIONS_ROOM]; /* as struct kedge_store_options has them */
+};
+
 /* What the command line said. */
 struct cli {
     const struct cli_command *command; /* NULL: none was named, or found */
     const char *given[CLI_N_OPTIONS];  /* NULL: not given; a flag, or no value: "" */
-    char **words;                      /* after the command's name */
+    struct cli_backend_opts backend_opts;
+    char **words; /* after the command's name */
     int n_words;
     int64_t timeout_us;
     bool json;  /* --json or --jsonl */
@@ -199,6 +215,7 @@ cli_run_fn cli_request; /* of the command's verb */
 cli_run_fn cli_show;
 cli_run_fn cli_store_info;
 cli_run_fn cli_store_init;
+cli_run_fn cli_store_migrate;
 cli_run_fn cli_sweep;
 cli_run_fn cli_version;
 cli_run_fn cli_why;
@@ -220,6 +237,9 @@ uint64_t cli_number(const struct cli *cli, enum cli_option_id id);
 /* A positive span of time, in us: digits and one of us, ms, s, m, h, d; -1 after a mistake, which
    was told. */
 int64_t cli_span(const struct cli *cli, enum cli_option_id id);
+
+/* One more --backend-opt.  NULL, or what is wrong with it, which does not quote it. */
+const char *cli_add_backend_opt(struct cli_backend_opts *opts, const char *word);
 
 /* --------------------------------------------------------------------- texts */
 
@@ -247,6 +267,13 @@ enum cli_exit cli_tell(enum cli_exit status, const char *format, ...)
 enum cli_exit cli_usage(const struct cli *cli, const char *message, const char *word);
 
 /* -------------------------------------------------------------------- stores */
+
+/* How this command line wants stores to be opened; valid as long as CLI. */
+struct kedge_store_options cli_store_options(const struct cli *cli);
+
+/* The same as words after ARGV[N], for a process that runs this program; the new N. */
+#define CLI_STORE_WORDS (4 + 2 * CLI_MOST_BACKEND_OPTS)
+size_t cli_store_words(const struct cli *cli, const char **argv, size_t n);
 
 /* Open the store at URL, which is NULL when none was named. */
 enum cli_exit cli_open_store(const struct cli *cli, const char *url, uint32_t flags,

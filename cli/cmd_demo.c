@@ -50,10 +50,8 @@ static enum cli_exit dispatch(const struct cli *cli, struct demo *demo)
 /* Where the store is: as was said, or below DEST. */
 static void place_store(const struct cli *cli, struct demo *demo, char *room, size_t size)
 {
-    struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
+    struct kedge_store_options options = cli_store_options(cli);
 
-    options.backend = cli->given[CLI_BACKEND];
-    options.ns = cli->given[CLI_NAMESPACE];
     demo->url = cli->given[CLI_STORE]; /* not KEDGE_STORE: that one may be for real work */
     /* Its workers are processes, so the default is not a store in memory, whatever else it is. */
     if (demo->url == NULL && options.backend == NULL)
@@ -75,7 +73,7 @@ static enum cli_exit no_place(const char *path)
 
 enum cli_exit cli_demo_archive(const struct cli *cli)
 {
-    struct demo demo = { .workers = 2 };
+    struct demo demo = { .workers = 2, .cli = cli };
     char store[PATH_MAX + 8];
     enum cli_exit status;
     uint64_t n = 2;

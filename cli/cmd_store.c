@@ -1,4 +1,4 @@
-/* cmd_store.c - opening the store; kedge store info, kedge store init */
+/* cmd_store.c - opening the store; kedge store info, init and migrate */
 #include <config.h>
 
 #include <stdlib.h>
@@ -7,7 +7,10 @@
 #include <kedge/backend.h>
 
 #include "cli.h"
+#include "fields.h"
 #include "out.h"
+
+#define NO_STORE "no store given; name one, use -s URL, or set KEDGE_STORE"
 
 /*
  * Is it a store that no other process can see, like mem:?  It begins with this process, so that
@@ -25,19 +28,45 @@ static bool is_private(const struct cli *cli, const char *url)
            (ops->caps & KEDGE_CAP_SHARED) == 0;
 }
 
+struct kedge_store_options cli_store_options(const struct cli *cli)
+{
+    struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
+
+    options.backend = cli->given[CLI_BACKEND];
+    options.ns = cli->given[CLI_NAMESPACE];
+    if (cli->backend_opts.n > 0)
+        options.backend_options = cli->backend_opts.joined;
+    return options;
+}
+
+size_t cli_store_words(const struct cli *cli, const char **argv, size_t n)
+{
+    if (cli_has(cli, CLI_BACKEND)) {
+        argv[n++] = "--backend";
+        argv[n++] = cli->given[CLI_BACKEND];
+    }
+    if (cli_has(cli, CLI_NAMESPACE)) {
+        argv[n++] = "--namespace";
+        argv[n++] = cli->given[CLI_NAMESPACE];
+    }
+    for (int i = 0; i < cli->backend_opts.n; i++) {
+        argv[n++] = "--backend-opt";
+        argv[n++] = cli->backend_opts.words[i];
+    }
+    return n;
+}
+
 enum cli_exit cli_open_store(const struct cli *cli, const char *url, uint32_t flags,
                              struct kedge_store **store)
 {
-    struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
+    struct kedge_store_options options = cli_store_options(cli);
     struct kedge_error err;
     int rc;
 
     if (url == NULL)
         url = getenv("KEDGE_STORE");
     if (url == NULL)
-        return cli_usage(cli, "no store given; name one, use -s URL, or set KEDGE_STORE", NULL);
-    options.backend = cli->given[CLI_BACKEND];
-    options.ns = cli->given[CLI_NAMESPACE];
+        return cli_usage(cli, NO_STORE, NULL);
     options.flags = flags;
     rc = kedge_store_open(url, &options, store, &err);
     if (rc == KEDGE_ERR_SCHEMA_MISSING && is_private(cli, url)) {
@@ -48,11 +77,9 @@ enum cli_exit cli_open_store(const struct cli *cli, const char *url, uint32_t fl
 }
 
 /* The store that was named: by the command's word, by -s, by KEDGE_STORE, in this order. */
-static enum cli_exit open_store(const struct cli *cli, uint32_t flags, struct kedge_store **store)
+static const char *named(const struct cli *cli)
 {
-    const char *url = cli->n_words > 0 ? cli->words[0] : cli->given[CLI_STORE];
-
-    return cli_open_store(cli, url, flags, store);
+    return cli->n_words > 0 ? cli->words[0] : cli->given[CLI_STORE];
 }
 
 static void put_fact(void *ctx, const char *name, const char *value)
@@ -68,7 +95,7 @@ enum cli_exit cli_store_info(const struct cli *cli)
     enum cli_exit status;
     int rc = KEDGE_OK;
 
-    status = open_store(cli, 0, &store);
+    status = cli_open_store(cli, named(cli), 0, &store);
     if (status != CLI_EXIT_OK)
         return status;
     out = cli_out_record(cli, NULL);
@@ -84,14 +111,59 @@ enum cli_exit cli_store_info(const struct cli *cli)
     return cli_out_end(out);
 }
 
-enum cli_exit cli_store_init(const struct cli *cli)
+static void put_script(void *ctx, const char *text, uint32_t from, uint32_t to)
+{
+    const struct cli *cli = ctx;
+    struct cli_out *out;
+
+    if (!cli->json) {
+        (void)fputs(text, stdout);
+        return;
+    }
+    out = cli_out_record(cli, cli_script_fields);
+    if (out != NULL) {
+        cli_put_number(out, CLI_SCRIPT_FROM, from);
+        cli_put_number(out, CLI_SCRIPT_TO, to);
+        cli_put_text(out, CLI_SCRIPT_TEXT, text);
+        cli_row_end(out, -1);
+    }
+    (void)cli_out_end(out);
+}
+
+static enum cli_exit print_script(const struct cli *cli, uint32_t flags)
+{
+    struct kedge_store_options options = cli_store_options(cli);
+    const char *url = named(cli) != NULL ? named(cli) : getenv("KEDGE_STORE");
+    struct kedge_error err;
+    int rc;
+
+    if (url == NULL)
+        return cli_usage(cli, NO_STORE, NULL);
+    options.flags = flags;
+    rc = kedge_store_script(url, &options, put_script, (void *)(uintptr_t)cli, &err);
+    return rc == KEDGE_OK ? CLI_EXIT_OK : cli_fail(rc, &err);
+}
+
+/* Opening it does what is to be done. */
+static enum cli_exit open_or_print(const struct cli *cli, uint32_t flags)
 {
     struct kedge_store *store = NULL;
     enum cli_exit status;
 
-    status = open_store(cli, KEDGE_STORE_CREATE, &store);
-    if (status != CLI_EXIT_OK)
-        return status;
-    kedge_store_close(store);
-    return CLI_EXIT_OK;
+    if (cli_has(cli, CLI_PRINT))
+        return print_script(cli, flags);
+    status = cli_open_store(cli, named(cli), flags, &store);
+    if (status == CLI_EXIT_OK)
+        kedge_store_close(store);
+    return status;
+}
+
+enum cli_exit cli_store_init(const struct cli *cli)
+{
+    return open_or_print(cli, KEDGE_STORE_CREATE);
+}
+
+enum cli_exit cli_store_migrate(const struct cli *cli)
+{
+    return open_or_print(cli, KEDGE_STORE_MIGRATE);
 }

@@ -53,6 +53,7 @@ struct typing {
     const char *first;               /* a word that may be the first of two */
     const struct cli_option *valued; /* the word at hand is its value; NULL: it is not */
     const char *given[CLI_N_OPTIONS];
+    struct cli_backend_opts backend_opts;
 };
 
 static int option_at(const char *word)
@@ -81,10 +82,13 @@ static void read_typed(struct typing *t, char *const *words, int n)
             plain[n_plain++] = words[i];
         if (o < 0 || cli_options[o].kind != CLI_VALUE || strchr(words[i], '=') != NULL)
             continue;
-        if (i + 1 < n)
-            t->given[o] = words[++i];
-        else
+        if (i + 1 == n) {
             t->valued = &cli_options[o];
+            continue;
+        }
+        t->given[o] = words[++i];
+        if (o == CLI_BACKEND_OPT)
+            (void)cli_add_backend_opt(&t->backend_opts, words[i]);
     }
     t->command = cli_find_command(plain, n_plain, &taken);
     if (n_plain == 1)
@@ -180,6 +184,7 @@ static void offer_runs(const struct typing *t, const char *typed)
 
     options.backend = t->given[CLI_BACKEND];
     options.ns = t->given[CLI_NAMESPACE];
+    options.backend_options = t->backend_opts.joined;
     if (url != NULL && prefix != NULL &&
         kedge_store_open(url, &options, &store, NULL) == KEDGE_OK) {
         filter.limit = MOST_IDS;

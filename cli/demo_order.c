@@ -250,19 +250,12 @@ static int no_worker(struct kedge_error *err)
 
 static int start_worker(struct watch *w)
 {
-    const char *argv[12] = { "kedge", "demo", "--worker", "--store", w->url };
+    const char *argv[6 + CLI_STORE_WORDS] = { "kedge", "demo", "--worker", "--store", w->url };
     const pid_t parent = getpid();
-    size_t n = 5;
+    const size_t n = 5;
     int fds[2];
 
-    if (cli_has(w->cli, CLI_BACKEND)) {
-        argv[n++] = "--backend";
-        argv[n++] = w->cli->given[CLI_BACKEND];
-    }
-    if (cli_has(w->cli, CLI_NAMESPACE)) {
-        argv[n++] = "--namespace";
-        argv[n++] = w->cli->given[CLI_NAMESPACE];
-    }
+    argv[cli_store_words(w->cli, argv, n)] = NULL;
     if (pipe(fds) != 0)
         return -1;
     w->worker = fork();

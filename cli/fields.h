@@ -132,6 +132,11 @@
     X(VERSION_LIBRARY, "libkedge", NULL, CLI_WORD, "version of the library that it runs with")     \
     X(VERSION_ABI, "backend_abi", NULL, CLI_SMALL, "of backends that it loads")
 
+#define CLI_SCRIPT_FIELDS(X)                                                                       \
+    X(SCRIPT_FROM, "schema_from", NULL, CLI_SMALL, "what there is; 0: nothing (--print)")          \
+    X(SCRIPT_TO, "schema_to", NULL, CLI_SMALL, "what the statements lead to (--print)")            \
+    X(SCRIPT_TEXT, "script", NULL, CLI_TEXT, "the statements; left out: none (--print)")
+
 #define CLI_FIELD_ENUM(id, key, head, type, meaning) CLI_##id,
 enum { CLI_RUN_FIELDS(CLI_FIELD_ENUM) CLI_N_RUN_FIELDS };
 enum { CLI_STEP_FIELDS(CLI_FIELD_ENUM) CLI_N_STEP_FIELDS };
@@ -144,6 +149,7 @@ enum { CLI_SERVES_FIELDS(CLI_FIELD_ENUM) CLI_N_SERVES_FIELDS };
 enum { CLI_LOCK_FIELDS(CLI_FIELD_ENUM) CLI_N_LOCK_FIELDS };
 enum { CLI_QUEUE_FIELDS(CLI_FIELD_ENUM) CLI_N_QUEUE_FIELDS };
 enum { CLI_VERSION_FIELDS(CLI_FIELD_ENUM) CLI_N_VERSION_FIELDS };
+enum { CLI_SCRIPT_FIELDS(CLI_FIELD_ENUM) CLI_N_SCRIPT_FIELDS };
 #undef CLI_FIELD_ENUM
 
 extern const struct cli_field cli_run_fields[];
@@ -157,5 +163,6 @@ extern const struct cli_field cli_serves_fields[];
 extern const struct cli_field cli_lock_fields[];
 extern const struct cli_field cli_queue_fields[];
 extern const struct cli_field cli_version_fields[];
+extern const struct cli_field cli_script_fields[];
 
 #endif

@@ -61,7 +61,7 @@ void cli_print_help(FILE *out, const struct cli_command *command)
     }
     (void)fputs("usage: kedge [OPTION...] COMMAND [WORD...]\n\nCommands:\n", out);
     for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
-        (void)fprintf(out, "  %-13s %s\n", c->name, c->summary);
+        (void)fprintf(out, "  %-14s %s\n", c->name, c->summary);
     (void)fputs("\nOptions of every command, before or after it:\n", out);
     options_of(out, CLI_EVERYWHERE);
     (void)fputs("\nExit status:\n", out);

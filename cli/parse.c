@@ -76,6 +76,7 @@ static enum cli_exit take_options(struct cli *cli, int argc, char **argv)
 {
     struct option longs[CLI_N_OPTIONS + 1];
     char letters[2 * CLI_N_OPTIONS + 2];
+    const char *wrong = NULL;
     int c;
 
     make_getopt(letters, longs);
@@ -89,6 +90,12 @@ static enum cli_exit take_options(struct cli *cli, int argc, char **argv)
             return wrong_option(cli, c, argv[optind - 1]);
         }
         cli->given[i] = optarg != NULL ? optarg : "";
+        if (i == CLI_BACKEND_OPT)
+            wrong = cli_add_backend_opt(&cli->backend_opts, optarg);
+        if (wrong != NULL) {
+            look_for_json(argc, argv);
+            return cli_usage(cli, wrong, NULL);
+        }
     }
     return CLI_EXIT_OK;
 }
@@ -116,6 +123,36 @@ const struct cli_command *cli_find_command(char *const *words, int n, int *taken
 }
 
 /* ------------------------------------------------------------------- values */
+
+const char *cli_add_backend_opt(struct cli_backend_opts *opts, const char *word)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const char *equals = strchr(word, '=');
+    size_t used = strlen(opts->joined);
+    char *to = opts->joined + used;
+
+    if (equals == NULL || equals == word)
+        return "--backend-opt takes NAME=VALUE";
+    if (opts->n == CLI_MOST_BACKEND_OPTS || used + 3 * strlen(word) + 2 > sizeof opts->joined)
+        return "--backend-opt is given too often, or is too long";
+    opts->words[opts->n++] = word;
+    if (used > 0)
+        *to++ = '&';
+    for (const char *at = word; *at != '\0'; at++) {
+        unsigned char c = (unsigned char)*at;
+
+        if (at == equals || c == '-' || c == '.' || c == '_' || c == '/' ||
+            (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')) {
+            *to++ = *at;
+        } else {
+            *to++ = '%';
+            *to++ = digits[c >> 4];
+            *to++ = digits[c & 15];
+        }
+    }
+    *to = '\0';
+    return NULL;
+}
 
 uint64_t cli_number(const struct cli *cli, enum cli_option_id id)
 {

@@ -28,6 +28,7 @@ FIELDS(cli_serves_fields, CLI_SERVES_FIELDS);
 FIELDS(cli_lock_fields, CLI_LOCK_FIELDS);
 FIELDS(cli_queue_fields, CLI_QUEUE_FIELDS);
 FIELDS(cli_version_fields, CLI_VERSION_FIELDS);
+FIELDS(cli_script_fields, CLI_SCRIPT_FIELDS);
 
 /* ------------------------------------------------------------------ examples */
 
@@ -166,8 +167,15 @@ const struct cli_command cli_commands[] = {
             "limits, and the durability in force.  The facts are those of <kedge/store.h>.\n",
             cli_store_info, 0, 0, 1, NULL, CLI_WORD_URL, NULL, store_examples),
     COMMAND("store init", "[URL]", "set a store up, if that was not done before",
-            "Creates the namespace at that place; one that is there is left as it is.\n",
-            cli_store_init, 0, 0, 1, NULL, CLI_WORD_URL, NULL, NULL),
+            "Creates the namespace at that place; one that is there is left as it is.\n\n"
+            "With --print: the statements that set one up on a server where kedge has never been,\n"
+            "for somebody with the right to carry them out; the server is not asked.\n",
+            cli_store_init, CLI_BIT(PRINT), 0, 1, NULL, CLI_WORD_URL, cli_script_fields, NULL),
+    COMMAND("store migrate", "[URL]", "bring up to date what an older kedge set up",
+            "One that is up to date is left as it is.  Programs of an older kedge may be refused\n"
+            "from then on.\n\n"
+            "With --print: the statements that would do it, none if it is up to date.\n",
+            cli_store_migrate, CLI_BIT(PRINT), 0, 1, NULL, CLI_WORD_URL, cli_script_fields, NULL),
     COMMAND("demo", "[order] [--no-kill]",
             "a saga that fails, killed while it takes back what it did",
             "Reserve, screen, charge, ship; shipping fails.  Shows the steps as they stand in the\n"

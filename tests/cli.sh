@@ -98,6 +98,36 @@ ok "store info of two stores"
 kedge store init mem:
 [ $status -eq 0 ] && [ ! -s out ] && [ ! -s err ]
 ok "store init mem:"
+kedge store migrate mem:
+[ $status -eq 0 ] && [ ! -s out ] && [ ! -s err ]
+ok "store migrate mem:"
+for c in init migrate; do
+	kedge store $c --print mem:
+	[ $status -eq 1 ] && [ ! -s out ] && err_is "kedge: stores of the backend 'mem' are not set up by statements that could be printed, but by kedge itself"
+	ok "store $c --print, where there are no statements"
+	kedge store $c --print
+	[ $status -eq 2 ] && grep -q "no store given" err
+	ok "store $c --print without a store"
+done
+kedge store info --print mem:
+[ $status -eq 2 ] && err_is 'kedge store info: takes no --print; see kedge help store info'
+ok "--print belongs to init and migrate"
+kedge store info mem: --backend-opt x=1
+[ $status -eq 2 ] && err_is 'kedge: a store in memory has no options'
+ok "an option of the backend that it does not have"
+kedge store info mem: --backend-opt sesame
+[ $status -eq 2 ] && err_is 'kedge: --backend-opt takes NAME=VALUE; see kedge help'
+ok "no option at all, which may be a secret"
+kedge store info mem: --backend-opt =sesame --json
+[ $status -eq 2 ] && json_err .error.message '--backend-opt takes NAME=VALUE'
+ok "nor one without a name"
+set --
+while [ $# -lt 34 ]; do
+	set -- "$@" --backend-opt "x=1"
+done
+kedge store info mem: "$@"
+[ $status -eq 2 ] && err_is 'kedge: --backend-opt is given too often, or is too long; see kedge help'
+ok "too many of them"
 kedge store info mem:
 [ $status -eq 0 ] && [ ! -s err ] && grep -q '^backend=mem$' out && grep -q '^durability=' out && grep -q '^limit.page_max=' out
 ok "store info mem:"
@@ -142,6 +172,9 @@ if built lmdb; then
 	kedge store info "lmdb://$tmp/db"
 	[ $status -eq 3 ] && [ -s err ] && [ ! -s out ]
 	ok "lmdb: a store that was not set up: exit 3"
+	kedge store migrate "lmdb://$tmp/db"
+	[ $status -eq 3 ] && [ ! -s out ] && grep -q "kedge store init" err
+	ok "lmdb: nor can it be migrated"
 	kedge store init "lmdb://$tmp/db"
 	[ $status -eq 0 ] && [ ! -s err ]
 	ok "lmdb: store init"
@@ -150,11 +183,21 @@ if built lmdb; then
 	ok "lmdb: store info"
 	grep -qx 'durability=process server power' out
 	ok "lmdb: what it survives"
+	kedge store migrate "lmdb://$tmp/db"
+	[ $status -eq 0 ] && [ ! -s out ] && [ ! -s err ]
+	ok "lmdb: store migrate of one that is up to date"
+	kedge -b lmdb store info "$tmp/db" --backend-opt map_size=16MiB
+	[ $status -eq 0 ] && grep -qx 'backend.map_size=16777216' out
+	ok "lmdb: its parameters by option"
+	kedge store info "lmdb://$tmp/db" --backend-opt map_size=16MiB --backend-opt 'a b&c=1'
+	[ $status -eq 2 ] && err_is "kedge: unknown parameter 'a%20b%26c' among the options of lmdb; known: map_size"
+	ok "lmdb: an unknown one, whatever is in its name"
 	kedge -b lmdb store info "$tmp/db"
 	[ $status -eq 0 ] && grep -q '^backend=lmdb$' out
 	ok "lmdb: by path alone"
 else
-	for t in 'a store that was not set up' 'store init' 'store info' 'what it survives' 'by path alone'; do
+	for t in 'a store that was not set up' 'migrate' 'store init' 'store info' 'what it survives' \
+		'migrate again' 'options' 'unknown options' 'by path alone'; do
 		skip "lmdb: $t" "this build has no lmdb"
 	done
 fi

@@ -129,7 +129,7 @@ complete_line 'kedge store '
 END
 	bash line.bash >out 2>err
 	status=$?
-	[ $status -eq 0 ] && out_is cancel paused info init
+	[ $status -eq 0 ] && out_is cancel paused info init migrate
 	ok "bash"
 else
 	skip "bash" "there is no bash here"

@@ -51,6 +51,33 @@ kedge backends
 [ $status -eq 0 ] && grep -q '^name=one$' out && grep -q '^name=mem$' out
 ok "the list has it"
 
+module script.so 's/^static const struct kedge_backend_ops/static int script(const struct kedge_host *host, const struct kedge_open *open, struct kedge_script *out,\
+	struct kedge_error *err)\
+{\
+	if (open->flags != KEDGE_OPEN_CREATE \&\& open->flags != KEDGE_OPEN_MIGRATE)\
+		return refuse(err);\
+	out->text = open->flags == KEDGE_OPEN_CREATE ? open->options : "";\
+	out->from = open->flags == KEDGE_OPEN_CREATE ? 0 : 3;\
+	out->to = 3;\
+	return KEDGE_OK;\
+}\
+static const struct kedge_backend_ops/;s/"one"/"script"/;s/\.purge = one_purge,/.purge = one_purge, .schema_script = script,/'
+kedge backends ./script.so
+[ $status -eq 0 ] && grep -qx 'script=yes' out
+ok "one that has statements to print"
+kedge store init -b ./script.so ./x --print --backend-opt 'a=b c' --backend-opt d=/e
+[ $status -eq 0 ] && [ ! -s err ] && [ "$(cat out)" = 'a=b%20c&d=/e' ]
+ok "they are printed as they are; options arrive"
+kedge store init -b ./script.so ./x --print --backend-opt a=b --json
+[ $status -eq 0 ] && out_is '{"schema_from":0,"schema_to":3,"script":"a=b"}'
+ok "and in JSON"
+kedge store migrate -b ./script.so ./x --print
+[ $status -eq 0 ] && [ ! -s err ] && [ ! -s out ]
+ok "there may be nothing to do"
+kedge store migrate -b ./script.so ./x --print --json
+[ $status -eq 0 ] && out_is '{"schema_from":3,"schema_to":3}'
+ok "which is said in JSON as well"
+
 module other.so 's/"1"/"2"/'
 kedge backends one ./other.so
 [ $status -eq 1 ] && grep -q "^kedge: ./other.so: member name is 'one', which $tmp/dir/one.so has taken already\$" err

@@ -94,7 +94,7 @@ static void clean_tmp(int dest)
 /* In the child: become a worker that does not outlive its parent. */
 static void become_worker(const struct demo *demo, pid_t parent)
 {
-    const char *argv[16];
+    const char *argv[12 + CLI_STORE_WORDS];
     size_t n = 0;
 
     argv[n++] = "kedge";
@@ -103,14 +103,11 @@ static void become_worker(const struct demo *demo, pid_t parent)
     argv[n++] = "--worker";
     argv[n++] = "--store";
     argv[n++] = demo->url;
-    if (demo->options.backend != NULL) {
+    if (demo->options.backend != NULL) { /* the default one was not among the words */
         argv[n++] = "--backend";
         argv[n++] = demo->options.backend;
     }
-    if (demo->options.ns != NULL) {
-        argv[n++] = "--namespace";
-        argv[n++] = demo->options.ns;
-    }
+    n = cli_store_words(demo->cli, argv, n);
     argv[n++] = "--";
     argv[n++] = demo->source;
     argv[n++] = demo->dest;

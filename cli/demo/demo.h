@@ -41,6 +41,7 @@ struct demo {
     unsigned workers;
     const char *url;
     struct kedge_store_options options;
+    const struct cli *cli;
 };
 
 enum cli_exit demo_archive(const struct demo *demo);

@@ -143,7 +143,7 @@ of_release() { # WHAT VERSION WORDS...
 	"$place" age "$data" "$2"
 	cp "$data" data.aged
 	shift 2
-	for verb in 'store info' 'store init' list; do
+	for verb in 'store info' 'store init' 'store migrate' list; do
 		# shellcheck disable=SC2086 # two words
 		run "$KEDGE" $verb -s "$runs"
 		refused 4 "$tmp/runs/default" "$@"

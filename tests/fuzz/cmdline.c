@@ -144,6 +144,9 @@ static void check(const struct cli *cli)
         MUST(cli->given[i] == NULL || (takes & (UINT64_C(1) << i)) != 0);
         MUST(cli->given[i] == NULL || cli_options[i].kind != CLI_FLAG || cli->given[i][0] == '\0');
     }
+    MUST(cli->backend_opts.n > 0 ? cli_has(cli, CLI_BACKEND_OPT)
+                                 : cli->backend_opts.joined[0] == '\0');
+    MUST(strlen(cli->backend_opts.joined) < sizeof cli->backend_opts.joined);
     read_values(cli);
 }
 
