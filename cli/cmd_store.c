@@ -82,9 +82,57 @@ static const char *named(const struct cli *cli)
     return cli->n_words > 0 ? cli->words[0] : cli->given[CLI_STORE];
 }
 
+/* Is WORD among the words of TEXT? */
+static bool has_word(const char *text, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (; *text != '\0'; text += strcspn(text, " "), text += *text == ' ') {
+        if (strcspn(text, " ") == len && strncmp(text, word, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *survives(const char *durability)
+{
+    if (has_word(durability, "power"))
+        return "an acknowledged write survives the death of any process, and power loss as far as "
+               "the disk tells the truth";
+    if (has_word(durability, "server"))
+        return "an acknowledged write survives the death of any process; power loss may take the "
+               "last ones";
+    if (has_word(durability, "process"))
+        return "an acknowledged write survives the death of who wrote it; a crash of the store may "
+               "take the last ones, or all";
+    return "an acknowledged write is gone with the process that keeps it";
+}
+
+static const char *fences(const char *capabilities)
+{
+    if (has_word(capabilities, "fence_volatile"))
+        return "may repeat after the store has lost acknowledged writes, as by a failover: do not "
+               "take an equal fence for the same holder";
+    return "never repeat";
+}
+
 static void put_fact(void *ctx, const char *name, const char *value)
 {
-    cli_put_fact(ctx, name, value);
+    struct cli_out *out = ctx;
+
+    for (size_t i = 0; i < CLI_N_STORE_FIELDS; i++) {
+        if (strcmp(cli_store_fields[i].key, name) != 0)
+            continue;
+        cli_put_text(out, i, value);
+        if (i == CLI_STORE_DURABILITY) {
+            cli_put_text(out, CLI_STORE_SURVIVES, survives(value));
+        } else if (i == CLI_STORE_CAPS) {
+            cli_put_number(out, CLI_STORE_HINTS, has_word(value, "hint"));
+            cli_put_text(out, CLI_STORE_FENCES, fences(value));
+        }
+        return;
+    }
+    cli_put_fact(out, name, value);
 }
 
 enum cli_exit cli_store_info(const struct cli *cli)
@@ -98,7 +146,7 @@ enum cli_exit cli_store_info(const struct cli *cli)
     status = cli_open_store(cli, named(cli), 0, &store);
     if (status != CLI_EXIT_OK)
         return status;
-    out = cli_out_record(cli, NULL);
+    out = cli_out_record(cli, cli_store_fields);
     if (out != NULL)
         rc = kedge_store_info(store, cli->timeout_us, put_fact, out, &err);
     kedge_store_close(store);

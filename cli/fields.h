@@ -132,6 +132,27 @@
     X(VERSION_LIBRARY, "libkedge", NULL, CLI_WORD, "version of the library that it runs with")     \
     X(VERSION_ABI, "backend_abi", NULL, CLI_SMALL, "of backends that it loads")
 
+/* Facts of the library by their names, and what they mean in words. */
+#define CLI_STORE_FIELDS(X)                                                                        \
+    X(STORE_URL, "url", NULL, CLI_TEXT, "how it was named; passwords are ***")                     \
+    X(STORE_BACKEND, "backend", NULL, CLI_WORD, "what keeps it")                                   \
+    X(STORE_NAMESPACE, "namespace", NULL, CLI_TEXT, "which part of the store this is")             \
+    X(STORE_SERVER, "server", NULL, CLI_TEXT, "what is behind it, and its version")                \
+    X(STORE_PLACE, "place", NULL, CLI_TEXT, "where that is; no password")                          \
+    X(STORE_DURABILITY, "durability", NULL, CLI_TEXT,                                              \
+      "what an acknowledged write survives: words of process, server, power; or none")             \
+    X(STORE_SURVIVES, "survives", NULL, CLI_TEXT, "the same as a sentence")                        \
+    X(STORE_CAPS, "capabilities", NULL, CLI_TEXT,                                                  \
+      "words of shared, hint, server_clock, fence_volatile; or none")                              \
+    X(STORE_HINTS, "crash_hints", NULL, CLI_BOOL,                                                  \
+      "yes: a worker that was killed is noticed at once; no: when its time to live is over")       \
+    X(STORE_FENCES, "fences", NULL, CLI_TEXT, "whether a fence can be handed out twice")           \
+    X(STORE_SCHEMA, "schema", NULL, CLI_NUMBER, "version of what is stored")                       \
+    X(STORE_INCARNATION, "incarnation", NULL, CLI_NUMBER,                                          \
+      "of the server; another one after a restart or a failover")                                  \
+    X(STORE_LIMITS, "limit.*", NULL, CLI_NUMBER, "bytes, counts, microseconds; <kedge/backend.h>") \
+    X(STORE_OWN, "backend.*", NULL, CLI_TEXT, "what else its backend has to tell")
+
 #define CLI_SCRIPT_FIELDS(X)                                                                       \
     X(SCRIPT_FROM, "schema_from", NULL, CLI_SMALL, "what there is; 0: nothing (--print)")          \
     X(SCRIPT_TO, "schema_to", NULL, CLI_SMALL, "what the statements lead to (--print)")            \
@@ -149,6 +170,7 @@ enum { CLI_SERVES_FIELDS(CLI_FIELD_ENUM) CLI_N_SERVES_FIELDS };
 enum { CLI_LOCK_FIELDS(CLI_FIELD_ENUM) CLI_N_LOCK_FIELDS };
 enum { CLI_QUEUE_FIELDS(CLI_FIELD_ENUM) CLI_N_QUEUE_FIELDS };
 enum { CLI_VERSION_FIELDS(CLI_FIELD_ENUM) CLI_N_VERSION_FIELDS };
+enum { CLI_STORE_FIELDS(CLI_FIELD_ENUM) CLI_N_STORE_FIELDS };
 enum { CLI_SCRIPT_FIELDS(CLI_FIELD_ENUM) CLI_N_SCRIPT_FIELDS };
 #undef CLI_FIELD_ENUM
 
@@ -163,6 +185,7 @@ extern const struct cli_field cli_serves_fields[];
 extern const struct cli_field cli_lock_fields[];
 extern const struct cli_field cli_queue_fields[];
 extern const struct cli_field cli_version_fields[];
+extern const struct cli_field cli_store_fields[];
 extern const struct cli_field cli_script_fields[];
 
 #endif

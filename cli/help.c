@@ -17,7 +17,7 @@ static void option_line(FILE *out, const struct cli_option *o)
                    : o->kind == CLI_VALUE ? " "
                                           : "",
                    o->value != NULL ? o->value : "", o->kind == CLI_MAYBE ? "]" : "");
-    (void)fprintf(out, "  %-26s %s\n", name, o->help);
+    (void)fprintf(out, "  %-28s %s\n", name, o->help);
 }
 
 static void options_of(FILE *out, uint64_t bits)

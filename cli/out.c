@@ -292,12 +292,34 @@ void cli_put_rows(struct cli_out *out, size_t field, struct cli_out *rows)
     cli_out_drop(rows);
 }
 
+/* What is known of the row, which is nothing any more then. */
+static void print_lines(struct cli_out *out)
+{
+    for (size_t i = 0; i < out->n_fields; i++) {
+        if (out->texts[i] != NULL)
+            (void)printf("%s=%s\n", out->fields[i].key, out->texts[i]);
+        free(out->texts[i]);
+        out->texts[i] = NULL;
+    }
+}
+
 void cli_put_fact(struct cli_out *out, const char *name, const char *value)
 {
-    if (out->cli->json)
+    char *text;
+
+    if (out->failed)
+        return;
+    if (out->cli->json) {
         keep_json(out, name, string_of(kedge_text(value)));
+        return;
+    }
+    print_lines(out); /* what was put before */
+    text = cli_printable(value, true);
+    if (text != NULL)
+        (void)printf("%s=%s\n", name, text);
     else
-        (void)printf("%s=%s\n", name, value);
+        out->failed = true;
+    free(text);
 }
 
 void cli_put_column(struct cli_out *out, size_t field, struct kedge_bytes text)
@@ -353,14 +375,6 @@ static bool add_line(struct cli_out *out, long parent)
         out->texts[i] = NULL; /* the line's from here on */
     }
     return true;
-}
-
-static void print_lines(const struct cli_out *out)
-{
-    for (size_t i = 0; i < out->n_fields; i++) {
-        if (out->texts[i] != NULL)
-            (void)printf("%s=%s\n", out->fields[i].key, out->texts[i]);
-    }
 }
 
 /* An object, or an element of the array that is printed as it comes. */

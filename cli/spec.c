@@ -28,6 +28,7 @@ FIELDS(cli_serves_fields, CLI_SERVES_FIELDS);
 FIELDS(cli_lock_fields, CLI_LOCK_FIELDS);
 FIELDS(cli_queue_fields, CLI_QUEUE_FIELDS);
 FIELDS(cli_version_fields, CLI_VERSION_FIELDS);
+FIELDS(cli_store_fields, CLI_STORE_FIELDS);
 FIELDS(cli_script_fields, CLI_SCRIPT_FIELDS);
 
 /* ------------------------------------------------------------------ examples */
@@ -163,9 +164,9 @@ const struct cli_command cli_commands[] = {
             "with a '/' in it is the path of a module.  The facts are those of <kedge/store.h>.\n",
             cli_backends, 0, 0, 1 << 20, NULL, CLI_WORD_PATH, NULL, backend_examples),
     COMMAND("store info", "[URL]", "what a store is, can do and promises at this moment",
-            "What its backend says: version of the server or library behind it, capabilities,\n"
-            "limits, and the durability in force.  The facts are those of <kedge/store.h>.\n",
-            cli_store_info, 0, 0, 1, NULL, CLI_WORD_URL, NULL, store_examples),
+            "Read from it, never assumed: version of the server or library behind it, the\n"
+            "durability in force, what it can do, its limits, and what else its backend tells.\n",
+            cli_store_info, 0, 0, 1, NULL, CLI_WORD_URL, cli_store_fields, store_examples),
     COMMAND("store init", "[URL]", "set a store up, if that was not done before",
             "Creates the namespace at that place; one that is there is left as it is.\n\n"
             "With --print: the statements that set one up on a server where kedge has never been,\n"

@@ -131,7 +131,7 @@ ok "too many of them"
 kedge store info mem:
 [ $status -eq 0 ] && [ ! -s err ] && grep -q '^backend=mem$' out && grep -q '^durability=' out && grep -q '^limit.page_max=' out
 ok "store info mem:"
-grep -qx 'durability=none' out
+grep -qx 'durability=none' out && grep -qx 'survives=an acknowledged write is gone with .*' out && [ "$(head -n 1 out)" = url=mem: ]
 ok "mem: what it survives"
 mv out info
 kedge -s mem: store info
@@ -181,7 +181,8 @@ if built lmdb; then
 	kedge store info "lmdb://$tmp/db"
 	[ $status -eq 0 ] && grep -q '^backend=lmdb$' out && grep -q '^durability=process' out
 	ok "lmdb: store info"
-	grep -qx 'durability=process server power' out
+	grep -qx 'durability=process server power' out && grep -qx 'survives=.* power loss as far .*' out &&
+		grep -qx 'crash_hints=yes' out && grep -qx 'fences=never repeat' out
 	ok "lmdb: what it survives"
 	kedge store migrate "lmdb://$tmp/db"
 	[ $status -eq 0 ] && [ ! -s out ] && [ ! -s err ]

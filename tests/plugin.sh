@@ -78,6 +78,23 @@ kedge store migrate -b ./script.so ./x --print --json
 [ $status -eq 0 ] && out_is '{"schema_from":3,"schema_to":3}'
 ok "which is said in JSON as well"
 
+# promises NAME DURABILITY CAPABILITIES: what is said of a store with these
+promises() {
+	module "$1.so" "s/\.place = \"nowhere\",/.place = \"a\\\\tb\", .durability = $2, .caps = $3,/;s/\"one\"/\"$1\"/"
+	kedge store info -b "./$1.so" ./x
+}
+promises lossy KEDGE_SURVIVES_PROCESS 'KEDGE_CAP_SHARED | KEDGE_CAP_FENCE_VOLATILE'
+[ $status -eq 0 ] && grep -qx 'survives=.* who wrote it; a crash of the store .*' out && grep -qx 'crash_hints=no' out &&
+	grep -qx 'fences=may repeat after the store has lost acknowledged writes, .*' out && grep -qxF 'place=a\x09b' out
+ok "store info: a store that may lose what it acknowledged"
+promises hinted 'KEDGE_SURVIVES_PROCESS | KEDGE_SURVIVES_SERVER' 'KEDGE_CAP_SHARED | KEDGE_CAP_HINT'
+[ $status -eq 0 ] && grep -qx 'survives=.* any process; power loss may take the last ones' out && grep -qx 'crash_hints=yes' out &&
+	grep -qx 'fences=never repeat' out
+ok "store info: one that power loss may hurt"
+kedge store info -b ./hinted.so ./x --json
+[ $status -eq 0 ] && json .crash_hints true && json .fences 'never repeat' && json .durability 'process server' && json .schema 0
+ok "and in JSON"
+
 module other.so 's/"1"/"2"/'
 kedge backends one ./other.so
 [ $status -eq 1 ] && grep -q "^kedge: ./other.so: member name is 'one', which $tmp/dir/one.so has taken already\$" err
