@@ -343,7 +343,9 @@ check_PROGRAMS += place
 place_SOURCES = %D%/badinput/place.c
 place_LDADD = libkedge.la $(DL_LIBS)
 place_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
-kedge_badinput_tests = %D%/badinput/badinput.sh %D%/badinput/places.sh
+kedge_badinput_tests = %D%/badinput/badinput.sh %D%/badinput/places.sh \
+	%D%/badinput/urls-redis.sh %D%/badinput/urls-postgresql.sh
+EXTRA_DIST += %D%/badinput/urls.sh
 
 dist_check_SCRIPTS += $(kedge_badinput_tests)
 TESTS += $(kedge_badinput_tests)
