@@ -176,6 +176,18 @@ TESTS += %D%/servers.sh
 EXTRA_DIST += %D%/support/servers.sh %D%/support/server.sh
 CLEANFILES += pg-template-*.tar
 
+# The clock of such a server, from a file.  It is preloaded into programs that are not ours, so it
+# has neither sanitizers nor coverage in it.
+check_LTLIBRARIES += clockshim.la
+clockshim_la_SOURCES = %D%/support/clockshim.c %D%/support/clockfile.h
+clockshim_la_CFLAGS = $(KEDGE_WFLAGS)
+clockshim_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+clockshim_la_LIBADD = $(DL_LIBS)
+check_PROGRAMS += clock_set
+clock_set_SOURCES = %D%/support/clock_set.c %D%/support/clockfile.h
+dist_check_SCRIPTS += %D%/clock.sh
+TESTS += %D%/clock.sh
+
 # ------------------------------------------------- storage contract (backends)
 # One program that speaks TAP, run over each backend; by hand:
 #	./contract --case leases mem mem:x

@@ -20,6 +20,9 @@ nothing_of() {
 	remains "$1" >out
 	[ ! -s out ]
 }
+ended() { # PID: its parent may take its time to see that it is dead
+	! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"
+}
 segment_gone() { # of shared memory
 	! ipcs -m | awk -v id="$1" '$2 == id { found = 1 } END { exit !found }'
 }
@@ -135,7 +138,7 @@ segments=$(awk 'FNR == 7 { print $2 }' "$KEDGE_SERVERS"/*/data/postmaster.pid 2>
 began=$KEDGE_SERVERS watched=$servers_watch
 asked kill q 2>/dev/null
 servers_end >out 2>err
-nothing_of "$began" && ! kill -0 "$watched" 2>/dev/null
+await nothing_of "$began" && await ended "$watched"
 ok 'nothing is left: no process, no file'
 left=
 for s in $segments; do

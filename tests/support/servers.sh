@@ -22,15 +22,17 @@ servers_begin() {
 	KEDGE_SERVERS=$(mktemp -d "$servers_top/kedge.XXXXXX") || exit 99
 	export KEDGE_SERVERS
 	chmod 711 "$KEDGE_SERVERS"
-	setsid "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/support/server.sh" watch $$ \
-		</dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
-	servers_watch=$!
+	# Not a child of ours, for which `wait' would wait.
+	servers_watch=$(
+		setsid "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/support/server.sh" watch $$ \
+			</dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+		echo $!
+	)
 }
 
 servers_end() {
 	[ -d "${KEDGE_SERVERS-}" ] || return 0
 	server end
 	kill -KILL "-$servers_watch" 2>/dev/null
-	wait "$servers_watch" 2>/dev/null
 	return 0
 }

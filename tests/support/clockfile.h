@@ -1,0 +1,15 @@
+/* clockfile.h - a clock that is a file: what clockshim.c shows to a server, and tests move */
+#ifndef KEDGE_TESTS_CLOCKFILE_H
+#define KEDGE_TESTS_CLOCKFILE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* KEDGE_TEST_CLOCK names the file.  Zeroed, it is real time. */
+struct clock_file {
+    _Atomic int64_t at;    /* UTC in us; 0: real time */
+    _Atomic int64_t since; /* CLOCK_MONOTONIC in us, when it was `at'; 0: it stands still */
+    _Atomic int64_t begun; /* the tests': where the last one began */
+};
+
+#endif
