@@ -5,11 +5,12 @@
 #include "world.h"
 
 /* What a case needs of a backend; it is skipped, aloud, where that is not promised. */
-#define NEEDS_CLOCK   1u  /* the caller hands in the clock */
+#define NEEDS_CLOCK   1u  /* the test moves the clock */
 #define NEEDS_HINT    2u  /* KEDGE_CAP_HINT */
 #define NEEDS_SHARED  4u  /* KEDGE_CAP_SHARED */
 #define NEEDS_THREADS 8u  /* KEDGE_THREADS_SESSION */
 #define NEEDS_FENCES  16u /* no KEDGE_CAP_FENCE_VOLATILE */
+#define NEEDS_CLOCKS  33u /* NEEDS_CLOCK, and that wall and lease time are two */
 
 struct contract_case {
     const char *id;   /* area and number; never given to another case */

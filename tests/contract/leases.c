@@ -150,7 +150,12 @@ static void extended(struct world *w)
         expect_eq(record_of(w, lease).deadline, lease_now() + TTL);
         world_forget(w);
     }
-    /* the deadline runs on the lease clock alone */
+}
+
+static void one_clock(struct world *w)
+{
+    struct kedge_id128 lease = lease_make(w, TTL);
+
     clock_step_wall(SEC(3600));
     expect_eq(record_of(w, lease).state, KEDGE_LEASE_LIVE);
     expect_rc(do_bury(w, lease), KEDGE_HELD);
@@ -656,5 +661,6 @@ const struct contract_case cases_leases[] = {
     { "leases-19", "a page of nothing is refused", 0, bad_limits },
     { "leases-20", "an extend and a burial never both succeed", NEEDS_CLOCK | NEEDS_THREADS,
       race_burial },
+    { "leases-21", "a deadline runs on the lease clock alone", NEEDS_CLOCKS, one_clock },
     { NULL, NULL, 0, NULL },
 };

@@ -80,7 +80,10 @@ static void gather(char *const *ids, size_t n)
 /* Why this backend cannot be asked for this; NULL: it can. */
 static const char *lacks(const struct contract_case *c)
 {
-    if ((c->needs & NEEDS_CLOCK) && (ops->caps & KEDGE_CAP_SERVER_CLOCK))
+    if ((c->needs & NEEDS_CLOCKS) == NEEDS_CLOCKS && (ops->caps & KEDGE_CAP_SERVER_CLOCK))
+        return "its two clocks are one, a server's";
+    if ((c->needs & NEEDS_CLOCK) && (ops->caps & KEDGE_CAP_SERVER_CLOCK) &&
+        clock_of_server(ops) == NULL)
         return "its time is a server's";
     if ((c->needs & NEEDS_HINT) && !(ops->caps & KEDGE_CAP_HINT))
         return "it has no crash hints";
@@ -265,5 +268,6 @@ int main(int argc, char **argv)
         printf("Bail out! %s\n", err.msg);
         return 1;
     }
-    return run_all(jobs);
+    /* All cases share a server's clock. */
+    return run_all(clock_of_server(ops) != NULL ? 1 : jobs);
 }

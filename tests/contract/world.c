@@ -2,12 +2,15 @@
 #include "world.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../support/clockfile.h"
 
 /* ----------------------------------------------------------- saying what failed */
 
@@ -134,12 +137,66 @@ void check_bytes(const char *file, int line, const char *what, struct kedge_byte
 
 /* Shared with the processes a case forks. */
 struct clocks {
-    _Atomic int64_t wall;
+    struct clock_file wall;
     _Atomic int64_t lease;
-    _Atomic int64_t followed; /* real time at which they began to run by themselves; 0: not */
 };
 
 static struct clocks *clocks;
+/* What the store under test has for a lease clock: one of its own, or, a server, no other. */
+static _Atomic int64_t *lease_clock;
+/* A server's store: it learns of the time by asking. */
+static struct world *asks;
+static pid_t asks_in; /* that process */
+static _Thread_local bool may_ask;
+
+#define BEGINNING   (INT64_C(1800000000) * SEC(1))
+#define BETWEEN     SEC(86400)
+#define LEASE_FIRST SEC(50000)
+
+/* The clock of the server, which all cases share, in their turn: each begins later than the last.
+ */
+static void clocks_of_server(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int64_t begun;
+
+    if (fd < 0)
+        fail_case(__FILE__, __LINE__, "%s: %s", path, strerror(errno));
+    expect(ftruncate(fd, sizeof *clocks) == 0);
+    clocks = mmap(NULL, sizeof *clocks, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    expect(clocks != MAP_FAILED);
+    (void)close(fd);
+    begun = atomic_load(&clocks->wall.begun);
+    begun = begun == 0 ? BEGINNING : begun + BETWEEN;
+    atomic_store(&clocks->wall.begun, begun);
+    atomic_store(&clocks->wall.since, 0);
+    atomic_store(&clocks->wall.at, begun);
+    lease_clock = &clocks->wall.at;
+}
+
+static void clocks_of_case(void)
+{
+    clocks = mmap(NULL, sizeof *clocks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    expect(clocks != MAP_FAILED);
+    atomic_store(&clocks->wall.at, BEGINNING);
+    atomic_store(&clocks->lease, LEASE_FIRST);
+    lease_clock = &clocks->lease;
+}
+
+const char *clock_of_server(const struct kedge_backend_ops *ops)
+{
+    return (ops->caps & KEDGE_CAP_SERVER_CLOCK) ? getenv("KEDGE_TEST_CLOCK") : NULL;
+}
+
+/* A session that has an idea of the server's time gets a new one. */
+static void tell_session(void)
+{
+    struct kedge_time now;
+    struct kedge_error ignored;
+
+    if (asks != NULL && may_ask && asks_in == getpid() && asks->session != NULL)
+        (void)asks->ops->now(asks->session, &now, PATIENCE, &ignored);
+}
 
 int64_t real_us(void)
 {
@@ -160,45 +217,50 @@ void pause_us(int64_t us)
 
 static int64_t ran_by_itself(void)
 {
-    int64_t since = atomic_load(&clocks->followed);
+    int64_t since = atomic_load(&clocks->wall.since);
 
     return since == 0 ? 0 : real_us() - since;
 }
 
 int64_t wall_now(void)
 {
-    return atomic_load(&clocks->wall) + ran_by_itself();
+    return atomic_load(&clocks->wall.at) + ran_by_itself();
 }
 
 int64_t lease_now(void)
 {
-    return atomic_load(&clocks->lease) + ran_by_itself();
+    return atomic_load(lease_clock) + ran_by_itself();
 }
 
 void clock_step_wall(int64_t us)
 {
-    atomic_fetch_add(&clocks->wall, us);
+    atomic_fetch_add(&clocks->wall.at, us);
+    tell_session();
 }
 
 void clock_step_lease(int64_t us)
 {
-    atomic_fetch_add(&clocks->lease, us);
+    atomic_fetch_add(lease_clock, us);
+    tell_session();
 }
 
 void clock_set_wall(int64_t us)
 {
-    atomic_store(&clocks->wall, us);
+    atomic_store(&clocks->wall.at, us);
+    tell_session();
 }
 
 void clock_advance(int64_t us)
 {
+    if (lease_clock != &clocks->wall.at)
+        atomic_fetch_add(lease_clock, us);
     clock_step_wall(us);
-    clock_step_lease(us);
 }
 
 void clock_follow(void)
 {
-    atomic_store(&clocks->followed, real_us());
+    atomic_store(&clocks->wall.since, real_us());
+    tell_session();
 }
 
 static int64_t host_clock(void *ctx, uint32_t which)
@@ -367,10 +429,10 @@ void world_open(struct world *w, const char *backend, const struct kedge_backend
     *w = (struct world){
         .ops = ops, .backend = backend, .host = &the_host, .seed = seed, .rng = seed
     };
-    clocks = mmap(NULL, sizeof *clocks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(clocks != MAP_FAILED);
-    atomic_store(&clocks->wall, INT64_C(1800000000) * SEC(1));
-    atomic_store(&clocks->lease, SEC(50000));
+    if (clock_of_server(ops) != NULL)
+        clocks_of_server(clock_of_server(ops));
+    else
+        clocks_of_case();
     if (hole != NULL)
         n = snprintf(w->url, sizeof w->url, "%.*s%s%s", (int)(hole - url), url, tag, hole + 2);
     else
@@ -381,6 +443,9 @@ void world_open(struct world *w, const char *backend, const struct kedge_backend
     w->registry = registry_new();
     expect(w->registry != NULL);
     open_store(w, KEDGE_OPEN_CREATE);
+    asks = clock_of_server(ops) != NULL ? w : NULL;
+    asks_in = getpid();
+    may_ask = true;
 }
 
 void world_forget(struct world *w)

@@ -97,6 +97,11 @@ struct kedge_id128 random_id(struct world *w);
 
 /* --------------------------------------------------------------------- time */
 
+/*
+ * A server's clock can be moved only if KEDGE_TEST_CLOCK names the file that it takes it from;
+ * NULL: it cannot, or it is no server.  It has one, and what is said of either moves both.
+ */
+const char *clock_of_server(const struct kedge_backend_ops *ops);
 int64_t wall_now(void);
 int64_t lease_now(void);
 void clock_advance(int64_t us);   /* both clocks */

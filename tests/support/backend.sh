@@ -8,10 +8,17 @@
 #
 #	dir     a directory of the script's own, which goes with it
 #	url     a store
-#	urls    as many as are needed: {} stands for the name of one
+#	urls    as many as are needed: {} stands for the name of one; without it, namespaces are
 #
-# A backend is left out because configure said so, or KEDGE_TEST_BACKEND, never because opening it
-# failed.  A new backend is one more case in use_backend.
+# A server is the script's own, called `store': tests/support/server.sh can stop it and more.  With
+# backend_clock=moved it gets a clock that the test moves, in the file KEDGE_TEST_CLOCK, if this
+# build has shared libraries.
+#
+# A backend is left out because configure said so, or KEDGE_TEST_BACKEND, or as its server is not
+# installed, never because opening it failed.  A new backend is one more case in use_backend.
+
+# shellcheck source=tests/support/servers.sh
+. "$KEDGE_SRCDIR/tests/support/servers.sh"
 
 backend_built() {
 	case " $KEDGE_BUILT " in
@@ -33,8 +40,16 @@ use_backend() {
 		echo "1..0 # SKIP KEDGE_TEST_BACKEND is $KEDGE_TEST_BACKEND"
 		exit 0
 	fi
+	case $1 in
+	redis | postgresql)
+		if ! backend_why=$(server have "$1"); then
+			echo "1..0 # SKIP $backend_why"
+			exit 0
+		fi
+		;;
+	esac
 	dir=$(mktemp -d "$KEDGE_BUILDDIR/test-$1.XXXXXX") || exit 99
-	trap 'rm -rf "$dir"' EXIT
+	trap 'servers_end; rm -rf "$dir"' EXIT
 	trap 'exit 99' HUP INT TERM
 	# shellcheck disable=SC2034 # for those who source this
 	case $1 in
@@ -46,9 +61,27 @@ use_backend() {
 		url="lmdb:$dir/store?map_size=1GiB"
 		urls="lmdb:$dir/{}"
 		;;
+	redis | postgresql)
+		backend_server "$1"
+		url=$(server url store)
+		urls=$url
+		;;
 	*)
 		echo "Bail out! tests/support/backend.sh does not know where a store of $1 may be"
 		exit 99
 		;;
 	esac
+}
+
+backend_server() { # KIND
+	servers_begin
+	if [ "${backend_clock-}" = moved ] && [ -f "$KEDGE_BUILDDIR/.libs/clockshim.so" ]; then
+		KEDGE_TEST_CLOCK=$KEDGE_SERVERS/clock
+		export KEDGE_TEST_CLOCK
+		"$KEDGE_BUILDDIR/clock_set" "$KEDGE_TEST_CLOCK" real >/dev/null || exit 99
+	fi
+	if ! server "$1" store; then
+		echo "Bail out! the server of $1 did not start"
+		exit 99
+	fi
 }
