@@ -207,7 +207,7 @@ kedge_contract_tests = %D%/contract/mem.sh %D%/contract/lmdb.sh %D%/contract/red
 	%D%/contract/postgresql.sh
 dist_check_SCRIPTS += $(kedge_contract_tests)
 TESTS += $(kedge_contract_tests)
-EXTRA_DIST += %D%/contract/run.sh %D%/support/backend.sh
+EXTRA_DIST += %D%/engine/takeovers.sh %D%/contract/run.sh %D%/support/backend.sh
 
 # ---------------------------------------------------------- crash and hammer
 # Programs over the LMDB backend; each can be run by hand and prints its seed.
@@ -308,8 +308,9 @@ chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 chaos_LDADD = libkedge.la $(PTHREAD_LIBS)
 frozen_SOURCES = %D%/engine/frozen.c %D%/engine/effects.c %D%/engine/effects.h
 frozen_LDADD = libkedge.la $(PTHREAD_LIBS)
-takeover_SOURCES = %D%/engine/takeover.c
-takeover_LDADD = libkedge.la $(PTHREAD_LIBS)
+takeover_SOURCES = %D%/engine/takeover.c %D%/engine/takeover.h %D%/engine/takeover_worker.c \
+	%D%/support/fault_store.c %D%/support/fault_store.h
+takeover_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 sagas_SOURCES = %D%/engine/sagas.c
 sagas_LDADD = libkedge.la $(PTHREAD_LIBS)
 doomed_SOURCES = %D%/engine/doomed.c %D%/engine/doomed.h %D%/engine/doomed_sagas.c \
