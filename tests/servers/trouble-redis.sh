@@ -42,7 +42,8 @@ conf=
 	alone timeout-1 true true runs=3 steps=4 step_ms=1600 ttl_ms=20000
 	# It takes seconds to read what it has, and answers LOADING meanwhile.
 	conf='loading-process-events-interval-bytes 1024 key-load-delay 1000'
-	alone loading '$server kill $name; $server start $name & until [ "$($redis ping 2>&1 | cut -c1-7)" = LOADING ]
-		do sleep 0.01; done' 'until [ "$($redis ping 2>&1)" = PONG ]; do sleep 0.05; done' refuses
+	alone loading '$server kill $name; $server start $name &
+		i=0; until [ "$($redis ping 2>&1 | cut -c1-7)" = LOADING ]; do i=$((i + 1)); [ $i -lt 2000 ] || exit 1; done' \
+		'until [ "$($redis ping 2>&1)" = PONG ]; do sleep 0.05; done' refuses
 }
 plan
