@@ -509,28 +509,28 @@ static void check_requested(struct stage *s)
     expect_eq(cell_version(s->d, s->cell[0]), 0);
 }
 
-/* Plain appends, others, and one that is refused, in one call. */
+/* Plain appends, others, and two that are refused, in one call. */
 static void prepare_batch(struct stage *s)
 {
     struct tx *t;
 
     cell_new(s);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         held(s);
     for (int i = 0; i < 3; i++) {
         t = tx_add(s, KEDGE_OK);
         g_held(t, &s->run[i]);
         c_append(t, s->run[i].id, 1, str("one"));
     }
+    t = tx_add(s, KEDGE_STALE);
+    g_held_by(t, s->run[3].id, s->lease, s->run[3].fence + 1);
+    c_append(t, s->run[3].id, 1, str("not mine"));
     t = tx_add(s, KEDGE_OK);
-    s->run[3].id = name(s->d, "r%d-new", s->number);
-    s->n_runs = 4;
-    c_create_due(t, s->run[3].id, from_now(HOUR));
+    s->run[4].id = name(s->d, "r%d-new", s->number);
+    s->n_runs = 5;
+    c_create_due(t, s->run[4].id, from_now(HOUR));
     t = tx_add(s, KEDGE_OK);
     c_cell_put(t, s->cell[0], str("value"), never());
-    t = tx_add(s, KEDGE_STALE);
-    g_held_by(t, s->run[0].id, s->lease, s->run[0].fence + 1);
-    c_append(t, s->run[0].id, 1, str("not mine"));
     t = tx_add(s, KEDGE_NOT_FOUND);
     g_held_by(t, name(s->d, "nothing"), s->lease, 1);
     c_append(t, name(s->d, "nothing"), 1, str("nobody's"));
@@ -540,8 +540,9 @@ static void check_batch(struct stage *s)
 {
     for (size_t i = 0; i < 3; i++)
         expect_eq(now_of(s, i).position, 1);
-    expect_eq(now_of(s, 3).incarnation, s->results[3][0]);
-    expect_eq(cell_version(s->d, s->cell[0]), s->results[4][0]);
+    expect_eq(now_of(s, 3).position, 0);
+    expect_eq(now_of(s, 4).incarnation, s->results[4][0]);
+    expect_eq(cell_version(s->d, s->cell[0]), s->results[5][0]);
 }
 
 static void prepare_appends(struct stage *s)
