@@ -280,6 +280,7 @@ survive_SOURCES = %D%/servers/survive.c %D%/servers/survive.h %D%/servers/surviv
 	%D%/engine/effects.c %D%/engine/effects.h
 survive_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests = %D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
+	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh \
 	%D%/servers/trouble-redis.sh %D%/servers/trouble-postgresql.sh \
 	%D%/servers/failover-redis.sh %D%/servers/failover-postgresql.sh %D%/servers/disk-postgresql.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)

@@ -1,7 +1,8 @@
 /*
  * faults.c - what an operation answers when its connection fails, at every point; speaks TAP
  *
- *	./faults [--case OPERATION]... [--long] [--jobs N] BACKEND URL TARGET PROXIED-URL
+ *	./faults [--case OPERATION]... [--long] [--jobs N] [--strike COMMAND] BACKEND URL TARGET
+ *		PROXIED-URL
  *
  * URL reaches the server at TARGET ("tcp:ADDRESS:PORT", "unix:PATH") directly, PROXIED-URL through
  * the proxy: {proxy} in it is the proxy's port, or the directory of its socket, which is called as
@@ -16,6 +17,10 @@
  *   - the next call gets its own answer;
  *   - sent again the same request is answered OK, as the first time, and has taken place once;
  *   - a request that arrives after all that changes nothing.
+ *
+ * With --strike COMMAND nothing is harmed by the proxy ({proxy} may be missing); COMMAND, which
+ *runs all the while, does what it can to the connections of PROXIED-URL, at moments that nobody
+ *chooses.
  *
  * An operation has a process, a proxy and a namespace of its own.  SIGPIPE is as the system has it.
  */
@@ -36,6 +41,7 @@
 #define PATIENT SEC(10)  /* for what should be answered at once */
 #define BRIEF   MS(300)  /* for what nobody will answer */
 #define MARGIN  MS(1000) /* of a busy machine */
+#define TRIES   (strike != NULL ? 1000 : 5)
 
 static const struct kedge_backend_ops *ops;
 static const char *backend;
@@ -43,6 +49,7 @@ static const char *url;
 static const char *target;
 static const char *proxied_url;
 static bool take_long;
+static const char *strike;
 
 static struct proxy proxy;
 static struct world direct;
@@ -116,7 +123,7 @@ static void canary(const char *when)
     int rc = KEDGE_ERR_UNAVAILABLE;
 
     context("the next call %s", when);
-    for (int i = 0; i < 5 && rc == KEDGE_ERR_UNAVAILABLE; i++)
+    for (int i = 0; i < TRIES && rc == KEDGE_ERR_UNAVAILABLE; i++)
         rc = w->ops->cell_get(w->session, str("canary"), &cell, PATIENT, &w->err);
     expect_rc(rc, KEDGE_OK);
     (void)snprintf(want, sizeof want, "canary of %d", stage.number);
@@ -150,10 +157,10 @@ static int timed_call(const struct fault_op *op, const char *what)
 /* Send it again until it is answered. */
 static void resend(const struct fault_op *op)
 {
-    int rc;
+    int rc = KEDGE_ERR_UNAVAILABLE;
 
     stage.patience = PATIENT;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < TRIES; i++) {
         rc = timed_call(op, "sent again, it");
         if (rc == KEDGE_OK || rc == op->again)
             return;
@@ -334,6 +341,53 @@ static void refusal(const struct fault_op *op)
     picture_free(&after);
 }
 
+/* One call among many, whatever happens to it.  Answers whether something did. */
+static bool struck(const struct fault_op *op)
+{
+    struct picture before, after, done;
+    int rc;
+
+    context("preparing");
+    stage_begin(op);
+    canary_begin();
+    picture_take(&stage, &before);
+    context("struck");
+    rc = timed_call(op, "it");
+    answers[rc == KEDGE_OK ? 0 : rc == KEDGE_ERR_UNAVAILABLE ? 1 : 2]++;
+    if (!is_allowed(op, rc))
+        fail_case(__FILE__, __LINE__, "it is answered %s%s%s", status_name(rc), rc < 0 ? ": " : "",
+                  rc < 0 ? through.err.msg : "");
+    context("struck, %s", status_name(rc));
+    picture_take(&stage, &after);
+    resend(op);
+    picture_take(&stage, &done);
+    judge(op, rc, &before, &after, &done);
+    if (op->check != NULL)
+        op->check(&stage);
+    canary("after");
+    picture_free(&before);
+    picture_free(&after);
+    picture_free(&done);
+    return rc != KEDGE_OK;
+}
+
+static int all_strikes(const struct fault_op *op)
+{
+    int64_t until = real_us() + (take_long ? SEC(60) : SEC(2));
+    int points = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        (void)execl("/bin/sh", "sh", "-c", strike, (char *)NULL);
+        _exit(127);
+    }
+    while (real_us() < until)
+        points += struck(op);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    return points;
+}
+
 /* --------------------------------------------------------- one operation */
 
 static size_t open_files(void)
@@ -396,9 +450,10 @@ static _Noreturn void run_op(const struct fault_op *op)
     stage.lease = lease_make(&direct, SEC(7200));
     (void)point(op, &harms[0], 1);
     files = open_files();
-    slices(op);
-    points = all_points(op);
-    if (strstr(proxied_url, "{proxy}") != NULL) {
+    if (strike == NULL)
+        slices(op);
+    points = strike != NULL ? all_strikes(op) : all_points(op);
+    if (strike == NULL && strstr(proxied_url, "{proxy}") != NULL) {
         refusal(op);
         context("afterwards");
         expect(points > 0);
@@ -516,6 +571,7 @@ int main(int argc, char **argv)
         { "case", required_argument, NULL, 'c' },
         { "jobs", required_argument, NULL, 'j' },
         { "long", no_argument, NULL, 'l' },
+        { "strike", required_argument, NULL, 's' },
         { NULL, 0, NULL, 0 },
     };
     char *names[64];
@@ -531,12 +587,14 @@ int main(int argc, char **argv)
             jobs = strtoul(optarg, NULL, 10);
         else if (opt == 'l')
             take_long = true;
+        else if (opt == 's')
+            strike = optarg;
         else
             argc = 0;
     }
     if (argc - optind != 4 || jobs == 0) {
-        (void)fputs("usage: faults [--case OPERATION]... [--long] [--jobs N] BACKEND URL TARGET "
-                    "PROXIED-URL\n",
+        (void)fputs("usage: faults [--case OPERATION]... [--long] [--jobs N] [--strike COMMAND] "
+                    "BACKEND URL TARGET PROXIED-URL\n",
                     stderr);
         return 2;
     }

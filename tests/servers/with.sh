@@ -75,10 +75,12 @@ plan() {
 	echo "1..$(grep -c -e '^ok' -e '^not ok' "$dir/tap")"
 }
 
-# faults BACKEND TARGET URL PROXIED-URL: see faults.c
+# faults BACKEND TARGET URL PROXIED-URL [ARGUMENT]...: see faults.c
 faults() {
-	faults_long=
-	[ -z "${KEDGE_TEST_LONG-}" ] || faults_long=--long
+	faults_backend=$1 faults_target=$2 faults_url=$3 faults_proxied=$4
+	shift 4
+	[ -z "${KEDGE_TEST_LONG-}" ] || set -- --long "$@"
 	# shellcheck disable=SC2086 # words on purpose
-	tally "$KEDGE_BUILDDIR/faults" ${KEDGE_FAULTS_ARGS-} $faults_long "$1" "$3" "$2" "$4"
+	tally "$KEDGE_BUILDDIR/faults" ${KEDGE_FAULTS_ARGS-} "$@" "$faults_backend" "$faults_url" \
+		"$faults_target" "$faults_proxied"
 }

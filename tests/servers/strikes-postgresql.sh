@@ -1,0 +1,14 @@
+#!/bin/sh
+# Every operation over PostgreSQL while its sessions are terminated all the time.
+# shellcheck source=tests/servers/with.sh
+. "$KEDGE_SRCDIR/tests/servers/with.sh"
+with_backend postgresql
+: "${server:?}"
+server postgresql p fsync=off max_connections=100 || exit 99
+url=$(server url p)
+cat >"$dir/strike" <<'end'
+select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'struck' \watch 0.005
+end
+faults postgresql "unix:$KEDGE_SERVERS/p/.s.PGSQL.5432" "$url&application_name=spared" \
+	"$url&application_name=struck" --strike "exec $server cli p -qf $dir/strike >/dev/null"
+plan

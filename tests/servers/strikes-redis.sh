@@ -1,0 +1,11 @@
+#!/bin/sh
+# Every operation over Redis while its connections are closed by CLIENT KILL all the time.
+# shellcheck source=tests/servers/with.sh
+. "$KEDGE_SRCDIR/tests/servers/with.sh"
+with_backend redis
+server redis r appendfsync no || exit 99
+server cli r acl setuser spared on '>secret' '~*' '&*' '+@all' >/dev/null || exit 99
+sock=$KEDGE_SERVERS/r/sock
+faults redis "unix:$sock" "redis+unix://spared:secret@$sock" "redis+unix://$sock" --strike \
+	"exec redis-cli -s $sock -r -1 -i 0.002 client kill user default >/dev/null"
+plan
