@@ -279,7 +279,12 @@ check_PROGRAMS += survive
 survive_SOURCES = %D%/servers/survive.c %D%/servers/survive.h %D%/servers/survive_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 survive_LDADD = libkedge.la $(PTHREAD_LIBS)
-kedge_servers_tests = %D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
+# A worker is killed whose word is still under way: ./late URL TARGET PROXIED-URL DIR
+check_PROGRAMS += late
+late_SOURCES = %D%/servers/late.c %D%/engine/effects.c %D%/engine/effects.h $(KEDGE_PROXY)
+late_LDADD = libkedge.la $(PTHREAD_LIBS)
+kedge_servers_tests = %D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
+	%D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
 	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh \
 	%D%/servers/trouble-redis.sh %D%/servers/trouble-postgresql.sh \
 	%D%/servers/failover-redis.sh %D%/servers/failover-postgresql.sh %D%/servers/disk-postgresql.sh

@@ -8,6 +8,7 @@
  *   reset | close        end all connections now, with RST or FIN
  *   refuse | accept      new connections are refused by the operating system, or taken again
  *   hole                 from now on everything is swallowed, also on new connections
+ *   hold                 ... everything waits for "go" or "pass"
  *   slice N              at most N bytes at a time; 0: as they come
  *   delay MS             each chunk of bytes is under way for so long
  *   target ADDRESS       new connections go there: a server has taken another's place

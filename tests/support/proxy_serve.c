@@ -70,6 +70,7 @@ static struct {
     uint64_t left;    /* events until it comes true */
     enum harm harm;
     bool hole;
+    bool hold;
     size_t slice;
     int64_t delay_us;
 } proxy;
@@ -183,6 +184,7 @@ static void all_end(enum harm how)
 
 static void all_go(void)
 {
+    proxy.hold = false;
     for (size_t i = 0; i < proxy.n; i++)
         proxy.all[i]->held = false;
 }
@@ -235,6 +237,7 @@ static void connection_accept(void)
     proxy.all[proxy.n++] = c;
     proxy.counts.connections++;
     c->holed = proxy.hole;
+    c->held = proxy.hold;
     harm_do(c, event_comes(CONNECT));
     options_set(fd, AF_INET);
     if (c->holed || c->end != NO_HARM)
@@ -429,6 +432,13 @@ static void hole_all(void)
         proxy.all[i]->holed = true;
 }
 
+static void hold_all(void)
+{
+    proxy.hold = true;
+    for (size_t i = 0; i < proxy.n; i++)
+        harm_do(proxy.all[i], HOLD);
+}
+
 static const char *count(void)
 {
     static char text[160];
@@ -477,6 +487,8 @@ static const char *obey(const char *line)
         all_end(CLOSE);
     else if (strcmp(line, "hole") == 0)
         hole_all();
+    else if (strcmp(line, "hold") == 0)
+        hold_all();
     else if (strcmp(line, "go") == 0)
         all_go();
     else if (strcmp(line, "zero") == 0)

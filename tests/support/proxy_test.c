@@ -337,6 +337,14 @@ static void holds(void)
     proxy_say(&proxy, "go");
     ok(hear(a, 3, &end) == 3, "... and arrives late");
     (void)close(a);
+    before = atomic_load(asked);
+    proxy_say(&proxy, "hold");
+    a = dial();
+    ok(say(a, 3) && silent(a) && say(b, 3) && silent(b) && atomic_load(asked) == before,
+       "everything is held");
+    proxy_say(&proxy, "go");
+    ok(hear(a, 3, &end) == 3 && hear(b, 3, &end) == 3, "... and arrives");
+    (void)close(a);
     (void)close(b);
 }
 

@@ -1,0 +1,9 @@
+#!/bin/sh
+# A worker over Redis is killed, and what it had sent arrives when its runs are elsewhere.
+# shellcheck source=tests/servers/with.sh
+. "$KEDGE_SRCDIR/tests/servers/with.sh"
+with_backend redis
+server redis r || exit 99
+tally "$KEDGE_BUILDDIR/late" "$(server url r)" "unix:$KEDGE_SERVERS/r/sock" \
+	'redis+unix://{proxy}/sock' "$dir"
+plan
