@@ -178,11 +178,11 @@ CLEANFILES += pg-template-*.tar
 
 # The clock of such a server, from a file.  It is preloaded into programs that are not ours, so it
 # has neither sanitizers nor coverage in it.
-check_LTLIBRARIES += clockshim.la
-clockshim_la_SOURCES = %D%/support/clockshim.c %D%/support/clockfile.h
-clockshim_la_CFLAGS = $(KEDGE_WFLAGS)
-clockshim_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
-clockshim_la_LIBADD = $(DL_LIBS)
+check_LTLIBRARIES += libclockshim.la
+libclockshim_la_SOURCES = %D%/support/clockshim.c %D%/support/clockfile.h
+libclockshim_la_CFLAGS = $(KEDGE_WFLAGS)
+libclockshim_la_LDFLAGS = -avoid-version -shared -rpath /nowhere
+libclockshim_la_LIBADD = $(DL_LIBS)
 check_PROGRAMS += clock_set
 clock_set_SOURCES = %D%/support/clock_set.c %D%/support/clockfile.h
 dist_check_SCRIPTS += %D%/clock.sh

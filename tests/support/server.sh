@@ -196,8 +196,8 @@ to_run() {
 	preload=
 	if [ -n "${KEDGE_TEST_CLOCK-}" ]; then
 		# The build may be where the server's user cannot look.
-		cp "$KEDGE_BUILDDIR/.libs/clockshim.so" "$dir/" || die "clockshim.so is not built"
-		preload="LD_PRELOAD=$dir/clockshim.so KEDGE_TEST_CLOCK=$KEDGE_TEST_CLOCK"
+		cp "$KEDGE_BUILDDIR/.libs/libclockshim.so" "$dir/" || die "libclockshim.so is not built"
+		preload="LD_PRELOAD=$dir/libclockshim.so KEDGE_TEST_CLOCK=$KEDGE_TEST_CLOCK"
 	fi
 	{
 		echo "# becomes the server"
