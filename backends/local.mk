@@ -49,3 +49,27 @@ lmdb_la_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 lmdb_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
 lmdb_la_LIBADD = libkedge-kit.la $(LMDB_LIBS) $(PTHREAD_LIBS)
 endif
+
+# --------------------------------------------------------------- postgresql
+postgresql_sources = %D%/postgresql/postgresql.c %D%/postgresql/session.h %D%/postgresql/commits.c \
+	%D%/postgresql/look.c %D%/postgresql/apply.c %D%/postgresql/claim.c \
+	%D%/postgresql/leases.c %D%/postgresql/hints.c %D%/postgresql/reads.c \
+	%D%/postgresql/lists.c %D%/postgresql/upkeep.c %D%/postgresql/cache.c \
+	%D%/postgresql/setup.c %D%/postgresql/schema.c %D%/postgresql/statements.c \
+	%D%/postgresql/sql.h %D%/postgresql/rows.c %D%/postgresql/rows.h \
+	%D%/postgresql/conn.c %D%/postgresql/conn.h %D%/postgresql/fault.c \
+	%D%/postgresql/fault.h %D%/postgresql/params.c %D%/postgresql/params.h
+if STATIC_POSTGRESQL
+KEDGE_STATIC_BACKENDS += libkedge-postgresql.la
+noinst_LTLIBRARIES += libkedge-postgresql.la
+libkedge_postgresql_la_SOURCES = $(postgresql_sources)
+libkedge_postgresql_la_CPPFLAGS = $(KEDGE_STATIC_CPPFLAGS) $(POSTGRESQL_CFLAGS)
+libkedge_postgresql_la_LIBADD = $(POSTGRESQL_LIBS) $(PTHREAD_LIBS)
+endif
+if MODULE_POSTGRESQL
+backend_LTLIBRARIES += postgresql.la
+postgresql_la_SOURCES = $(postgresql_sources)
+postgresql_la_CPPFLAGS = $(AM_CPPFLAGS) $(POSTGRESQL_CFLAGS)
+postgresql_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
+postgresql_la_LIBADD = libkedge-kit.la $(POSTGRESQL_LIBS) $(PTHREAD_LIBS)
+endif

@@ -1,0 +1,80 @@
+/*
+ * claim.c - due runs to a lease
+ *
+ * One exchange: the function that takes runs, and the rows of what it took.  Both are of one
+ * transaction.
+ */
+#include <config.h>
+
+#include "session.h"
+
+static int page_fill(struct pg_session *s, const PGresult *r, struct kedge_run_page *out)
+{
+    size_t n = (size_t)PQntuples(r);
+
+    if (n == 0)
+        return KEDGE_OK;
+    out->runs = kedge_mem_alloc(s->host, &out->mem, n * sizeof *out->runs);
+    if (out->runs == NULL)
+        return KEDGE_ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        struct kit_run run;
+
+        if (!pg_run_copy(s->host, &out->mem, r, (int)i, 0, &run))
+            return KEDGE_ERR_NOMEM;
+        pg_cache_learn(s->store->cache, &run);
+        out->runs[out->n++] = run.r;
+    }
+    return KEDGE_OK;
+}
+
+static void ask(struct pg_session *s, const struct kedge_claim *in, struct pg_query q[2])
+{
+    struct pg_conn *c = &s->conn;
+
+    pg_query_init(&q[0], PG_SQL_CLAIM);
+    pg_arg_id(c, &q[0], &in->lease);
+    pg_arg_id(c, &q[0], &in->request);
+    pg_arg_serves(c, &q[0], in->serves, in->n_serves);
+    pg_arg_i32(c, &q[0], (int32_t)in->limit);
+    pg_arg_i32(c, &q[0], (int32_t)in->hold_until.base);
+    pg_arg_i64(c, &q[0], in->hold_until.us);
+    pg_query_init(&q[1], PG_SQL_CLAIMED);
+    pg_arg_id(c, &q[1], &in->lease);
+    pg_arg_id(c, &q[1], &in->request);
+    pg_arg_i32(c, &q[1], (int32_t)in->limit);
+}
+
+int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page *out,
+             int64_t timeout_us, struct kedge_error *err)
+{
+    struct pg_session *s = session;
+    struct kedge_run_page page = { 0 };
+    struct pg_query q[2];
+    int64_t end;
+    int rc = pg_enter(s, timeout_us, &end, err);
+
+    if (rc == KEDGE_OK)
+        rc = kit_check_claim(&pg_limits, in, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    ask(s, in, q);
+    rc = pg_run(&s->conn, q, 2, PG_WRITE, end, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    rc = (int)pg_i64(q[0].result, 0, 0);
+    page.next_due = pg_i64(q[0].result, 0, 2);
+    if (rc == KEDGE_OK) {
+        pg_saw(s, pg_i64(q[0].result, 0, 1));
+        rc = page_fill(s, q[1].result, &page);
+        if (rc != KEDGE_OK) /* they are taken: the same request again tells which */
+            rc = kedge_error_set(err, KEDGE_ERR_UNKNOWN, 0,
+                                 "out of memory when the answer came; send it again unchanged");
+    }
+    pg_clear(q, 2);
+    if (rc == KEDGE_OK)
+        *out = page;
+    else
+        kedge_mem_free(s->host, page.mem);
+    return rc;
+}

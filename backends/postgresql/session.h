@@ -1,0 +1,176 @@
+/*
+ * session.h - the handles behind the vtable, and what its operations share
+ *
+ *   I1  A session has a connection of its own.  A store has one more, the lifeline: it carries
+ *       grants and extensions of leases, their hints (session locks), the mark that the store is
+ *       open, and nothing that takes long.  Sessions use it one at a time.
+ *   I2  An operation checks for a fork and its arguments, sees to a connection, then asks.
+ *   I3  Rules live in kit/; what is restated in SQL (claim, hand back, bury) says so in schema.c.
+ */
+#ifndef KEDGE_PG_SESSION_H
+#define KEDGE_PG_SESSION_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "../kit/remote.h"
+#include "rows.h"
+
+struct pg_hints;
+struct pg_cache;
+
+struct pg_store {
+    const struct kedge_host *host;
+    pid_t pid;
+    struct pg_place place;
+    struct pg_statements statements;
+    pthread_mutex_t lock; /* `life' and what hangs on it */
+    pthread_cond_t idle;
+    bool busy;
+    struct pg_conn life;
+    uint64_t marked; /* life.made when the mark was set */
+    struct pg_hints *hints;
+    struct pg_cache *cache;
+};
+
+struct pg_session {
+    struct pg_store *store;
+    const struct kedge_host *host;
+    struct pg_conn conn;
+    struct kit_remote *remote;
+    int64_t seen_wall; /* the server's time, and when it was that here; 0: never told */
+    int64_t seen_mono;
+};
+
+extern const struct kedge_limits pg_limits;
+
+/* ------------------------------------------------------------------ opening */
+
+/* A connection for C to a namespace that is there and of this version. */
+int pg_setup_open(struct pg_conn *c, bool create, int64_t end, struct kedge_error *err);
+int pg_setup_drop(struct pg_conn *c, int64_t end, struct kedge_error *err);
+/* All it takes to make the schema by hand, as a text to be freed; NULL: no memory. */
+char *pg_setup_script(const struct pg_place *place);
+
+/* ------------------------------------------------------------------- shared */
+
+/* No fork, a sensible timeout, a connection. */
+int pg_enter(struct pg_session *s, int64_t timeout_us, int64_t *end, struct kedge_error *err);
+int pg_check_fork(const struct pg_store *store, struct kedge_error *err);
+/* The lifeline, for this caller alone until pg_life_leave(). */
+int pg_life_enter(struct pg_store *store, int64_t end, struct kedge_error *err);
+void pg_life_leave(struct pg_store *store);
+/* The server said that its time is WALL. */
+void pg_saw(struct pg_session *s, int64_t wall);
+
+int pg_no_memory(struct kedge_error *err);
+int pg_check_id(const struct kedge_id128 *id, const char *what, struct kedge_error *err);
+int pg_check_page(size_t limit, struct kedge_error *err);
+int pg_bad_cursor(struct kedge_error *err);
+
+/* ----------------------------------------------------- runs held, remembered */
+
+/*
+ * What this process knows of runs that are held: so that an append needs no look.  Nothing here is
+ * trusted: the server compares head revision and position.
+ */
+struct pg_known {
+    uint64_t rid;
+    uint64_t head_revision;
+    uint64_t position;
+    uint64_t fence;
+    struct kedge_id128 holder;
+    uint32_t status;
+    uint32_t requests;
+};
+struct pg_cache *pg_cache_new(void);
+void pg_cache_free(struct pg_cache *cache);
+void pg_cache_learn(struct pg_cache *cache, const struct kit_run *run);
+void pg_cache_forget(struct pg_cache *cache, struct kedge_bytes id);
+/* A copy in MEM. */
+bool pg_cache_recall(struct pg_cache *cache, struct kedge_bytes id, const struct kedge_host *host,
+                     struct kedge_mem **mem, struct kit_run *out);
+/* May COMMIT, an append of one record by the holder, be made on what is known?  OUT is that. */
+bool pg_cache_plain(struct pg_cache *cache, const struct kedge_commit *commit,
+                    struct pg_known *out);
+/* It was made: the run has one more record. */
+void pg_cache_appended(struct pg_cache *cache, struct kedge_bytes id, uint64_t position);
+
+/* ------------------------------------------------------------------- hints */
+
+struct pg_hints *pg_hints_new(void);
+void pg_hints_free(struct pg_hints *hints);
+/* Lease ID, number NO, has its hint on connection MADE of the lifeline. */
+void pg_hints_own(struct pg_hints *hints, const struct kedge_id128 *id, int64_t no, uint64_t made);
+/* Is it this store's, and on that connection? */
+bool pg_hints_standing(struct pg_hints *hints, const struct kedge_id128 *id, uint64_t made);
+/* Its number; 0: not ours.  It is forgotten. */
+int64_t pg_hints_disown(struct pg_hints *hints, const struct kedge_id128 *id);
+/* It was seen absent or present: for how long absent, in us. */
+int64_t pg_hints_saw(struct pg_hints *hints, const struct kedge_id128 *id, int64_t extended,
+                     bool absent);
+/* How long ago more than half of the live looked dead at once; -1: not lately. */
+int64_t pg_hints_mass(struct pg_hints *hints, size_t live, size_t absent, int64_t longest_ttl_us);
+
+/* ------------------------------------------------- the server, as the kit asks */
+
+extern const struct kit_remote_ops pg_remote_ops;
+int pg_look(void *ctx, struct kit_row *const *rows, size_t n, int64_t *now, int64_t timeout_us,
+            struct kedge_error *err);
+int pg_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, size_t n_fences,
+             int64_t *now, int64_t timeout_us, struct kedge_error *err);
+
+/* ------------------------------------------------- the operations, by file */
+
+int pg_commit(void *session, const struct kedge_commit *commits, size_t n,
+              struct kedge_answer *answers, int64_t timeout_us, struct kedge_error *err);
+int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page *out,
+             int64_t timeout_us, struct kedge_error *err);
+
+int pg_lease_grant(void *session, const struct kedge_lease_new *in, struct kedge_lease_state *out,
+                   int64_t timeout_us, struct kedge_error *err);
+int pg_lease_extend(void *session, const struct kedge_id128 *lease, struct kedge_lease_state *out,
+                    int64_t timeout_us, struct kedge_error *err);
+int pg_lease_revoke(void *session, const struct kedge_id128 *lease, int64_t timeout_us,
+                    struct kedge_error *err);
+int pg_lease_bury(void *session, const struct kedge_id128 *lease, int64_t timeout_us,
+                  struct kedge_error *err);
+int pg_lease_list(void *session, struct kedge_bytes cursor, size_t limit,
+                  struct kedge_lease_page *out, int64_t timeout_us, struct kedge_error *err);
+int pg_list_held(void *session, const struct kedge_id128 *lease, struct kedge_bytes cursor,
+                 size_t limit, struct kedge_held_page *out, int64_t timeout_us,
+                 struct kedge_error *err);
+int pg_lock_acquire(void *session, struct kedge_bytes name, const struct kedge_id128 *lease,
+                    const struct kedge_id128 *request, struct kedge_lock_state *out,
+                    int64_t timeout_us, struct kedge_error *err);
+int pg_lock_extend(void *session, struct kedge_bytes name, const struct kedge_id128 *lease,
+                   uint64_t fence, struct kedge_lock_state *out, int64_t timeout_us,
+                   struct kedge_error *err);
+int pg_lock_release(void *session, struct kedge_bytes name, const struct kedge_id128 *lease,
+                    uint64_t fence, int64_t timeout_us, struct kedge_error *err);
+int pg_lock_query(void *session, struct kedge_bytes name, struct kedge_lock_state *out,
+                  int64_t timeout_us, struct kedge_error *err);
+
+int pg_retrieve(void *session, const struct kedge_retrieve *in, struct kedge_run_state *out,
+                int64_t timeout_us, struct kedge_error *err);
+int pg_retrieve_records(void *session, struct kedge_bytes id, uint64_t incarnation, uint64_t first,
+                        size_t limit, size_t bytes_max, struct kedge_record_page *out,
+                        int64_t timeout_us, struct kedge_error *err);
+int pg_retrieve_slots(void *session, struct kedge_bytes id, uint64_t incarnation, uint32_t set,
+                      uint32_t first, size_t limit, struct kedge_slot_page *out, int64_t timeout_us,
+                      struct kedge_error *err);
+int pg_cell_get(void *session, struct kedge_bytes name, struct kedge_cell *out, int64_t timeout_us,
+                struct kedge_error *err);
+
+int pg_list(void *session, const struct kedge_list *in, struct kedge_run_page *out,
+            int64_t timeout_us, struct kedge_error *err);
+int pg_list_expired(void *session, struct kedge_bytes cursor, size_t limit,
+                    struct kedge_run_page *out, int64_t timeout_us, struct kedge_error *err);
+
+int pg_purge(void *session, size_t limit, struct kedge_purged *out, int64_t timeout_us,
+             struct kedge_error *err);
+int pg_verify(void *session, struct kedge_verified *out, int64_t timeout_us,
+              struct kedge_error *err);
+int pg_info(void *session, struct kedge_info *out, int64_t timeout_us, struct kedge_error *err);
+
+#endif

@@ -1,0 +1,295 @@
+/* statements.c - what is asked of the tables and functions of schema.c */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql.h"
+
+/* Walks the distinct (status, reactor) pairs there are, by index: few, however many runs. */
+#define KINDS                                                                                      \
+    "kinds(status,reactor) as ((select r.status,r.reactor from @.run r order by r.status,"         \
+    "r.reactor limit 1) union all select n.status,n.reactor from kinds k,lateral (select "         \
+    "r.status,r.reactor from @.run r where (r.status,r.reactor)>(k.status,k.reactor) order by "    \
+    "r.status,r.reactor limit 1) n)"
+
+/* Likewise the lists of due runs, and the holders. */
+#define DUE_LISTS                                                                                  \
+    "lists(queue,reactor,version) as ((select r.queue,r.reactor,r.version from @.run r where "     \
+    "r.due<>0 order by r.queue,r.reactor,r.version limit 1) union all select n.* from lists k,"    \
+    "lateral (select r.queue,r.reactor,r.version from @.run r where r.due<>0 and "                 \
+    "(r.queue,r.reactor,r.version)>(k.queue,k.reactor,k.version) order by "                        \
+    "r.queue,r.reactor,r.version limit 1) n)"
+#define HOLDERS                                                                                    \
+    "holders(id) as ((select r.holder from @.run r where r.holder is not null order by "           \
+    "r.holder limit 1) union all select n.holder from holders k,lateral (select r.holder from "    \
+    "@.run r where r.holder is not null and r.holder>k.id order by r.holder limit 1) n)"
+
+#define VISIBLE "(r.expires=0 or r.expires>t.now)"
+
+/* Does the hint of lease l stand? */
+#define STANDING                                                                                   \
+    "exists(select from pg_locks k where k.locktype='advisory' and k.objsubid=2 and "              \
+    "k.database=(select d.oid from pg_database d where d.datname=current_database()) and "         \
+    "k.classid=@.class()::oid and k.objid=@.key(l.no)::oid and k.granted)"
+
+static const char *const templates[PG_SQL_COUNT] = {
+    /* $1: the process number libpq was told.  Nothing is set where a pooler answers. */
+    [PG_SQL_SETTINGS] =
+        "select set_config('default_transaction_isolation','read committed',false),"
+        "set_config('bytea_output','hex',false),set_config('jit','off',false),"
+        "set_config('plan_cache_mode','force_generic_plan',false),"
+        "set_config('enable_seqscan','off',false),set_config('enable_hashjoin','off',false),"
+        "set_config('enable_mergejoin','off',false),set_config('enable_bitmapscan','off',false),"
+        "set_config('lock_timeout','5s',false),"
+        "set_config('statement_timeout','60s',false),"
+        "set_config('idle_in_transaction_session_timeout','20s',false),"
+        "(select set_config(s.name,'1s',false) from pg_settings s where "
+        "s.name='client_connection_check_interval' and s.setting='0') "
+        "where pg_backend_pid()=$1::int",
+    [PG_SQL_PROBE] =
+        "select pg_backend_pid(),to_regclass('@.meta') is not null,"
+        "coalesce(to_regtype('@._row_in')::oid::int8,0),"
+        "coalesce((select t.typelem::int8 from pg_type t where t.oid=to_regtype('@._row_in')),0),"
+        "coalesce((select t.typelem::int8 from pg_type t where t.oid=to_regtype('@._run_in')),0),"
+        "current_setting('server_version_num')::int8,"
+        "exists(select from pg_namespace n where n.nspname=$1::text)",
+    [PG_SQL_OPENED] = "select m.version,m.ns from @.meta m",
+    [PG_SQL_NOW] = "select " PG_NOW,
+    [PG_SQL_LOOK_RUNS] =
+        "select x.o," PG_RUN_COLUMNS " from unnest($1::bytea[]) with ordinality x(id,o) "
+        "join @.run r on r.id=x.id join @.hot h on h.rid=r.rid",
+    [PG_SQL_LOOK_LEASES] =
+        "select x.o," PG_LEASE_COLUMNS " from unnest($1::uuid[]) with ordinality x(id,o) "
+        "join @.lease l on l.id=x.id join @.beat b on b.lease=l.id",
+    [PG_SQL_LOOK_CELLS] = "select x.o,c.value,c.version,c.expires,c.req from "
+                          "unnest($1::bytea[]) with ordinality x(name,o) join @.cell c on "
+                          "c.name=x.name",
+    [PG_SQL_LOOK_LOCKS] = "select x.o,k.lease,k.fence,k.req from "
+                          "unnest($1::bytea[]) with ordinality x(name,o) join @.lock k on "
+                          "k.name=x.name",
+    [PG_SQL_LOOK_SETS] =
+        "select x.o,s.total,s.remaining from "
+        "unnest($1::bytea[],$2::bigint[]) with ordinality x(id,set_no,o) "
+        "join @.run r on r.id=x.id join @.slot_set s on s.rid=r.rid and s.set_no=x.set_no",
+    [PG_SQL_LOOK_SLOTS] = "select x.o from unnest($1::bytea[],$2::bigint[],$3::bigint[]) with "
+                          "ordinality x(id,set_no,idx,o) join @.run r on r.id=x.id join @.slot s "
+                          "on s.rid=r.rid and s.set_no=x.set_no and s.idx=x.idx",
+    [PG_SQL_LOOK_RECORDS] =
+        "select x.o,j.req from unnest($1::bytea[],$2::bigint[]) with ordinality "
+        "x(id,n,o) join @.run r on r.id=x.id join @.journal j on j.rid=r.rid "
+        "and j.n=x.n",
+    /*
+     * Plain appends, all of one lease: the answer is how many were made.  The lease is locked
+     * before anything is looked at; rows are locked in the order they come in.
+     */
+    [PG_SQL_APPEND] =
+        "with ls as materialized (select l.no from @.lease l where l.id=$1::uuid and l.died=0 for "
+        "key share),"
+        "u as (update @.hot h set pos=b.n from unnest($2::bigint[],$3::bigint[],$4::bigint[],"
+        "$5::uuid[],$6::bytea[]) b(rid,rev,n,req,rec) where h.rid=b.rid and h.hrev=b.rev and "
+        "h.pos=b.n-1 and exists(select from ls) returning b.rid,b.n,b.req,b.rec) "
+        "insert into @.journal (rid,n,req,at,rec) select u.rid,u.n,u.req,(select " PG_NOW "),u.rec "
+        "from u",
+    [PG_SQL_APPLY] =
+        "select * from @.apply($1::int,$2::@.row_in[],$3::@.row_in[],$4::uuid[],$5::bigint[],"
+        "$6::bytea[],$7::bytea[],$8::uuid[],$9::@.row_in[],$10::@.row_in[],$11::@.run_in[],"
+        "$12::@.row_in[],$13::@.row_in[],$14::@.row_in[],$15::@.row_in[],$16::@.row_in[],"
+        "$17::@.row_in[],$18::@.row_in[],$19::@.row_in[],$20::uuid,$21::bigint[],$22::bigint[],"
+        "$23::bigint[],$24::uuid[],$25::bytea[])",
+    [PG_SQL_CLAIM] = "select * from @.claim($1::uuid,$2::uuid,$3::bytea[],$4::bytea[],"
+                     "$5::bigint[],$6::bigint[],$7::int,$8::int,$9::bigint)",
+    [PG_SQL_CLAIMED] = "select " PG_RUN_COLUMNS
+                       " from @.run r join @.hot h on h.rid=r.rid where r.holder=$1::uuid and "
+                       "r.take_req=$2::uuid order by r.fence limit $3::int",
+    [PG_SQL_GRANT] = "select * from @.grant_lease($1::uuid,$2::uuid,$3::bytea,$4::bytea,"
+                     "$5::bigint,$6::bool)",
+    [PG_SQL_EXTEND] = "select * from @.extend_lease($1::uuid,$2::bool,$3::bool)",
+    [PG_SQL_UNHINT] = "select pg_advisory_unlock(@.class(),@.key($1::bigint))",
+    [PG_SQL_REVOKE] = "select * from @.revoke_lease($1::uuid)",
+    [PG_SQL_SUSPECT] =
+        "select " PG_LEASE_COLUMNS "," PG_NOW "," STANDING
+        ",(select v.start=(extract(epoch from pg_postmaster_start_time())*1000000)::bigint from "
+        "@.server v) from @.lease l join @.beat b on b.lease=l.id where l.died=0 or l.id=$1::uuid",
+    [PG_SQL_INCARNATION] = "select * from @.incarnation()",
+    [PG_SQL_BURY] = "select * from @.bury_lease($1::uuid,$2::bigint,$3::bool)",
+    [PG_SQL_RESTAMP] = "update @.beat b set extended=t.now,deadline=t.now+l.ttl from "
+                       "(select " PG_NOW " as now) t,@.lease l where l.id=b.lease and l.died=0 "
+                       "and b.extended>t.now",
+    [PG_SQL_LEASES] =
+        "select " PG_LEASE_COLUMNS "," PG_NOW "," STANDING
+        " from @.lease l join @.beat b on b.lease=l.id where l.id>$1::uuid order by l.id "
+        "limit $2::int",
+    [PG_SQL_HELD_RUNS] = "select r.rid,r.id,r.fence,r.requests from @.run r where "
+                         "r.holder=$1::uuid and r.rid>$2::bigint order by r.rid limit $3::int",
+    [PG_SQL_HELD_LOCKS] = "select k.name,k.fence from @.lock k where k.lease=$1::uuid and "
+                          "k.name>$2::bytea order by k.name limit $3::int",
+    [PG_SQL_RUN] = "select " PG_RUN_COLUMNS " from (select " PG_NOW
+                   " as now) t,@.run r join @.hot h on h.rid=r.rid where "
+                   "r.id=$1::bytea and ($2::bigint=0 or r.rid=$2) and " VISIBLE,
+    [PG_SQL_SNAPSHOT] = "select s.rec from @.run r join @.snapshot s on s.rid=r.rid where "
+                        "r.id=$1::bytea",
+    [PG_SQL_TAIL] = "select j.n,j.req,j.at,j.rec from @.run r join @.journal j on j.rid=r.rid and "
+                    "j.n>r.snap_pos where r.id=$1::bytea order by j.n",
+    [PG_SQL_RECORDS] =
+        "select q.n,q.req,q.at,q.rec from (select j.n,j.req,j.at,j.rec,"
+        "sum(octet_length(j.rec)) over (order by j.n)-octet_length(j.rec) as before from @.run r "
+        "join @.journal j on j.rid=r.rid where r.id=$1::bytea and j.n>=$2::bigint order by j.n "
+        "limit $3::int) q where q.before<$4::bigint order by q.n",
+    [PG_SQL_SET] = "select s.total,s.remaining from @.run r join @.slot_set s on s.rid=r.rid where "
+                   "r.id=$1::bytea and s.set_no=$2::bigint",
+    [PG_SQL_SLOTS] = "select s.idx,s.val from @.run r join @.slot s on s.rid=r.rid where "
+                     "r.id=$1::bytea and s.set_no=$2::bigint and s.idx>=$3::bigint order by s.idx "
+                     "limit $4::int",
+    [PG_SQL_CELL] = "select c.value,c.version,c.expires from (select " PG_NOW
+                    " as now) t,@.cell c where c.name=$1::bytea and (c.expires=0 or "
+                    "c.expires>t.now)",
+    [PG_SQL_LIST] =
+        "with recursive " KINDS "," /* $1 statuses, $2 reactor or empty, $3 behind, $4 limit */
+        "q as (select x.rid from kinds k,lateral (select r.rid from (select " PG_NOW " as now) t,"
+        "@.run r where r.status=k.status and r.reactor=k.reactor and r.rid>$3::bigint and " VISIBLE
+        " order by r.rid limit $4::int) x where k.status=any($1::int[]) and "
+        "($2::bytea='' or k.reactor=$2) order by x.rid limit $4) "
+        "select " PG_RUN_COLUMNS " from q join @.run r on r.rid=q.rid join @.hot h on h.rid=r.rid "
+        "order by r.rid",
+    [PG_SQL_LIST_NEWEST] =
+        "with recursive " KINDS ","
+        "q as (select x.rid from kinds k,lateral (select r.rid from (select " PG_NOW " as now) t,"
+        "@.run r where r.status=k.status and r.reactor=k.reactor and r.rid<$3::bigint and " VISIBLE
+        " order by r.rid desc limit $4::int) x where k.status=any($1::int[]) and "
+        "($2::bytea='' or k.reactor=$2) order by x.rid desc limit $4) "
+        "select " PG_RUN_COLUMNS " from q join @.run r on r.rid=q.rid join @.hot h on h.rid=r.rid "
+        "order by r.rid desc",
+    /* $5 parent, $6 its incarnation, 0: the present one */
+    [PG_SQL_LIST_KIDS] =
+        "select " PG_RUN_COLUMNS " from (select " PG_NOW " as now) t,@.run r join @.hot h on "
+        "h.rid=r.rid where r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
+        "(select p.rid from @.run p where p.id=$5::bytea) end) and r.parent=$5 and "
+        "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid>$3::bigint and " VISIBLE
+        " order by r.rid limit $4::int",
+    [PG_SQL_LIST_KIDS_NEWEST] =
+        "select " PG_RUN_COLUMNS " from (select " PG_NOW " as now) t,@.run r join @.hot h on "
+        "h.rid=r.rid where r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
+        "(select p.rid from @.run p where p.id=$5::bytea) end) and r.parent=$5 and "
+        "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid<$3::bigint and " VISIBLE
+        " order by r.rid desc limit $4::int",
+    /* $5.. what is served */
+    [PG_SQL_LIST_UNSERVED] =
+        "with recursive " DUE_LISTS ",un as (select k.* from lists k where ($2::bytea='' or "
+        "k.reactor=$2) and not exists(select from unnest($5::bytea[],$6::bytea[],$7::bigint[],"
+        "$8::bigint[]) s(queue,reactor,low,top) where s.queue=k.queue and s.reactor=k.reactor and "
+        "k.version between s.low and s.top)) "
+        "select " PG_RUN_COLUMNS " from un join @.run r on r.queue=un.queue and "
+        "r.reactor=un.reactor and r.version=un.version and r.due<>0 join @.hot h on h.rid=r.rid "
+        "where r.place=1 and r.status=any($1::int[]) and r.rid>$3::bigint and "
+        "($9::bytea='' or (r.parent=$9 and ($10::bigint=0 or r.parent_inc=$10))) "
+        "order by r.rid limit $4::int",
+    [PG_SQL_LIST_UNSERVED_NEWEST] =
+        "with recursive " DUE_LISTS ",un as (select k.* from lists k where ($2::bytea='' or "
+        "k.reactor=$2) and not exists(select from unnest($5::bytea[],$6::bytea[],$7::bigint[],"
+        "$8::bigint[]) s(queue,reactor,low,top) where s.queue=k.queue and s.reactor=k.reactor and "
+        "k.version between s.low and s.top)) "
+        "select " PG_RUN_COLUMNS " from un join @.run r on r.queue=un.queue and "
+        "r.reactor=un.reactor and r.version=un.version and r.due<>0 join @.hot h on h.rid=r.rid "
+        "where r.place=1 and r.status=any($1::int[]) and r.rid<$3::bigint and "
+        "($9::bytea='' or (r.parent=$9 and ($10::bigint=0 or r.parent_inc=$10))) "
+        "order by r.rid desc limit $4::int",
+    /*
+     * $1, $2: (since, rid) of the last one shown; $3: how many.  Leases first, then their runs;
+     * an overdue run of a lease that is itself unhealthy comes with that lease.
+     */
+    [PG_SQL_LIST_EXPIRED] =
+        "with recursive " HOLDERS ",t as materialized (select " PG_NOW " as now),"
+        "bad as (select k.id,case when l.id is null then 3 when l.died<>0 then 2 else 1 end as "
+        "reason,case when l.id is null then (-9223372036854775807-1)::bigint when l.died<>0 then "
+        "l.died else b.deadline end as since from t,holders k left join @.lease l on l.id=k.id "
+        "left join @.beat b on b.lease=l.id where l.id is null or l.died<>0 or t.now>=b.deadline),"
+        "q as ((select x.rid,bad.since,bad.reason from bad,lateral (select r.rid from @.run r "
+        "where r.holder=bad.id and (bad.since>$1::bigint or r.rid>$2::bigint) order by r.rid limit "
+        "$3::int) x where bad.since>=$1 order by bad.since,x.rid limit $3) union all "
+        "(select r.rid,r.hold_until,4 from t,@.run r join @.lease l on l.id=r.holder join @.beat b "
+        "on b.lease=l.id where r.hold_until<>0 and r.hold_until<=t.now and "
+        "(r.hold_until,r.rid)>($1,$2) and l.died=0 and t.now<b.deadline order by "
+        "r.hold_until,r.rid limit $3)) "
+        "select " PG_RUN_COLUMNS ",q.since,q.reason from q join @.run r on r.rid=q.rid join @.hot "
+        "h on h.rid=r.rid order by q.since,r.rid limit $3",
+    [PG_SQL_PURGE] = "select * from @.purge($1::bigint)",
+    /* $1: behind; $2: how many */
+    [PG_SQL_VERIFY_RUNS] =
+        "select " PG_RUN_COLUMNS ",(select count(*) from @.journal j where j.rid=r.rid),"
+        "(select coalesce(max(j.n),0) from @.journal j where j.rid=r.rid),"
+        "exists(select from @.snapshot s where s.rid=r.rid) from @.run r join @.hot h on "
+        "h.rid=r.rid where r.rid>$1::bigint order by r.rid limit $2::int",
+    [PG_SQL_VERIFY_REST] =
+        "select (select count(*) from @.hot h where not exists(select from @.run r where "
+        "r.rid=h.rid)),(select count(*) from @.run r where not exists(select from @.hot h where "
+        "h.rid=r.rid)),(select count(*) from @.slot_set s where s.total<>s.remaining+(select "
+        "count(*) from @.slot o where o.rid=s.rid and o.set_no=s.set_no)),"
+        "(select count(*) from @.slot_set s where not exists(select from @.run r where "
+        "r.rid=s.rid) and not exists(select from @.trash x where x.rid=s.rid)),"
+        "(select count(*) from (select distinct j.rid from @.journal j) j where not exists(select "
+        "from @.run r where r.rid=j.rid) and not exists(select from @.trash x where x.rid=j.rid)),"
+        "(select count(*) from @.lease l where not exists(select from @.beat b where "
+        "b.lease=l.id)),(select count(*) from @.run r,(select last_value from @.fence) f where "
+        "r.fence>f.last_value)",
+    [PG_SQL_INFO] = "select version(),current_setting('fsync'),current_setting('full_page_writes'),"
+                    "current_setting('synchronous_commit'),current_setting('wal_level'),"
+                    "current_setting('synchronous_standby_names'),"
+                    "(select count(*) from pg_stat_replication s)::text,"
+                    "(select count(*) from pg_stat_replication s where s.sync_state in "
+                    "('sync','quorum'))::text,current_user::text,current_database()::text,"
+                    "(select i.token from @.incarnation() i),(select m.version from @.meta m),"
+                    "(select count(*) from @.lease)::text,(select count(*) from @.lock)::text,"
+                    "(select greatest(c.reltuples,0)::bigint from pg_class c where "
+                    "c.oid='@.run'::regclass)::text,"
+                    "(select count(*) from @.trash)::text",
+    /* Every open store holds the one, shared; a drop tries the whole of it. */
+    [PG_SQL_HOLD] = "select pg_advisory_lock_shared(@.class(),-1)",
+    [PG_SQL_IN_USE] = "select not pg_try_advisory_lock(@.class(),-1)",
+    [PG_SQL_LET_GO] = "select pg_advisory_unlock_all()",
+};
+
+char *pg_sql_expand(const char *template, const char *quoted)
+{
+    size_t len = strlen(quoted);
+    size_t room = 1;
+    char *text;
+    char *out;
+
+    for (const char *p = template; *p != '\0'; p++)
+        room += p[0] == '@' && p[1] == '.' ? len : 1;
+    text = malloc(room);
+    if (text == NULL)
+        return NULL;
+    out = text;
+    for (const char *p = template; *p != '\0'; p++) {
+        if (p[0] == '@' && p[1] == '.') {
+            memcpy(out, quoted, len);
+            out += len;
+        } else {
+            *out++ = *p;
+        }
+    }
+    *out = '\0';
+    return text;
+}
+
+bool pg_statements_init(struct pg_statements *s, const char *quoted)
+{
+    memset(s, 0, sizeof *s);
+    for (size_t i = 0; i < PG_SQL_COUNT; i++) {
+        s->text[i] = pg_sql_expand(templates[i], quoted);
+        if (s->text[i] == NULL) {
+            pg_statements_fini(s);
+            return false;
+        }
+    }
+    return true;
+}
+
+void pg_statements_fini(struct pg_statements *s)
+{
+    for (size_t i = 0; i < PG_SQL_COUNT; i++)
+        free(s->text[i]);
+    memset(s, 0, sizeof *s);
+}
