@@ -105,7 +105,12 @@ static int out_of_memory(struct kedge_error *err)
     return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
 }
 
-/* ------------------------------------------------------- what is known before */
+/*
+ * ------------------------------------------------------- what is known before
+ *
+ * Guesses are for the first turn: what was guessed and not confirmed has to be looked at, or it
+ * would be guessed for ever.
+ */
 
 static void guess_absent(struct view_row *row)
 {
@@ -149,7 +154,7 @@ static void expect_run(struct kit_remote *m, struct kedge_bytes id, bool absent)
 
     if (row == NULL || recall(m, row))
         return;
-    if (absent)
+    if (absent && m->turn == 0)
         guess_absent(row);
     else
         kit_view_ask(&m->view, row);
@@ -159,8 +164,12 @@ static void expect_lease(struct kit_remote *m, const struct kedge_id128 *id)
 {
     struct view_row *row = kit_id_zero(id) ? NULL : kit_view_lease(&m->view, id);
 
-    if (row != NULL && !recall(m, row))
+    if (row == NULL || recall(m, row))
+        return;
+    if (m->turn == 0)
         guess_alive(&m->view, row);
+    else
+        kit_view_ask(&m->view, row);
 }
 
 static void expect_named(struct kit_remote *m, uint32_t kind, struct kedge_bytes name)

@@ -510,6 +510,27 @@ START_TEST(a_start_is_one_round_trip_and_gets_its_fence)
 }
 END_TEST
 
+START_TEST(what_was_guessed_wrong_is_looked_at)
+{
+    struct kedge_run_new in = new_run((struct kedge_when){ .base = KEDGE_IN });
+    struct kedge_change change = { .kind = KEDGE_CREATE, .name = bytes("a"), .create = &in };
+    struct kedge_commit c = { .request = request_a, .changes = &change, .n_changes = 1 };
+    struct kedge_answer answer;
+
+    put_run("a", KEDGE_PLACE_DUE, 0); /* nobody remembers it */
+    ck_assert_int_eq(send(&c, &answer), KEDGE_EXISTS);
+    ck_assert_int_eq(sv.applies, 1);
+    ck_assert_int_eq(sv.looks, 1);
+    /* likewise a lease that is dead */
+    change.name = bytes("b");
+    in.due.base = KEDGE_NEVER;
+    in.lease = lease_a;
+    sv.lease_dead = true;
+    ck_assert_int_eq(send(&c, &answer), KEDGE_LOST);
+    ck_assert_int_eq(sv.looks, 2);
+}
+END_TEST
+
 START_TEST(a_guess_of_the_time_that_is_wrong_is_corrected)
 {
     struct kedge_run_new in = new_run((struct kedge_when){ .base = KEDGE_IN, .us = SECOND });
@@ -754,6 +775,7 @@ int main(void)
     tcase_add_test(tc, a_run_taken_between_look_and_write_is_stale);
     tcase_add_test(tc, a_lease_that_was_taken_to_be_alive_is_confirmed);
     tcase_add_test(tc, a_start_is_one_round_trip_and_gets_its_fence);
+    tcase_add_test(tc, what_was_guessed_wrong_is_looked_at);
     tcase_add_test(tc, a_guess_of_the_time_that_is_wrong_is_corrected);
     tcase_add_test(tc, a_window_that_closes_before_the_write_refuses_it);
     tcase_add_test(tc, neighbours_share_one_write_and_do_not_disturb_each_other);
