@@ -8,6 +8,20 @@
 
 #include "session.h"
 
+/*
+ * Memory for what a page mostly takes, before anything is taken: an answer there is no room for
+ * would leave runs held that nobody was told of.
+ */
+static bool page_reserve(struct pg_session *s, size_t limit, struct kedge_run_page *out)
+{
+    size_t size = limit * (sizeof *out->runs + 256);
+
+    if (kedge_mem_alloc(s->host, &out->mem, size < 262144 ? size : 262144) == NULL)
+        return false;
+    out->mem->used = 0;
+    return true;
+}
+
 static int page_fill(struct pg_session *s, const PGresult *r, struct kedge_run_page *out)
 {
     size_t n = (size_t)PQntuples(r);
@@ -58,10 +72,14 @@ int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page 
         rc = kit_check_claim(&pg_limits, in, err);
     if (rc != KEDGE_OK)
         return rc;
+    if (!page_reserve(s, in->limit, &page))
+        return pg_no_memory(err);
     ask(s, in, q);
     rc = pg_run(&s->conn, q, 2, PG_WRITE, end, err);
-    if (rc != KEDGE_OK)
+    if (rc != KEDGE_OK) {
+        kedge_mem_free(s->host, page.mem);
         return rc;
+    }
     rc = (int)pg_i64(q[0].result, 0, 0);
     page.next_due = pg_i64(q[0].result, 0, 2);
     if (rc == KEDGE_OK) {

@@ -19,7 +19,6 @@
 #include "../kit/url.h"
 #include "params.h"
 
-#define SCHEME      "postgresql:"
 #define NAME_PREFIX "kedge_"
 #define NAME_MAX_   63 /* bytes of an identifier */
 
@@ -50,52 +49,60 @@ static void schema_of(struct kedge_bytes ns, char out[PG_SCHEMA_MAX])
                    (unsigned long long)h.low64);
 }
 
-static void quote(const char *name, char *out)
+static void quote(const char *name, char out[PG_QUOTED_MAX])
 {
-    *out++ = '"';
-    for (; *name != '\0'; name++) {
-        if (*name == '"')
-            *out++ = '"';
-        *out++ = *name;
-    }
-    *out++ = '"';
-    *out = '\0';
+    (void)snprintf(out, PG_QUOTED_MAX, "\"%s\"", name);
 }
 
-static int take_schema(struct pg_place *place, struct kedge_bytes value, struct kedge_error *err)
+/* The name of a schema or a role, for a statement: nothing that could end it there. */
+static int take_name(struct kedge_bytes value, const char *what, char out[PG_SCHEMA_MAX],
+                     struct kedge_error *err)
 {
-    int rc = kedge_url_decode(value, "schema", place->schema, sizeof place->schema, err);
+    int rc = kedge_url_decode(value, what, out, PG_SCHEMA_MAX, err);
 
-    if (rc == KEDGE_OK && (place->schema[0] == '\0' || strncmp(place->schema, "pg_", 3) == 0))
+    if (rc == KEDGE_OK &&
+        (out[0] == '\0' || strpbrk(out, "'\"\\@") != NULL || strncmp(out, "pg_", 3) == 0))
         rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                             "'%s' cannot be the name of a schema; write schema=NAME with one that "
-                             "does not begin with pg_",
-                             place->schema);
+                             "option %s: a name is not empty, does not begin with pg_, and has no "
+                             "quotes, backslashes or @ in it",
+                             what);
     return rc;
 }
 
-static int read_options(struct pg_place *place, const char *options, struct kedge_error *err)
+static int read_option(struct pg_place *place, struct kedge_bytes name, struct kedge_bytes value,
+                       struct kedge_error *err)
 {
-    struct kedge_bytes rest = kedge_text(options);
+    char role[PG_SCHEMA_MAX];
+    int rc;
+
+    if (kedge_url_is(name, "schema"))
+        return take_name(value, "schema", place->schema, err);
+    if (kedge_url_is(name, "grant")) {
+        rc = take_name(value, "grant", role, err);
+        if (rc == KEDGE_OK)
+            quote(role, place->grantee);
+        return rc;
+    }
+    if (kedge_url_is(name, "pooler") &&
+        (kedge_url_is(value, "yes") || kedge_url_is(value, "auto"))) {
+        place->pooler = kedge_url_is(value, "yes");
+        return KEDGE_OK;
+    }
+    return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                           "unknown option '%.*s' of a postgresql store; known: schema=NAME, "
+                           "grant=ROLE, pooler=auto or pooler=yes",
+                           (int)(name.len > 64 ? 64 : name.len), (const char *)name.data);
+}
+
+static int read_options(struct pg_place *place, struct kedge_bytes rest, struct kedge_error *err)
+{
     struct kedge_bytes name;
     struct kedge_bytes value;
+    int rc = KEDGE_OK;
 
-    while (kedge_url_next(&rest, &name, &value)) {
-        int rc = KEDGE_OK;
-
-        if (kedge_url_is(name, "schema"))
-            rc = take_schema(place, value, err);
-        else if (kedge_url_is(name, "pooler") && kedge_url_is(value, "yes"))
-            place->pooler = true;
-        else if (!kedge_url_is(name, "pooler") || !kedge_url_is(value, "auto"))
-            rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                                 "unknown option '%.*s' of a postgresql store; known: schema=NAME, "
-                                 "pooler=auto|yes",
-                                 (int)(name.len > 64 ? 64 : name.len), (const char *)name.data);
-        if (rc != KEDGE_OK)
-            return rc;
-    }
-    return KEDGE_OK;
+    while (rc == KEDGE_OK && kedge_url_next(&rest, &name, &value))
+        rc = read_option(place, name, value, err);
+    return rc;
 }
 
 static const char *setting(const PQconninfoOption *all, const char *name)
@@ -143,60 +150,75 @@ static int no_memory(struct kedge_error *err)
     return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
 }
 
+/* What libpq is given: a URI as it is, or the settings behind the scheme. */
+static const char *conninfo_of(const char *url)
+{
+    static const char *const schemes[] = { "postgresql:", "postgres:" };
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t len = strlen(schemes[i]);
+
+        if (strncmp(url, schemes[i], len) == 0)
+            return strncmp(url + len, "//", 2) == 0 ? url : url + len;
+    }
+    return NULL;
+}
+
 static int read_conninfo(struct pg_place *place, const char *url, struct kedge_error *err)
 {
-    char masked[KEDGE_URL_MASKED_MAX];
+    const char *conninfo = conninfo_of(url);
     PQconninfoOption *said;
     char *why = NULL;
     bool ok;
 
-    if (strncmp(url, SCHEME, strlen(SCHEME)) != 0)
+    if (conninfo == NULL)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                               "a postgresql URL begins with postgresql:");
-    if (strncmp(url + strlen(SCHEME), "//", 2) != 0)
-        url += strlen(SCHEME);
-    place->conninfo = strdup(url);
+                               "a postgresql URL begins with postgresql: or postgres:");
+    place->conninfo = strdup(conninfo);
     if (place->conninfo == NULL)
         return no_memory(err);
-    said = PQconninfoParse(url, &why);
+    said = PQconninfoParse(conninfo, &why);
     PQfreemem(why); /* it may quote a password */
     if (said == NULL)
         return kedge_error_set(
             err, KEDGE_ERR_INVALID, 0,
-            "libpq cannot read '%s': write "
+            "libpq does not understand this URL: write "
             "postgresql://user@host:port/database?name=value, or postgresql: and "
-            "settings like host=/run/postgresql dbname=app",
-            strncmp(url, SCHEME, strlen(SCHEME)) == 0 ? kedge_url_mask(url, masked)
-                                                      : "postgresql:***");
+            "settings like host=/run/postgresql dbname=app");
     ok = look_into(place, said);
     PQconninfoFree(said);
     return ok ? KEDGE_OK : no_memory(err);
 }
 
-int pg_place_init(struct pg_place *place, const char *url, struct kedge_bytes ns,
-                  const char *options, struct kedge_error *err)
+static int keep_ns(struct pg_place *place, struct kedge_bytes ns, struct kedge_error *err)
 {
-    void *copy;
+    void *copy = malloc(ns.len);
+
+    if (copy == NULL)
+        return no_memory(err);
+    memcpy(copy, ns.data, ns.len);
+    place->ns = (struct kedge_bytes){ copy, ns.len };
+    return KEDGE_OK;
+}
+
+int pg_place_init(struct pg_place *place, const struct kedge_open *open, struct kedge_error *err)
+{
     int rc;
 
     memset(place, 0, sizeof *place);
-    schema_of(ns, place->schema);
-    rc = read_conninfo(place, url, err);
-    if (rc == KEDGE_OK && options != NULL)
-        rc = read_options(place, options, err);
-    if (rc == KEDGE_OK) {
-        quote(place->schema, place->quoted);
-        copy = malloc(ns.len + 1);
-        if (copy == NULL) {
-            rc = no_memory(err);
-        } else {
-            memcpy(copy, ns.data, ns.len);
-            place->ns = (struct kedge_bytes){ copy, ns.len };
-        }
-    }
-    if (rc != KEDGE_OK)
+    schema_of(open->ns, place->schema);
+    rc = read_conninfo(place, open->url, err);
+    if (rc == KEDGE_OK)
+        rc = read_options(place, kedge_url_options(open), err);
+    if (rc == KEDGE_OK)
+        rc = keep_ns(place, open->ns, err);
+    if (rc != KEDGE_OK) {
         pg_place_fini(place);
-    return rc;
+        return rc;
+    }
+    quote(place->schema, place->quoted);
+    (void)snprintf(place->where, sizeof place->where, "%s: schema %s", place->shown, place->schema);
+    return KEDGE_OK;
 }
 
 void pg_place_fini(struct pg_place *place)

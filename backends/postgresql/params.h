@@ -7,6 +7,7 @@
 #include <kedge/backend.h>
 
 #define PG_SCHEMA_MAX 64
+#define PG_QUOTED_MAX (PG_SCHEMA_MAX + 2)
 #define PG_PLACE_MAX  256
 
 struct pg_place {
@@ -14,14 +15,15 @@ struct pg_place {
     char *secrets[4];           /* never to be shown; NULL: no more */
     char shown[PG_PLACE_MAX];   /* for people: host, port, database; no password */
     char schema[PG_SCHEMA_MAX]; /* plain */
-    char quoted[PG_SCHEMA_MAX * 2 + 3];
-    struct kedge_bytes ns; /* a copy */
-    bool pooler;           /* said by an option: do not even try to find out */
+    char quoted[PG_QUOTED_MAX]; /* as it stands in a statement */
+    char where[PG_PLACE_MAX + PG_SCHEMA_MAX + 16]; /* the namespace, for people */
+    char grantee[PG_QUOTED_MAX]; /* quoted: who may use what is set up; empty: nobody else */
+    struct kedge_bytes ns;       /* a copy */
+    bool pooler;                 /* said by an option: do not even try to find out */
 };
 
-/* OPTIONS may be NULL: name=value, separated by '&'; known: schema, pooler. */
-int pg_place_init(struct pg_place *place, const char *url, struct kedge_bytes ns,
-                  const char *options, struct kedge_error *err);
+/* From URL, namespace and options (schema, grant, pooler). */
+int pg_place_init(struct pg_place *place, const struct kedge_open *open, struct kedge_error *err);
 void pg_place_fini(struct pg_place *place);
 /* TEXT of libpq or the server, one line, without secrets, into BUF. */
 const char *pg_place_mask(const struct pg_place *place, const char *text, char *buf, size_t size);

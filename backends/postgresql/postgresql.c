@@ -197,7 +197,7 @@ static int store_new(const struct kedge_host *host, const struct kedge_open *ope
     if (st == NULL)
         return pg_no_memory(err);
     st->host = host;
-    rc = pg_place_init(&st->place, open->url, open->ns, NULL, err);
+    rc = pg_place_init(&st->place, open, err);
     if (rc != KEDGE_OK) {
         free(st);
         return rc;
@@ -221,7 +221,7 @@ static int store_open(const struct kedge_host *host, const struct kedge_open *op
         rc = store_new(host, open, &st, err);
     if (rc != KEDGE_OK)
         return rc;
-    rc = pg_setup_open(&st->life, (open->flags & KEDGE_OPEN_CREATE) != 0, end, err);
+    rc = pg_setup_open(&st->life, open->flags, end, err);
     if (rc == KEDGE_OK)
         rc = mark_open(st, end, err);
     if (rc != KEDGE_OK) {
@@ -270,6 +270,36 @@ static int store_drop(const struct kedge_host *host, const struct kedge_open *op
         return rc;
     rc = pg_setup_drop(&st->life, pg_end(OPEN_US), err);
     store_free(st, true);
+    return rc;
+}
+
+static int schema_script(const struct kedge_host *host, const struct kedge_open *open,
+                         struct kedge_script *out, struct kedge_error *err)
+{
+    struct kedge_script script = { .to = pg_schema_version };
+    struct kedge_bytes text;
+    struct pg_store *st;
+    char *all = NULL;
+    int rc = kit_check_name(&pg_limits, open->ns, "the namespace", err);
+
+    if (rc == KEDGE_OK)
+        rc = store_new(host, open, &st, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    if ((open->flags & KEDGE_OPEN_MIGRATE) != 0)
+        rc = pg_setup_have(&st->life, &script.from, pg_end(OPEN_US), err);
+    if (rc == KEDGE_OK) {
+        all = pg_setup_script(&st->place, script.from);
+        text = (struct kedge_bytes){ all, all == NULL ? 0 : strlen(all) + 1 };
+        if (all == NULL || !kit_copy(host, &script.mem, text, &text))
+            rc = pg_no_memory(err);
+        else
+            script.text = text.data;
+        free(all);
+    }
+    store_free(st, true);
+    if (rc == KEDGE_OK)
+        *out = script;
     return rc;
 }
 
@@ -360,6 +390,7 @@ static const struct kedge_backend_ops pg_ops = {
     .cell_get = pg_cell_get,
     .purge = pg_purge,
     .verify = pg_verify,
+    .schema_script = schema_script,
 };
 
 KEDGE_BACKEND_DEFINE(postgresql, pg_ops);

@@ -503,6 +503,8 @@ static const char *const version_1[] = {
     "end$$",
 };
 
-const struct pg_migration pg_migrations[PG_SCHEMA_VERSION] = {
+const struct pg_migration pg_migrations[] = {
     { version_1, sizeof version_1 / sizeof version_1[0] },
 };
+
+const uint32_t pg_schema_version = sizeof pg_migrations / sizeof pg_migrations[0];

@@ -46,11 +46,13 @@ extern const struct kedge_limits pg_limits;
 
 /* ------------------------------------------------------------------ opening */
 
-/* A connection for C to a namespace that is there and of this version. */
-int pg_setup_open(struct pg_conn *c, bool create, int64_t end, struct kedge_error *err);
+/* A connection for C to a namespace that is there and of this version; FLAGS: KEDGE_OPEN_... */
+int pg_setup_open(struct pg_conn *c, uint32_t flags, int64_t end, struct kedge_error *err);
 int pg_setup_drop(struct pg_conn *c, int64_t end, struct kedge_error *err);
-/* All it takes to make the schema by hand, as a text to be freed; NULL: no memory. */
-char *pg_setup_script(const struct pg_place *place);
+/* The version that is there; SCHEMA_MISSING, _NEW. */
+int pg_setup_have(struct pg_conn *c, uint32_t *version, int64_t end, struct kedge_error *err);
+/* All it takes by hand from version FROM on, 0: from nothing; to be freed.  NULL: no memory. */
+char *pg_setup_script(const struct pg_place *place, uint32_t from);
 
 /* ------------------------------------------------------------------- shared */
 

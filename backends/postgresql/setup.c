@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../kit/schema.h"
 #include "session.h"
 
 /* How long a drop waits for sessions that have just ended. */
@@ -88,7 +89,7 @@ static void texts_migration(struct texts *t, const struct pg_place *place,
 
 static void texts_migrate(struct texts *t, const struct pg_place *place, uint32_t from)
 {
-    for (uint32_t v = from; v < PG_SCHEMA_VERSION; v++)
+    for (uint32_t v = from; v < pg_schema_version; v++)
         texts_migration(t, place, &pg_migrations[v]);
 }
 
@@ -104,7 +105,7 @@ static char *meta_row(const struct pg_place *place)
     if (text == NULL)
         return NULL;
     n = snprintf(text, room, "insert into %s.meta (version,created,ns) values (%u,%s,'\\x",
-                 place->quoted, PG_SCHEMA_VERSION, PG_NOW);
+                 place->quoted, pg_schema_version, PG_NOW);
     for (size_t i = 0; i < place->ns.len; i++) {
         text[n++] = hex[p[i] >> 4];
         text[n++] = hex[p[i] & 15];
@@ -123,59 +124,82 @@ static char *one(const char *before, const char *name, const char *after)
     return text;
 }
 
+/* Reading and writing, and nothing that changes a table: that is all it takes to work. */
+static void texts_grant(struct texts *t, const struct pg_place *place)
+{
+    static const char *const grants[] = {
+        "grant usage on schema @ to ",
+        "grant select,insert,update,delete on all tables in schema @ to ",
+        "grant select,usage,update on all sequences in schema @ to ",
+        "grant execute on all functions in schema @ to ",
+    };
+
+    for (size_t i = 0; place->grantee[0] != '\0' && i < sizeof grants / sizeof grants[0]; i++) {
+        const char *at = strchr(grants[i], '@');
+        char before[128];
+
+        (void)snprintf(before, sizeof before, "%.*s%s%s", (int)(at - grants[i]), grants[i],
+                       place->quoted, at + 1);
+        texts_add(t, one(before, place->grantee, ""));
+    }
+}
+
 /* Two that make the same one wait for each other. */
-static void texts_create(struct texts *t, const struct pg_place *place, bool schema_there)
+static void texts_begin(struct texts *t, const struct pg_place *place)
 {
     texts_add(t, one("begin", "", ""));
-    texts_add(t, one("select pg_advisory_xact_lock(hashtextextended('kedge " /* a name has none */,
-                     place->schema, "',0))"));
+    texts_add(t,
+              one("select pg_advisory_xact_lock(hashtextextended('kedge ", place->schema, "',0))"));
+}
+
+static void texts_create(struct texts *t, const struct pg_place *place, bool schema_there)
+{
+    texts_begin(t, place);
     if (!schema_there)
         texts_add(t, one("create schema ", place->quoted, ""));
     texts_migrate(t, place, 0);
     texts_add(t, meta_row(place));
+    texts_grant(t, place);
     texts_add(t, one("commit", "", ""));
 }
 
-char *pg_setup_script(const struct pg_place *place)
+static void texts_update(struct texts *t, const struct pg_place *place, uint32_t from)
+{
+    char after[64];
+
+    (void)snprintf(after, sizeof after, ".meta set version=%u", pg_schema_version);
+    texts_begin(t, place);
+    texts_migrate(t, place, from);
+    texts_add(t, one("update ", place->quoted, after));
+    texts_grant(t, place);
+    texts_add(t, one("commit", "", ""));
+}
+
+char *pg_setup_script(const struct pg_place *place, uint32_t from)
 {
     struct texts t = { 0 };
     size_t room = 1;
     char *all = NULL;
+    size_t n = 0;
 
-    texts_create(&t, place, false);
+    if (from == 0)
+        texts_create(&t, place, false);
+    else if (from < pg_schema_version)
+        texts_update(&t, place, from);
     for (size_t i = 0; i < t.n; i++)
         room += strlen(t.list[i]) + 2;
     if (!t.failed)
-        all = malloc(room);
-    if (all != NULL) {
-        char *out = all;
-
-        for (size_t i = 0; i < t.n; i++)
-            out += sprintf(out, "%s;\n", t.list[i]);
-    }
+        all = calloc(1, room);
+    for (size_t i = 0; all != NULL && i < t.n; i++)
+        n += (size_t)snprintf(all + n, room - n, "%s;\n", t.list[i]);
     texts_free(&t);
     return all;
 }
 
 /* -------------------------------------------------------------------- opening */
 
-static int check_version(const struct pg_place *place, uint32_t version, struct kedge_error *err)
-{
-    if (version < PG_SCHEMA_VERSION)
-        return kedge_error_set(err, KEDGE_ERR_SCHEMA_OLD, 0,
-                               "%s: schema %s has version %" PRIu32 ", this kedge works with %u; "
-                               "migrate it",
-                               place->shown, place->schema, version, PG_SCHEMA_VERSION);
-    if (version > PG_SCHEMA_VERSION)
-        return kedge_error_set(err, KEDGE_ERR_SCHEMA_NEW, 0,
-                               "%s: schema %s has version %" PRIu32 ", this kedge works with %u; "
-                               "use a newer kedge",
-                               place->shown, place->schema, version, PG_SCHEMA_VERSION);
-    return KEDGE_OK;
-}
-
-/* What is there: version and name. */
-static int check_meta(struct pg_conn *c, int64_t end, struct kedge_error *err)
+/* What is there, in the connection's namespace: OK and its version, or whose it is. */
+static int read_meta(struct pg_conn *c, uint32_t *version, int64_t end, struct kedge_error *err)
 {
     const struct pg_place *place = c->place;
     struct pg_query q;
@@ -188,53 +212,76 @@ static int check_meta(struct pg_conn *c, int64_t end, struct kedge_error *err)
         return rc;
     if (PQntuples(q.result) != 1)
         rc = kedge_error_set(err, KEDGE_ERR_CORRUPT, 0,
-                             "%s: table meta of schema %s does not have one row: restore it from a "
-                             "copy",
-                             place->shown, place->schema);
+                             "%s: table meta does not have one row: restore it from a copy",
+                             place->where);
+    else if (!kit_bytes_equal(pg_bytes(q.result, 0, 1), place->ns))
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "%s belongs to another namespace",
+                             place->where);
     else
-        rc = check_version(place, (uint32_t)pg_i64(q.result, 0, 0), err);
-    if (rc == KEDGE_OK && !kit_bytes_equal(pg_bytes(q.result, 0, 1), place->ns))
-        rc =
-            kedge_error_set(err, KEDGE_ERR_INVALID, 0, "%s: schema %s is that of another namespace",
-                            place->shown, place->schema);
+        *version = (uint32_t)pg_i64(q.result, 0, 0);
     pg_clear(&q, 1);
     return rc;
 }
 
-static int missing(const struct pg_place *place, struct kedge_error *err)
+int pg_setup_have(struct pg_conn *c, uint32_t *version, int64_t end, struct kedge_error *err)
 {
-    return kedge_error_set(err, KEDGE_ERR_SCHEMA_MISSING, 0,
-                           "%s: there is no namespace in schema %s; set it up first", place->shown,
-                           place->schema);
-}
+    uint32_t have = 0;
+    int rc = pg_conn_ready(c, end, err);
 
-static int create(struct pg_conn *c, int64_t end, struct kedge_error *err)
-{
-    struct texts t = { 0 };
-    struct kedge_error why = { 0 };
-    int rc;
-
-    texts_create(&t, c->place, c->schema_there);
-    rc = t.failed ? pg_no_memory(&why) : pg_script(c, t.list, t.n, end, &why);
-    texts_free(&t);
-    /* A new connection sees what there is now; somebody else may have made it meanwhile. */
-    pg_conn_drop(c);
-    if (pg_conn_ready(c, end, err) == KEDGE_OK && c->set_up)
-        return KEDGE_OK;
+    if (rc == KEDGE_OK && c->set_up)
+        rc = read_meta(c, &have, end, err);
+    if (rc == KEDGE_OK && (have == 0 || have > pg_schema_version))
+        rc = kit_schema_check(c->place->where, have, pg_schema_version, 1, err);
     if (rc == KEDGE_OK)
-        return missing(c->place, err);
-    if (err != NULL)
-        *err = why;
+        *version = have;
     return rc;
 }
 
-int pg_setup_open(struct pg_conn *c, bool may_create, int64_t end, struct kedge_error *err)
+/* Carry T out, which is used up; then look anew at what there is. */
+static int carry_out(struct pg_conn *c, struct texts *t, int64_t end, struct kedge_error *err)
+{
+    int rc = t->failed ? pg_no_memory(err) : pg_script(c, t->list, t->n, end, err);
+
+    texts_free(t);
+    pg_conn_drop(c);
+    return rc;
+}
+
+/* OK: it is there and ours; *HAVE is 0 when it is not there. */
+static int look_at(struct pg_conn *c, uint32_t *have, int64_t end, struct kedge_error *err)
 {
     int rc = pg_conn_ready(c, end, err);
 
-    if (rc == KEDGE_OK && !c->set_up)
-        rc = may_create ? create(c, end, err) : missing(c->place, err);
-    return rc == KEDGE_OK ? check_meta(c, end, err) : rc;
+    *have = 0;
+    return rc == KEDGE_OK && c->set_up ? read_meta(c, have, end, err) : rc;
+}
+
+int pg_setup_open(struct pg_conn *c, uint32_t flags, int64_t end, struct kedge_error *err)
+{
+    struct kedge_error why = { 0 };
+    struct texts t = { 0 };
+    uint32_t have;
+    int done = KEDGE_OK;
+    int rc = look_at(c, &have, end, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    if (have == 0 && (flags & KEDGE_OPEN_CREATE) != 0) {
+        texts_create(&t, c->place, c->schema_there);
+        done = carry_out(c, &t, end, &why);
+    } else if (have != 0 && have < pg_schema_version && (flags & KEDGE_OPEN_MIGRATE) != 0) {
+        texts_update(&t, c->place, have);
+        done = carry_out(c, &t, end, &why);
+    }
+    /* If that failed somebody else may have done it meanwhile. */
+    rc = look_at(c, &have, end, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    if (have == pg_schema_version || done == KEDGE_OK)
+        return kit_schema_check(c->place->where, have, pg_schema_version, 1, err);
+    if (err != NULL)
+        *err = why;
+    return done;
 }
 
 /* ------------------------------------------------------------------- dropping */
@@ -267,18 +314,18 @@ static int not_in_use(struct pg_conn *c, int64_t end, struct kedge_error *err)
 
 int pg_setup_drop(struct pg_conn *c, int64_t end, struct kedge_error *err)
 {
-    int rc = pg_conn_ready(c, end, err);
+    uint32_t have;
     char *text;
+    int rc = look_at(c, &have, end, err);
 
-    if (rc != KEDGE_OK)
-        return rc;
-    if (!c->set_up)
+    if (rc == KEDGE_OK && have == 0)
         return KEDGE_NOT_FOUND;
-    rc = check_meta(c, end, err);
+    /* An older one may go as well; a newer one may mark its being open in another way. */
+    if (rc == KEDGE_OK && have > pg_schema_version)
+        rc = kit_schema_check(c->place->where, have, pg_schema_version, 1, err);
     if (rc == KEDGE_OK && !c->pooled)
         rc = not_in_use(c, end, err);
-    /* An older one may be dropped as well, a newer one by whoever understands it. */
-    if (rc != KEDGE_OK && rc != KEDGE_ERR_SCHEMA_OLD)
+    if (rc != KEDGE_OK)
         return rc;
     text = one("drop schema ", c->place->quoted, " cascade");
     if (text == NULL)

@@ -95,11 +95,11 @@ char *pg_sql_expand(const char *template, const char *quoted);
 
 /* The schema's version, and what each takes from the one before: migration I makes version I + 1.
  */
-#define PG_SCHEMA_VERSION 1u
+extern const uint32_t pg_schema_version;
 struct pg_migration {
     const char *const *texts; /* "@." as above; one that begins with '&' goes on with the last */
     size_t n;
 };
-extern const struct pg_migration pg_migrations[PG_SCHEMA_VERSION];
+extern const struct pg_migration pg_migrations[];
 
 #endif
