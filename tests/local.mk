@@ -304,10 +304,12 @@ enumerate_SOURCES = %D%/engine/enumerate.c
 enumerate_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += enumerate
 requests_SOURCES = %D%/engine/requests.h %D%/engine/requests_kit.c %D%/engine/requests.c \
-	%D%/engine/requests_stuck.c %D%/engine/requests_race.c $(KEDGE_FAULT)
+	%D%/engine/requests_stuck.c %D%/engine/requests_race.c %D%/support/clockfile.c \
+	%D%/support/clockfile.h $(KEDGE_FAULT)
 requests_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 inspect_SOURCES = %D%/engine/requests.h %D%/engine/requests_kit.c %D%/engine/inspect.h \
-	%D%/engine/inspect.c %D%/engine/inspect_journal.c %D%/engine/inspect_workers.c $(KEDGE_FAULT)
+	%D%/engine/inspect.c %D%/engine/inspect_journal.c %D%/engine/inspect_workers.c \
+	%D%/support/clockfile.c %D%/support/clockfile.h $(KEDGE_FAULT)
 inspect_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
@@ -333,7 +335,7 @@ KEDGE_SAGA = %D%/support/saga.c %D%/support/saga.h
 check_PROGRAMS += turns
 turns_SOURCES = %D%/engine/turns.c $(KEDGE_SAGA)
 turns_LDADD = libkedge.la $(PTHREAD_LIBS)
-EXTRA_DIST += %D%/engine/over.sh
+EXTRA_DIST += %D%/engine/over.sh %D%/engine/run.sh
 check_PROGRAMS += alloc behave counts queues upkeep
 alloc_SOURCES = %D%/engine/alloc.c $(KEDGE_SAGA)
 alloc_LDADD = libkedge.la $(PTHREAD_LIBS)
@@ -350,6 +352,20 @@ queues_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 kedge_engine_tests += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh \
 	%D%/engine/queues.sh %D%/engine/upkeep.sh
 
+# All of them over the servers, one script each: what is slow is so by itself.
+kedge_engine_tests += %D%/engine/sagas-redis.sh %D%/engine/doomed-redis.sh \
+	%D%/engine/takeover-redis.sh %D%/engine/chaos-redis.sh %D%/engine/frozen-redis.sh \
+	%D%/engine/timeouts-redis.sh %D%/engine/requests-redis.sh %D%/engine/inspect-redis.sh \
+	%D%/engine/turns-redis.sh %D%/engine/behave-redis.sh %D%/engine/counts-redis.sh \
+	%D%/engine/queues-redis.sh %D%/engine/upkeep-redis.sh
+kedge_engine_tests += %D%/engine/sagas-postgresql.sh %D%/engine/doomed-postgresql.sh \
+	%D%/engine/takeover-postgresql.sh %D%/engine/chaos-postgresql.sh \
+	%D%/engine/frozen-postgresql.sh %D%/engine/timeouts-postgresql.sh \
+	%D%/engine/requests-postgresql.sh %D%/engine/inspect-postgresql.sh \
+	%D%/engine/turns-postgresql.sh %D%/engine/behave-postgresql.sh \
+	%D%/engine/counts-postgresql.sh %D%/engine/queues-postgresql.sh \
+	%D%/engine/upkeep-postgresql.sh
+
 dist_check_SCRIPTS += $(kedge_engine_tests)
 TESTS += $(kedge_engine_tests)
 
@@ -365,7 +381,8 @@ check_PROGRAMS += place
 place_SOURCES = %D%/badinput/place.c
 place_LDADD = libkedge.la $(DL_LIBS)
 place_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
-kedge_badinput_tests = %D%/badinput/badinput.sh %D%/badinput/places.sh \
+kedge_badinput_tests = %D%/badinput/badinput.sh %D%/badinput/badinput-redis.sh \
+	%D%/badinput/badinput-postgresql.sh %D%/badinput/places.sh \
 	%D%/badinput/urls-redis.sh %D%/badinput/urls-postgresql.sh
 EXTRA_DIST += %D%/badinput/urls.sh
 

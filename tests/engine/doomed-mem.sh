@@ -1,7 +1,3 @@
 #!/bin/sh
 # Death at every store call, over the backend in memory.
-# shellcheck source=tests/support/backend.sh
-. "$KEDGE_SRCDIR/tests/support/backend.sh"
-use_backend mem
-# shellcheck disable=SC2154 # set by use_backend
-"$KEDGE_BUILDDIR/doomed" "$urls"
+exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/engine/run.sh" doomed mem

@@ -9,8 +9,10 @@
  *
  *	./doomed URL [SAGA [K]]
  *
- * {} in URL stands for the name of one store; every point has its own.  K is for the sagas that are
- * listed in doomed_sagas.c; those that are made in doomed_asked.c are tried as a whole.
+ * {} in URL stands for the name of one store; every point has its own.  A server has six, called 0
+ * to 5, one for each process that tries the points, and each point finds it empty.  K is for the
+ * sagas that are listed in doomed_sagas.c; those that are made in doomed_asked.c are tried as a
+ * whole.
  */
 #include "doomed_kit.h"
 
@@ -35,6 +37,9 @@ static const char *url_pattern;
 static char url[4096];
 static const struct kedge_backend_ops *backend;
 int shared;        /* the dead are processes */
+static int served; /* by a server, whose stores are made before */
+static int crew = 1;
+static int mine;   /* which of the crew this is */
 static int slowly; /* this one is cut off first */
 static struct kedge_testing *memory;
 static struct kedge_error err;
@@ -68,6 +73,7 @@ void store_new(void)
     const char *hole = strstr(url_pattern, "{}");
     struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
     struct kedge_store *store;
+    char name[64];
 
     (void)alarm(WATCHDOG_S);
     effects_forget();
@@ -76,8 +82,12 @@ void store_new(void)
         must(kedge_testing_open(NULL, &memory, &err), "testing");
         return;
     }
-    (void)snprintf(url, sizeof url, "%.*sdoomed-%ld-%d%s", (int)(hole - url_pattern), url_pattern,
-                   (long)getpid(), n++, hole + 2);
+    if (served)
+        (void)snprintf(name, sizeof name, "%d", mine);
+    else
+        (void)snprintf(name, sizeof name, "doomed-%ld-%d", (long)getpid(), n++);
+    (void)snprintf(url, sizeof url, "%.*s%s%s", (int)(hole - url_pattern), url_pattern, name,
+                   hole + 2);
     options.flags = KEDGE_STORE_CREATE;
     must(kedge_store_open(url, &options, &store, &err), "create");
     kedge_store_close(store);
@@ -86,13 +96,18 @@ void store_new(void)
 void store_drop(void)
 {
     struct kedge_open open = { .struct_size = sizeof open, .url = url };
+    int rc;
 
     if (!shared) {
         kedge_testing_close(memory);
         return;
     }
     open.ns = kedge_text("default");
-    must(backend->store_drop(kedge_host_default(), &open, &err), "drop");
+    /* Who was killed has it open until the server has seen that. */
+    do
+        rc = backend->store_drop(kedge_host_default(), &open, &err);
+    while (served && rc == KEDGE_HELD);
+    must(rc, "drop");
 }
 
 struct kedge_store *store_open(void)
@@ -591,9 +606,6 @@ static int client_point(const struct saga *saga, uint64_t k, uint32_t how, int *
 /* --------------------------------------------------------------- enumeration */
 
 /* Each of CREW processes takes its part of them; alone, MINE of 1, all. */
-static int crew = 1;
-static int mine;
-
 static int is_mine(void)
 {
     static int n;
@@ -777,6 +789,7 @@ int main(int argc, char **argv)
     (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(url_pattern, ":"), url_pattern);
     must(kedge_backend_find(name, &backend, &err), "backend");
     shared = (backend->caps & KEDGE_CAP_SHARED) != 0;
+    served = (backend->caps & KEDGE_CAP_SERVER_CLOCK) != 0;
     if (shared && strstr(url_pattern, "{}") == NULL) {
         (void)fprintf(stderr, "doomed: there is no {} in the URL\n");
         return 2;

@@ -1,7 +1,3 @@
 #!/bin/sh
-# A worker process stopped until it was declared dead, on LMDB.
-# shellcheck source=tests/support/backend.sh
-. "$KEDGE_SRCDIR/tests/support/backend.sh"
-use_backend lmdb
-# shellcheck disable=SC2154 # set by use_backend
-"$KEDGE_BUILDDIR/frozen" "$url" "$dir"
+# A worker process stopped until it was declared dead, over LMDB.
+exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/engine/run.sh" frozen lmdb

@@ -1,7 +1,3 @@
 #!/bin/sh
 # What operators ask, over the backend in memory.
-# shellcheck source=tests/support/backend.sh
-. "$KEDGE_SRCDIR/tests/support/backend.sh"
-use_backend mem
-# shellcheck disable=SC2154 # set by use_backend
-TMPDIR=$dir "$KEDGE_BUILDDIR/inspect" mem:inspect
+exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/engine/run.sh" inspect mem

@@ -135,6 +135,11 @@ static void alive_and_closed(void)
     purge_all();
 }
 
+static uint32_t of_the_lost(void)
+{
+    return shared && hinted ? KEDGE_WORKER_GONE : KEDGE_WORKER_LAPSED;
+}
+
 /* Killed: gone, or lapsed where nobody can know; then dead. */
 static void dying(void)
 {
@@ -144,10 +149,10 @@ static void dying(void)
 
     die_in(id, 'b', false);
     acts_reset();
-    AWAIT(on_lmdb || found(NULL).info.state == KEDGE_WORKER_LAPSED);
+    AWAIT(found(NULL).info.state == of_the_lost());
     f = found(NULL);
-    ok(f.n == 1 && f.info.state == (on_lmdb ? KEDGE_WORKER_GONE : KEDGE_WORKER_LAPSED),
-       "a worker that was killed is %s", kedge_worker_state_text(f.info.state));
+    ok(f.n == 1 && f.info.state == of_the_lost(), "a worker that was killed is %s",
+       kedge_worker_state_text(f.info.state));
     ok(f.info.runs == 1, "... and holds its run");
     (void)snprintf(owner, sizeof owner, "%s", f.owners);
     bury_only(id);
@@ -169,7 +174,7 @@ static void frozen(void)
     struct found f;
     pid_t pid;
 
-    if (!on_lmdb) {
+    if (!shared) {
         skip("a frozen process", "a store in memory has one process");
         return;
     }
@@ -185,7 +190,7 @@ static void frozen(void)
     AWAIT(found(NULL).info.state == KEDGE_WORKER_ALIVE);
     ok(true, "... and comes back");
     put_down(pid);
-    ok(found(NULL).info.state == KEDGE_WORKER_GONE, "... killed it is gone");
+    ok(found(NULL).info.state == of_the_lost(), "... killed it is gone");
     buried(id);
     must(ask(id, KEDGE_VERB_ABANDON), "abandon");
     purge_all();
@@ -271,6 +276,7 @@ void cases_locks(void)
     char full[300];
     struct crew crew;
     const char *id;
+    const char *gone;
     struct held h;
     int n = 0;
 
@@ -291,10 +297,10 @@ void cases_locks(void)
     ok(locks().n == 0, "a worker that closes lets go of them");
     id = begin("pool", 0);
     lose(id, lock_of_holder);
-    AWAIT(on_lmdb || strstr(locks().text, "(lapsed) ") != NULL);
+    gone = of_the_lost() == KEDGE_WORKER_GONE ? "(gone) " : "(lapsed) ";
+    AWAIT(strstr(locks().text, gone) != NULL);
     h = locks();
-    ok(h.n == 1 && strstr(h.text, on_lmdb ? "(gone) " : "(lapsed) ") != NULL,
-       "a lock of one who is gone: %s", h.text);
+    ok(h.n == 1 && strstr(h.text, gone) != NULL, "a lock of one who is gone: %s", h.text);
     bury_only(id);
     purge_all();
     h = locks();

@@ -1,7 +1,3 @@
 #!/bin/sh
 # What people ask of runs, over the backend in memory.
-# shellcheck source=tests/support/backend.sh
-. "$KEDGE_SRCDIR/tests/support/backend.sh"
-use_backend mem
-# shellcheck disable=SC2154 # set by use_backend
-TMPDIR=$dir "$KEDGE_BUILDDIR/requests" mem:requests
+exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/engine/run.sh" requests mem

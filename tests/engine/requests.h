@@ -50,7 +50,8 @@ void acts_reset(void);
 extern struct kedge_store *store;
 extern struct kedge_error err;
 extern const char *url;
-extern bool on_lmdb; /* processes share it */
+extern bool shared; /* processes share it */
+extern bool hinted; /* it knows when the process of a worker is gone */
 
 /* -- the program -- */
 struct test_case {
@@ -61,8 +62,11 @@ extern const struct test_case test_cases[];
 /* What it does in another process than the test's (spawn()): its exit code; -1: no such mode. */
 int other_process(const char *mode, char **args);
 
-/* The store's clock goes ahead of the system's by so much, in this process. */
-extern atomic_llong clock_ahead;
+/*
+ * The store's clock goes ahead of the system's by so much: for this process, or where it is a
+ * server's, for all.  false: it cannot, and is said to be skipped.
+ */
+bool clock_go_ahead(int64_t us, const char *for_what);
 
 /* -- TAP -- */
 void ok(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));

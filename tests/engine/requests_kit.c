@@ -14,6 +14,7 @@
 
 #include "requests.h"
 #include "src/record.h"
+#include "tests/support/clockfile.h"
 #include "tests/support/fault_backend.h"
 #include "tests/support/fault_store.h"
 
@@ -21,9 +22,10 @@ struct behaviour acts[26];
 struct kedge_store *store;
 struct kedge_error err;
 const char *url;
-bool on_lmdb;
+bool shared;
+bool hinted;
 int64_t look_us = 20000;
-atomic_llong clock_ahead;
+static atomic_llong clock_ahead;
 struct kedge_requested out;
 
 static char trail_path[256];
@@ -834,7 +836,7 @@ void die_in(const char *id, char step, bool undo)
     char what[3] = { undo ? '-' : '+', step, '\0' };
     int before = (int)strlen(effects(id));
 
-    if (on_lmdb)
+    if (shared)
         die_in_process(id, what, before);
     else
         die_in_thread(id, what, before);
@@ -918,6 +920,20 @@ static void open_store(void)
     options.flags = KEDGE_STORE_CREATE;
     options.host = &host;
     must(kedge_store_open(url, &options, &store, &err), "open");
+    shared = (kedge_store_ops(store)->caps & KEDGE_CAP_SHARED) != 0;
+    hinted = (kedge_store_ops(store)->caps & KEDGE_CAP_HINT) != 0;
+}
+
+bool clock_go_ahead(int64_t us, const char *for_what)
+{
+    if ((kedge_store_ops(store)->caps & KEDGE_CAP_SERVER_CLOCK) == 0) {
+        atomic_store(&clock_ahead, us);
+        return true;
+    }
+    if (clock_file_run(kedge_host_default()->clock_us(NULL, KEDGE_CLOCK_WALL) + us))
+        return true;
+    skip(for_what, "its time is a server's");
+    return false;
 }
 
 int main(int argc, char **argv)
@@ -931,7 +947,6 @@ int main(int argc, char **argv)
         return 2;
     }
     url = argv[1];
-    on_lmdb = strncmp(url, "lmdb:", 5) == 0;
     (void)snprintf(trail_path, sizeof trail_path, "%s/kedge-requests.%ld",
                    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", (long)getpid());
     trail_fd = open(trail_path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

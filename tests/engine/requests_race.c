@@ -180,7 +180,7 @@ static void racing_processes(void)
     int n_ok;
     struct crew crew;
 
-    if (!on_lmdb) {
+    if (!shared) {
         skip("racing processes", "a store in memory has one process");
         return;
     }

@@ -1,7 +1,3 @@
 #!/bin/sh
 # Whole sagas, over LMDB.
-# shellcheck source=tests/support/backend.sh
-. "$KEDGE_SRCDIR/tests/support/backend.sh"
-use_backend lmdb
-# shellcheck disable=SC2154 # set by use_backend
-"$KEDGE_BUILDDIR/sagas" "$url"
+exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/engine/run.sh" sagas lmdb

@@ -11,7 +11,7 @@
 
 const struct kedge_backend_ops *ops;
 void *session;
-bool on_lmdb;
+bool hinted;
 atomic_int began;
 atomic_int gate;
 
@@ -248,7 +248,7 @@ struct kedge_store *faulty(const struct kedge_backend_ops *table)
 static void all(void)
 {
     ops = kedge_store_ops(store);
-    on_lmdb = strncmp(store_url, "lmdb:", 5) == 0;
+    hinted = (~ops->caps & (KEDGE_CAP_SHARED | KEDGE_CAP_HINT)) == 0;
     must(ops->session_open(kedge_store_handle(store), &session, &err), "session");
     cases_sweep();
     cases_purge();

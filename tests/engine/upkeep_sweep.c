@@ -363,7 +363,7 @@ void cases_sweep(void)
     overdue();
     beside_the_living();
     at_once();
-    if (on_lmdb) {
+    if (hinted) {
         killed();
         killed_together();
     }

@@ -3,6 +3,7 @@
 #define KEDGE_TESTS_CLOCKFILE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* KEDGE_TEST_CLOCK names the file.  Zeroed, it is real time. */
@@ -11,5 +12,8 @@ struct clock_file {
     _Atomic int64_t since; /* CLOCK_MONOTONIC in us, when it was `at'; 0: it stands still */
     _Atomic int64_t begun; /* the tests': where the last one began */
 };
+
+/* In a test: the clock is UTC_US now, and runs.  false: KEDGE_TEST_CLOCK names no file. */
+bool clock_file_run(int64_t utc_us);
 
 #endif

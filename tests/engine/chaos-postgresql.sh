@@ -1,0 +1,3 @@
+#!/bin/sh
+# Worker processes killed with -9 and stopped, over PostgreSQL; at full size in the long tests.
+exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/engine/run.sh" chaos postgresql

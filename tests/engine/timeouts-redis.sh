@@ -1,0 +1,3 @@
+#!/bin/sh
+# Steps and runs that overstay their time, over Redis.
+exec "${SHELL:-/bin/sh}" "$KEDGE_SRCDIR/tests/engine/run.sh" timeouts redis
