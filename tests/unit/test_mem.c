@@ -174,7 +174,7 @@ START_TEST(what_cannot_be_opened)
     ck_assert_int_eq(open_fails("mem://host/x", KEDGE_OPEN_CREATE), KEDGE_ERR_INVALID);
     ck_assert_int_eq(open_fails("mem:x?size=1", KEDGE_OPEN_CREATE), KEDGE_ERR_INVALID);
     ck_assert_int_eq(open_fails("mem:%zz", KEDGE_OPEN_CREATE), KEDGE_ERR_INVALID);
-    ck_assert_int_eq(open_fails("mem:", KEDGE_OPEN_CREATE | 2u), KEDGE_ERR_INVALID);
+    ck_assert_int_eq(open_fails("mem:", KEDGE_OPEN_CREATE | 4u), KEDGE_ERR_INVALID);
     ck_assert_int_eq(outstanding, 0);
 }
 END_TEST

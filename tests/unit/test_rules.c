@@ -857,7 +857,8 @@ static const struct {
     { 0, KEDGE_ERR_SCHEMA_MISSING,
       "'x' was never set up: do that first, as with 'kedge store init'" },
     { 1, KEDGE_ERR_SCHEMA_OLD,
-      "'x' has schema 1, which this kedge cannot bring to 4: migrate it with an older kedge first" },
+      "'x' has schema 1, which this kedge cannot bring to 4: migrate it with an older kedge "
+      "first" },
     { 2, KEDGE_ERR_SCHEMA_OLD,
       "'x' has schema 2, this kedge wants 4: bring it up to date with 'kedge store migrate'" },
     { 5, KEDGE_ERR_SCHEMA_NEW, "'x' has schema 5, this kedge knows 4: update kedge" },
