@@ -91,7 +91,7 @@ static enum cli_exit take_options(struct cli *cli, int argc, char **argv)
         }
         cli->given[i] = optarg != NULL ? optarg : "";
         if (i == CLI_BACKEND_OPT)
-            wrong = cli_add_backend_opt(&cli->backend_opts, optarg);
+            wrong = cli_add_backend_opt(&cli->backend_opts, cli->given[i]);
         if (wrong != NULL) {
             look_for_json(argc, argv);
             return cli_usage(cli, wrong, NULL);
