@@ -73,3 +73,24 @@ postgresql_la_CPPFLAGS = $(AM_CPPFLAGS) $(POSTGRESQL_CFLAGS)
 postgresql_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
 postgresql_la_LIBADD = libkedge-kit.la $(POSTGRESQL_LIBS) $(PTHREAD_LIBS)
 endif
+
+# -------------------------------------------------------------------- redis
+redis_sources = %D%/redis/redis.c %D%/redis/session.h %D%/redis/params.c %D%/redis/params.h \
+	%D%/redis/conn.c %D%/redis/conn.h %D%/redis/link.c %D%/redis/scripts.c %D%/redis/scripts.h \
+	%D%/redis/keys.c %D%/redis/keys.h %D%/redis/rows.c %D%/redis/rows.h %D%/redis/store.c \
+	%D%/redis/hints.c %D%/redis/hints.h %D%/redis/commits.c %D%/redis/claim.c %D%/redis/leases.c \
+	%D%/redis/reads.c %D%/redis/lists.c %D%/redis/upkeep.c
+if STATIC_REDIS
+KEDGE_STATIC_BACKENDS += libkedge-redis.la
+noinst_LTLIBRARIES += libkedge-redis.la
+libkedge_redis_la_SOURCES = $(redis_sources)
+libkedge_redis_la_CPPFLAGS = $(KEDGE_STATIC_CPPFLAGS) $(REDIS_CFLAGS)
+libkedge_redis_la_LIBADD = $(REDIS_LIBS) $(PTHREAD_LIBS)
+endif
+if MODULE_REDIS
+backend_LTLIBRARIES += redis.la
+redis_la_SOURCES = $(redis_sources)
+redis_la_CPPFLAGS = $(AM_CPPFLAGS) $(REDIS_CFLAGS)
+redis_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
+redis_la_LIBADD = libkedge-kit.la $(REDIS_LIBS) $(PTHREAD_LIBS)
+endif

@@ -1,0 +1,342 @@
+/*
+ * commits.c - a batch of commits: plain appends by holders at once, the rest by the rules
+ *
+ * Most commits append records to a run that is held, and nothing else.  Whether they may is told by
+ * the front of the head and the length of the journal, so the server decides them all in one script
+ * without a look (rows.h, I1).  It answers who got through; for the others kit_remote finds out
+ * why, or that they were carried out before.
+ *
+ *   I1  Appends go before the groups of the same batch.  So one that follows another commit on its
+ *       run is decided with that.
+ */
+#include <config.h>
+
+#include "rows.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HOT_RECORDS_MAX 100u
+
+struct batch {
+    struct rd_session *s;
+    const struct kedge_commit *commits;
+    struct kedge_answer *answers;
+    size_t n;
+    struct rd_hot hot;
+    uint32_t *which;                  /* commit of each append */
+    const struct kedge_bytes **named; /* runs that other commits name, by hash; NULL: free */
+    size_t n_named;
+};
+
+/* -------------------------------------------------------------- what is plain */
+
+static const struct kedge_change *plain_append(const struct kedge_commit *c)
+{
+    const struct kedge_guard *g = c->guards;
+    const struct kedge_change *ch = c->changes;
+
+    if (c->n_guards != 1 || c->n_changes != 1 || g->kind != KEDGE_GUARD_HELD ||
+        ch->kind != KEDGE_APPEND || ch->append.n == 0 || ch->append.n > HOT_RECORDS_MAX ||
+        ch->append.first == 0 || ch->append.first > UINT64_C(1000000000) ||
+        !kit_bytes_equal(g->name, ch->name))
+        return NULL;
+    return ch;
+}
+
+static size_t name_slot(const struct batch *b, struct kedge_bytes name)
+{
+    size_t at = kit_hash64(name) % b->n_named;
+
+    while (b->named[at] != NULL && !kit_bytes_equal(*b->named[at], name))
+        at = (at + 1) % b->n_named;
+    return at;
+}
+
+static void note_name(struct batch *b, const struct kedge_bytes *name)
+{
+    if (b->named != NULL)
+        b->named[name_slot(b, *name)] = name;
+}
+
+/* Commit C is not plain: what it names waits for it.  Room for all names of all commits. */
+static bool note_names(struct batch *b, const struct kedge_commit *c)
+{
+    if (b->named == NULL) {
+        size_t room = 16;
+
+        for (size_t i = 0; i < b->n; i++)
+            room += 2 * (b->commits[i].n_guards + b->commits[i].n_changes);
+        b->n_named = room;
+        b->named = rd_alloc(&b->s->arena, room * sizeof *b->named);
+        if (b->named == NULL)
+            return false;
+        memset(b->named, 0, room * sizeof *b->named);
+    }
+    for (size_t i = 0; i < c->n_guards; i++)
+        if (c->guards[i].kind <= KEDGE_GUARD_POSITION)
+            note_name(b, &c->guards[i].name);
+    for (size_t i = 0; i < c->n_changes; i++)
+        if (c->changes[i].kind <= KEDGE_SLOT_PUT)
+            note_name(b, &c->changes[i].name);
+    return true;
+}
+
+/* ------------------------------------------------------------ what is sent of it */
+
+/* 0-padded digits. */
+static void put_digits(unsigned char *to, size_t n, uint64_t number)
+{
+    while (n > 0) {
+        to[--n] = (unsigned char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
+static void put_fixed(unsigned char *to, const struct kedge_commit *c,
+                      const struct kedge_change *ch)
+{
+    rd_put_u64(to, c->guards[0].number);
+    memcpy(to + 8, c->guards[0].lease.b, 16);
+    put_digits(to + 24, 10, ch->append.first - 1);
+    put_digits(to + 34, 3, ch->append.n);
+    to[37] = RD_FORMAT;
+    memcpy(to + 38, c->request.b, 16);
+    rd_put_u64(to + 54, rd_sum(ch->append.first, ch->append.records[0]));
+    to[62] = to[63] = 0;
+}
+
+static void add_records(struct batch *b, const struct kedge_change *ch)
+{
+    struct rd_arena *a = &b->s->arena;
+
+    if (ch->append.n == 1) {
+        rd_list_add(a, &b->hot.args, ch->append.records[0]);
+        return;
+    }
+    for (size_t i = 0; i < ch->append.n; i++) {
+        rd_list_add(a, &b->hot.args,
+                    rd_u64_bytes(a, rd_sum(ch->append.first + i, ch->append.records[i])));
+        rd_list_add(a, &b->hot.args, ch->append.records[i]);
+    }
+}
+
+static bool gather(struct batch *b)
+{
+    struct rd_arena *a = &b->s->arena;
+    const struct kedge_id128 *lease = NULL;
+
+    b->which = rd_alloc(a, b->n * sizeof *b->which);
+    if (b->which == NULL)
+        return false;
+    for (size_t i = 0; i < b->n; i++) {
+        const struct kedge_commit *c = &b->commits[i];
+        const struct kedge_change *ch;
+
+        if (b->answers[i].outcome < 0)
+            continue;
+        ch = plain_append(c);
+        if (ch != NULL && (lease == NULL || kit_id_equal(lease, &c->guards[0].lease)) &&
+            (b->named == NULL || b->named[name_slot(b, ch->name)] == NULL)) {
+            lease = &c->guards[0].lease;
+            b->which[b->hot.n++] = (uint32_t)i;
+        } else if (!note_names(b, c)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void build_hot(struct batch *b)
+{
+    struct rd_arena *a = &b->s->arena;
+    const char *prefix = b->s->store->params.prefix;
+    size_t n = b->hot.n;
+    unsigned char *fixed = rd_alloc(a, n * RD_HOT_FIXED);
+
+    b->hot.results = rd_alloc(a, n * RD_HOT_RESULT);
+    if (fixed == NULL || b->hot.results == NULL)
+        return;
+    rd_list_add(a, &b->hot.keys,
+                rd_key_lease(a, prefix, 'l', &b->commits[b->which[0]].guards[0].lease));
+    rd_list_add(a, &b->hot.args, (struct kedge_bytes){ fixed, n * RD_HOT_FIXED });
+    for (size_t i = 0; i < n; i++)
+        rd_list_add(a, &b->hot.keys,
+                    rd_key(a, prefix, 'h', b->commits[b->which[i]].changes[0].name));
+    for (size_t i = 0; i < n; i++) {
+        const struct kedge_commit *c = &b->commits[b->which[i]];
+
+        rd_list_add(a, &b->hot.keys, rd_key(a, prefix, 'j', c->changes[0].name));
+        put_fixed(fixed + i * RD_HOT_FIXED, c, &c->changes[0]);
+        add_records(b, &c->changes[0]);
+    }
+}
+
+/* -------------------------------------------------------------------- answers */
+
+static void set_failure(struct kedge_answer *a, int status, const char *why)
+{
+    memset(a, 0, sizeof *a);
+    a->outcome = status;
+    (void)snprintf(a->why, sizeof a->why, "%.*s", (int)sizeof a->why - 1, why);
+}
+
+static void answer_done(struct batch *b, size_t i, const unsigned char *result)
+{
+    const struct kedge_commit *c = &b->commits[i];
+    const struct kedge_change *ch = &c->changes[0];
+    struct kedge_answer *a = &b->answers[i];
+
+    memset(a, 0, offsetof(struct kedge_answer, why) + 1);
+    a->position = ch->append.first + ch->append.n - 1;
+    a->revision = rd_get_u64(result + 1) + a->position;
+    a->fence = c->guards[0].number;
+    a->requests = result[9];
+    a->status = result[10];
+    if (c->results != NULL)
+        c->results[0] = a->position;
+    rd_cache_advance(b->s, ch->name, a->fence, a->position);
+}
+
+/* What got through is answered; how many did not. */
+static size_t answer_hot(struct batch *b)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < b->hot.n; i++) {
+        const unsigned char *result = b->hot.results + i * RD_HOT_RESULT;
+        size_t at = b->which[i];
+
+        if (b->hot.rc != KEDGE_OK)
+            set_failure(&b->answers[at], b->hot.rc, b->hot.why);
+        else if (result[0] == '1')
+            answer_done(b, at, result);
+        else
+            b->which[left++] = (uint32_t)at;
+    }
+    return left;
+}
+
+/* ------------------------------------------------------------------- the others */
+
+/* The commits in WHICH, by the rules. */
+static void decide(struct batch *b, const uint32_t *which, size_t n, int64_t deadline,
+                   struct kedge_error *err)
+{
+    struct kedge_commit *commits = rd_alloc(&b->s->arena, n * sizeof *commits);
+    struct kedge_answer *answers = rd_alloc(&b->s->arena, n * sizeof *answers);
+    int64_t left = deadline - rd_mono_us();
+
+    if (commits == NULL || answers == NULL) {
+        for (size_t i = 0; i < n; i++)
+            set_failure(&b->answers[which[i]], KEDGE_ERR_NOMEM, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        commits[i] = b->commits[which[i]];
+        answers[i] = b->answers[which[i]];
+    }
+    (void)kit_remote_commit(b->s->remote, commits, n, answers, left > 1 ? left : 1, err);
+    for (size_t i = 0; i < n; i++)
+        b->answers[which[i]] = answers[i];
+}
+
+/* Those that are neither plain nor refused already. */
+static size_t others(const struct batch *b, uint32_t *which)
+{
+    size_t n = 0;
+    size_t hot = 0;
+
+    for (size_t i = 0; i < b->n; i++)
+        if (hot < b->hot.n && b->which[hot] == i)
+            hot++;
+        else if (b->answers[i].outcome >= 0)
+            which[n++] = (uint32_t)i;
+    return n;
+}
+
+static void send_hot(struct batch *b, int64_t deadline)
+{
+    struct kedge_error err = { 0 };
+    struct rd_build build;
+    const char *outcomes;
+    uint64_t base;
+    int64_t now;
+
+    rd_build_begin(&build, b->s, 0, 0);
+    (void)rd_build_send(&build, 0, &outcomes, &base, &now, deadline, &err);
+}
+
+/* Every commit gets its answer.  false: there was no memory to begin with. */
+static bool carry_out(struct batch *b, int64_t deadline, struct kedge_error *err)
+{
+    uint32_t *which = rd_alloc(&b->s->arena, b->n * sizeof *which);
+    size_t n;
+
+    if (which == NULL || !gather(b))
+        return false;
+    n = others(b, which);
+    if (b->hot.n != 0)
+        build_hot(b);
+    if (b->s->arena.failed)
+        return false;
+    b->s->hot = &b->hot;
+    if (n != 0)
+        decide(b, which, n, deadline, err);
+    if (b->hot.n != 0 && !b->hot.sent)
+        send_hot(b, deadline);
+    b->s->hot = NULL;
+    n = answer_hot(b);
+    if (n != 0)
+        decide(b, b->which, n, deadline, err);
+    return true;
+}
+
+static bool all_failed(const struct batch *b, int status)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (b->answers[i].outcome != status)
+            return false;
+    return true;
+}
+
+/* A failure of the whole call is one that every item has. */
+static int whole_call(const struct batch *b, struct kedge_error *err)
+{
+    int first = b->answers[0].outcome;
+
+    if (first != KEDGE_ERR_UNAVAILABLE && first != KEDGE_ERR_UNKNOWN && first != KEDGE_ERR_NOMEM &&
+        first != KEDGE_ERR_PERMISSION)
+        return KEDGE_OK;
+    if (!all_failed(b, first))
+        return KEDGE_OK;
+    return kedge_error_set(err, first, 0, "%s", b->answers[0].why);
+}
+
+int rd_commit(void *session, const struct kedge_commit *commits, size_t n,
+              struct kedge_answer *answers, int64_t timeout_us, struct kedge_error *err)
+{
+    struct rd_session *s = session;
+    struct batch b = { .s = s, .commits = commits, .answers = answers, .n = n };
+    struct kedge_error local = { 0 };
+    int rc;
+
+    if (err == NULL)
+        err = &local;
+    rc = rd_enter(s, timeout_us, err);
+    if (rc == KEDGE_OK)
+        rc = kit_check_batch(&rd_limits, commits, n, answers, err);
+    if (rc != KEDGE_OK || n == 0) {
+        for (size_t i = 0; i < n; i++)
+            set_failure(&answers[i], rc, err->msg);
+        return rc;
+    }
+    if (!carry_out(&b, rd_deadline(timeout_us), err))
+        for (size_t i = 0; i < n; i++)
+            if (answers[i].outcome >= 0)
+                set_failure(&answers[i], KEDGE_ERR_NOMEM, "out of memory");
+    rd_list_free(&b.hot.keys);
+    rd_list_free(&b.hot.args);
+    return whole_call(&b, err);
+}

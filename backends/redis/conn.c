@@ -1,0 +1,493 @@
+/* conn.c - one connection to a Redis server; see conn.h for the invariants */
+#include <config.h>
+
+#include "conn.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "scripts.h"
+
+int64_t rd_mono_us(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* ------------------------------------------------------------------- memory */
+
+#define BLOCK_SIZE ((size_t)32 * 1024)
+
+struct rd_block {
+    struct rd_block *next;
+    size_t used;
+    size_t size;
+};
+
+void *rd_alloc(struct rd_arena *a, size_t size)
+{
+    size_t need = size > SIZE_MAX / 2 ? SIZE_MAX : (size + 15u) & ~(size_t)15u;
+    struct rd_block *b = a->blocks;
+
+    if (need == SIZE_MAX) {
+        a->failed = true;
+        return NULL;
+    }
+    if (b == NULL || b->size - b->used < need) {
+        size_t room = need > BLOCK_SIZE ? need : BLOCK_SIZE;
+
+        b = a->host->alloc(a->host->ctx, sizeof *b + room);
+        if (b == NULL) {
+            a->failed = true;
+            return NULL;
+        }
+        *b = (struct rd_block){ a->blocks, 0, room };
+        a->blocks = b;
+    }
+    b->used += need;
+    return (char *)(b + 1) + (b->used - need);
+}
+
+void rd_arena_reset(struct rd_arena *a)
+{
+    struct rd_block *keep = NULL;
+
+    while (a->blocks != NULL) {
+        struct rd_block *b = a->blocks;
+
+        a->blocks = b->next;
+        if (keep == NULL && b->size == BLOCK_SIZE)
+            keep = b;
+        else
+            a->host->release(a->host->ctx, b);
+    }
+    if (keep != NULL) {
+        keep->next = NULL;
+        keep->used = 0;
+    }
+    a->blocks = keep;
+    a->failed = false;
+}
+
+void rd_arena_free(struct rd_arena *a)
+{
+    rd_arena_reset(a);
+    if (a->blocks != NULL)
+        a->host->release(a->host->ctx, a->blocks);
+    a->blocks = NULL;
+}
+
+/* ----------------------------------------------------------------- commands */
+
+void rd_cmd_begin(struct rd_cmd *cmd, const char *name)
+{
+    cmd->script = NULL;
+    cmd->full_text = false;
+    cmd->n = 0;
+    if (cmd->room == 0) {
+        cmd->argv = malloc(16 * sizeof *cmd->argv);
+        cmd->lens = malloc(16 * sizeof *cmd->lens);
+        if (cmd->argv == NULL || cmd->lens == NULL) {
+            rd_cmd_free(cmd);
+            return;
+        }
+        cmd->room = 16;
+    }
+    cmd->argv[0] = name;
+    cmd->lens[0] = strlen(name);
+    cmd->n = 1;
+}
+
+void rd_cmd_script(struct rd_cmd *cmd, const struct rd_script *script)
+{
+    rd_cmd_begin(cmd, "EVALSHA");
+    cmd->script = script;
+    if (cmd->n == 1)
+        cmd->n = 2; /* the digest */
+}
+
+void rd_arg(struct rd_arena *a, struct rd_cmd *cmd, const void *data, size_t len)
+{
+    if (cmd->n == 0) { /* it had no memory when it began */
+        a->failed = true;
+        return;
+    }
+    if (cmd->n == cmd->room) {
+        size_t room = cmd->room * 2;
+        const char **argv = realloc(cmd->argv, room * sizeof *argv);
+        size_t *lens;
+
+        if (argv != NULL)
+            cmd->argv = argv;
+        lens = realloc(cmd->lens, room * sizeof *lens);
+        if (lens != NULL)
+            cmd->lens = lens;
+        if (argv == NULL || lens == NULL) {
+            a->failed = true;
+            return;
+        }
+        cmd->room = room;
+    }
+    cmd->argv[cmd->n] = len == 0 ? "" : data;
+    cmd->lens[cmd->n] = len;
+    cmd->n++;
+}
+
+void rd_arg_text(struct rd_arena *a, struct rd_cmd *cmd, const char *text)
+{
+    rd_arg(a, cmd, text, strlen(text));
+}
+
+void rd_arg_number(struct rd_arena *a, struct rd_cmd *cmd, uint64_t number)
+{
+    char *text = rd_alloc(a, 24);
+
+    if (text != NULL)
+        rd_arg(a, cmd, text, (size_t)snprintf(text, 24, "%" PRIu64, number));
+}
+
+void rd_cmd_free(struct rd_cmd *cmd)
+{
+    free(cmd->argv);
+    free(cmd->lens);
+    memset(cmd, 0, sizeof *cmd);
+}
+
+/* --------------------------------------------------------------- connecting */
+
+/* Wait for EVENTS on FD until DEADLINE.  false: it has come, errno is ETIMEDOUT. */
+static bool wait_for(int fd, short events, int64_t deadline)
+{
+    for (;;) {
+        struct pollfd p = { .fd = fd, .events = events };
+        int64_t left = deadline - rd_mono_us();
+        int rc;
+
+        if (left <= 0) {
+            errno = ETIMEDOUT;
+            return false;
+        }
+        left = (left + 999) / 1000;
+        rc = poll(&p, 1, left > 3600000 ? 3600000 : (int)left);
+        if (rc > 0)
+            return true;
+        if (rc < 0 && errno != EINTR)
+            return false;
+    }
+}
+
+static bool connect_fd(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+{
+    socklen_t size = sizeof(int);
+    int why = 0;
+
+    if (connect(fd, addr, len) == 0)
+        return true;
+    if (errno != EINPROGRESS)
+        return false;
+    if (!wait_for(fd, POLLOUT, deadline))
+        return false;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &size) != 0)
+        return false;
+    errno = why;
+    return why == 0;
+}
+
+/* A dead peer is noticed in a quarter of a minute, also when nothing is sent. */
+static void set_tcp(int fd)
+{
+    static const struct {
+        int level;
+        int name;
+        int value;
+    } options[] = {
+        { IPPROTO_TCP, TCP_NODELAY, 1 },  { SOL_SOCKET, SO_KEEPALIVE, 1 },
+        { IPPROTO_TCP, TCP_KEEPIDLE, 5 }, { IPPROTO_TCP, TCP_KEEPINTVL, 3 },
+        { IPPROTO_TCP, TCP_KEEPCNT, 3 },  { IPPROTO_TCP, TCP_USER_TIMEOUT, 15000 },
+    };
+
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                         sizeof options[i].value);
+}
+
+static int connect_tcp(const struct rd_host *host, int64_t deadline, const char **why)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+    struct addrinfo *list = NULL;
+    int fd = -1;
+    int rc = getaddrinfo(host->name, host->port, &hints, &list);
+
+    if (rc != 0) {
+        *why = rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc);
+        errno = rc == EAI_SYSTEM ? errno : EHOSTUNREACH;
+        return -1;
+    }
+    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
+        int e;
+
+        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+        if (fd >= 0 && connect_fd(fd, a->ai_addr, a->ai_addrlen, deadline))
+            break;
+        e = errno;
+        if (fd >= 0)
+            (void)close(fd);
+        fd = -1;
+        errno = e;
+    }
+    freeaddrinfo(list);
+    if (fd >= 0)
+        set_tcp(fd);
+    else
+        *why = strerror(errno);
+    return fd;
+}
+
+static int connect_socket(const char *path, int64_t deadline, const char **why)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int e;
+
+    (void)snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
+    if (fd >= 0 && connect_fd(fd, (const struct sockaddr *)&addr, sizeof addr, deadline))
+        return fd;
+    e = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    errno = e;
+    *why = strerror(e);
+    return -1;
+}
+
+int rd_conn_connect(struct rd_conn *conn, const struct rd_params *params,
+                    const struct rd_host *host, int64_t deadline, struct kedge_error *err)
+{
+    const char *why = "";
+    int fd;
+
+    memset(conn, 0, sizeof *conn);
+    if (host != NULL)
+        conn->at = *host;
+    fd = host != NULL ? connect_tcp(host, deadline, &why)
+                      : connect_socket(params->socket, deadline, &why);
+    if (fd < 0 && host != NULL)
+        return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "cannot reach Redis at %s:%s: %s",
+                               host->name, host->port, why);
+    if (fd < 0)
+        return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "cannot reach Redis at %s: %s",
+                               params->socket, why);
+    conn->ctx = redisConnectFd(fd);
+    if (conn->ctx == NULL) {
+        (void)close(fd);
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
+    }
+    conn->ctx->flags &= ~REDIS_BLOCK; /* it is we who wait */
+    conn->used = rd_mono_us();
+    return KEDGE_OK;
+}
+
+void rd_conn_close(struct rd_conn *conn)
+{
+    if (conn->ctx != NULL)
+        redisFree(conn->ctx);
+    conn->ctx = NULL;
+    conn->id = 0;
+}
+
+bool rd_conn_broken(const struct rd_conn *conn)
+{
+    char c;
+    ssize_t n = recv(conn->ctx->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    /* Bytes that nobody asked for are no better than an end. */
+    return n >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+/* ----------------------------------------------------------------- exchange */
+
+/* I4: SIGPIPE is blocked around a write, and one that this write raised is taken away. */
+static int write_quietly(redisContext *ctx, int *done)
+{
+    const struct timespec at_once = { 0, 0 };
+    sigset_t pipe_only;
+    sigset_t before;
+    sigset_t pending;
+    bool was_pending;
+    int rc;
+    int e;
+
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    (void)sigpending(&pending);
+    was_pending = sigismember(&pending, SIGPIPE) == 1;
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    rc = redisBufferWrite(ctx, done);
+    e = errno;
+    if (rc != REDIS_OK && e == EPIPE && !was_pending)
+        while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR)
+            ;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = e;
+    return rc;
+}
+
+static int broken(struct rd_conn *conn, const char *doing, int e, struct kedge_error *err)
+{
+    char text[128];
+
+    if (e == ETIMEDOUT)
+        (void)snprintf(text, sizeof text, "no answer in time");
+    else if (conn->ctx->err == REDIS_ERR_OOM)
+        (void)snprintf(text, sizeof text, "out of memory");
+    else if (conn->ctx->err != 0 && conn->ctx->err != REDIS_ERR_IO)
+        (void)snprintf(text, sizeof text, "%s", conn->ctx->errstr);
+    else
+        (void)snprintf(text, sizeof text, "%s", strerror(e));
+    kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, e,
+                    "the connection to Redis %s%s%s failed while %s: %s",
+                    conn->at.name[0] != '\0' ? "at " : "by its socket", conn->at.name, "", doing,
+                    text);
+    rd_conn_close(conn);
+    return KEDGE_ERR_UNAVAILABLE;
+}
+
+static int append(redisContext *ctx, const struct rd_cmd *cmd)
+{
+    if (cmd->script != NULL) {
+        bool text = cmd->full_text || cmd->script->digest[0] == '\0';
+
+        cmd->argv[0] = text ? "EVAL" : "EVALSHA";
+        cmd->lens[0] = strlen(cmd->argv[0]);
+        cmd->argv[1] = text ? cmd->script->text : cmd->script->digest;
+        cmd->lens[1] = strlen(cmd->argv[1]);
+    }
+    return redisAppendCommandArgv(ctx, (int)cmd->n, cmd->argv, cmd->lens);
+}
+
+static int flush(struct rd_conn *conn, int64_t deadline, struct kedge_error *err)
+{
+    int done = 0;
+
+    for (;;) {
+        if (write_quietly(conn->ctx, &done) != REDIS_OK)
+            return broken(conn, "sending", errno, err);
+        if (done)
+            return KEDGE_OK;
+        if (!wait_for(conn->ctx->fd, POLLOUT, deadline))
+            return broken(conn, "sending", errno, err);
+    }
+}
+
+static int receive(struct rd_conn *conn, redisReply **reply, int64_t deadline,
+                   struct kedge_error *err)
+{
+    for (;;) {
+        void *got = NULL;
+
+        if (redisGetReplyFromReader(conn->ctx, &got) != REDIS_OK)
+            return broken(conn, "reading an answer", errno, err);
+        if (got != NULL) {
+            *reply = got;
+            return KEDGE_OK;
+        }
+        if (!wait_for(conn->ctx->fd, POLLIN, deadline))
+            return broken(conn, "waiting for an answer", errno, err);
+        errno = ECONNRESET;
+        if (redisBufferRead(conn->ctx) != REDIS_OK)
+            return broken(conn, "reading an answer", errno, err);
+    }
+}
+
+int rd_conn_exchange(struct rd_conn *conn, const struct rd_cmd *const *cmds, size_t n,
+                     redisReply **replies, int64_t deadline, enum rd_left *left,
+                     struct kedge_error *err)
+{
+    int rc = KEDGE_OK;
+
+    *left = RD_NOTHING_SENT;
+    for (size_t i = 0; i < n; i++)
+        replies[i] = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (append(conn->ctx, cmds[i]) != REDIS_OK) {
+            rd_conn_close(conn);
+            return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
+        }
+    rc = flush(conn, deadline, err);
+    if (rc != KEDGE_OK)
+        return rc; /* the last command is not whole there */
+    *left = RD_IN_DOUBT;
+    for (size_t i = 0; i < n && rc == KEDGE_OK; i++)
+        rc = receive(conn, &replies[i], deadline, err);
+    conn->used = rd_mono_us();
+    if (rc == KEDGE_OK)
+        return KEDGE_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (replies[i] != NULL)
+            freeReplyObject(replies[i]);
+        replies[i] = NULL;
+    }
+    return rc;
+}
+
+/* ------------------------------------------------------------------ refusals */
+
+bool rd_reply_is(const redisReply *reply, const char *word)
+{
+    size_t len = strlen(word);
+
+    return reply != NULL && reply->type == REDIS_REPLY_ERROR && reply->len >= len &&
+           memcmp(reply->str, word, len) == 0 && (reply->len == len || reply->str[len] == ' ');
+}
+
+int rd_reply_fail(const struct rd_params *params, const redisReply *reply, struct kedge_error *err)
+{
+    static const struct {
+        const char *word;
+        int status;
+        const char *text;
+    } known[] = {
+        { "LOADING", KEDGE_ERR_UNAVAILABLE, "it is still loading its data; try again soon" },
+        { "READONLY", KEDGE_ERR_UNAVAILABLE,
+          "it is a replica that takes no writes; name the primary in the URL, or several hosts" },
+        { "MASTERDOWN", KEDGE_ERR_UNAVAILABLE, "it is a replica that has lost its primary" },
+        { "CLUSTERDOWN", KEDGE_ERR_UNAVAILABLE, "the cluster does not serve this slot now" },
+        { "TRYAGAIN", KEDGE_ERR_UNAVAILABLE, "the cluster is moving this slot; try again" },
+        { "NOREPLICAS", KEDGE_ERR_UNAVAILABLE, "it has fewer replicas than it wants for a write" },
+        { "BUSY", KEDGE_ERR_UNAVAILABLE, "somebody's script keeps it busy; try again" },
+        { "MISCONF", KEDGE_ERR_UNAVAILABLE,
+          "it takes no writes because it could not save its data; see its log" },
+        { "OOM", KEDGE_ERR_FULL,
+          "its memory is used up (maxmemory); give it more, or purge what has expired" },
+        { "NOAUTH", KEDGE_ERR_PERMISSION, "it wants a password: redis://user:password@host" },
+        { "WRONGPASS", KEDGE_ERR_PERMISSION, "it does not accept this user and password" },
+        { "NOPERM", KEDGE_ERR_PERMISSION, "this user may not run a command that kedge needs" },
+        { "WRONGTYPE", KEDGE_ERR_CORRUPT,
+          "a key of this namespace holds something that kedge did not put there" },
+    };
+
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
+        return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0,
+                               "Redis (%s) gave an answer of a kind that was not asked for",
+                               params->place);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (rd_reply_is(reply, known[i].word))
+            return kedge_error_set(err, known[i].status, 0, "Redis (%s): %s", params->place,
+                                   known[i].text);
+    return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0, "Redis (%s) refused: %.*s", params->place,
+                           (int)(reply->len > 160 ? 160 : reply->len), reply->str);
+}

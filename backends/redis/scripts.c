@@ -1,0 +1,360 @@
+/* scripts.c - what runs inside the server; see scripts.h for the invariants, keys.h for the layout
+ */
+#include "scripts.h"
+
+#include <stddef.h>
+
+/* Compilers need not take literals of more than 4095 bytes; those that are met do. */
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+
+/*
+ * commit: appends by holders, then groups of expectations and writes
+ *
+ * KEYS     counter of fences, a name that never exists, ticket,
+ *          then, if there are appends: the lease, the heads, the journals,
+ *          then the keys of the groups in the order of their use
+ * ARGV     appends n, groups, fences wanted, keys of appends (1 + 2n or 0)
+ *          appends: n fixed parts in one string (keys.h), then their records
+ *          a group: from, to, flags (1 grows, 2 brings work), keys, arguments that follow,
+ *                   expectations, writes, then those
+ *          an expectation: one key and
+ *              r offset bytes place   the bytes there; their first 8 are fence PLACE if not ""
+ *              n                      no such key
+ *              l length               of a list
+ *              z members              of a sorted set
+ *              h field bytes          of a hash
+ *              H field                not in the hash
+ *          a write: one key and  command, n, patches, n arguments, patches times three numbers:
+ *              which argument, where (bytes; -1: all of it, in digits), which fence
+ *          Commands of our own: ATT n adds n to a counter of 8 bytes in a lease, CLS enters a class
+ *          in the list of classes (a second key counts what was entered).
+ *
+ * Answer   time; 11 bytes for each append (1 or 0, head_revision, requests, status); a letter per
+ *          group: 1 written, 0 not so, F full, C not understood; the fence before the first
+ *
+ * A full server refuses a script its first write only.  So it is asked at once whether it would,
+ * and groups that let go of things, or delete, go on.
+ */
+static const char commit_text[] =
+    "local K,A=KEYS,ARGV\n"
+    "local call,pcal,sub=redis.call,redis.pcall,string.sub\n"
+    "local t=call('TIME')\n"
+    "local now=t[1]*1000000+t[2]\n"
+    "local n,ng,nf=tonumber(A[1]),tonumber(A[2]),tonumber(A[3])\n"
+    "local full=false\n"
+    "if ng>0 then\n"
+    "  local p=pcal('SETRANGE',K[1],0,'')\n"
+    "  if type(p)=='table' and p.err then\n"
+    "    if not string.find(p.err,'OOM',1,true) then return p end\n"
+    "    full=true\n"
+    "  end\n"
+    "  call('UNLINK',K[2])\n"
+    "end\n"
+    "local hot={}\n"
+    "local kp=tonumber(A[4])+4\n"
+    "local a=5\n"
+    "if n>0 then\n"
+    "  local F=A[5]\n"
+    "  a=6\n"
+    "  local rows=call('MGET',unpack(K,4,4+n))\n"
+    "  local live=rows[1] and sub(rows[1],1,1)=='L'\n"
+    "  local T=struct.pack('>I8',now)\n"
+    "  for i=1,n do\n"
+    "    local o=(i-1)*64\n"
+    "    local h=rows[i+1]\n"
+    "    local m=tonumber(sub(F,o+35,o+37))\n"
+    "    local k=K[4+n+i]\n"
+    "    local r='00000000000'\n"
+    "    if live and h and not full and sub(h,1,24)==sub(F,o+1,o+24)\n"
+    "        and pcal('LLEN',k)==tonumber(sub(F,o+25,o+34)) then\n"
+    "      local id=sub(F,o+38,o+54)..T\n"
+    "      if m==1 then\n"
+    "        call('RPUSH',k,id..sub(F,o+55,o+62)..A[a])\n"
+    "      else\n"
+    "        local c={}\n"
+    "        for j=1,m do c[j]=id..A[a+2*j-2]..A[a+2*j-1] end\n"
+    "        call('RPUSH',k,unpack(c))\n"
+    "      end\n"
+    "      r='1'..sub(h,33,42)\n"
+    "    end\n"
+    "    a=a+(m==1 and 1 or 2*m)\n"
+    "    hot[i]=r\n"
+    "  end\n"
+    "end\n"
+    "if ng==0 then return {string.format('%.0f',now),table.concat(hot),'','0'} end\n"
+    "local base=0\n"
+    "local bin,dec={},{}\n"
+    "if nf>0 then\n"
+    "  base=tonumber(call('GET',K[1]) or '0')\n"
+    "  if base<now-1 then base=now-1 end\n"
+    "  for i=0,nf-1 do\n"
+    "    bin[i]=struct.pack('>I8',base+1+i)\n"
+    "    dec[i]=string.format('%.0f',base+1+i)\n"
+    "  end\n"
+    "end\n"
+    "local probe={RPUSH='LLEN',ZADD='ZCARD',ZREM='ZCARD',HSET='HLEN',SETRANGE='STRLEN',"
+    "ATT='STRLEN',CLS='ZCARD'}\n"
+    "local fit={}\n"
+    "local function bad(x) return type(x)=='table' and x.err end\n"
+    "local function expect(op,k)\n"
+    "  local got\n"
+    "  if op=='r' then\n"
+    "    local want=A[a+2]\n"
+    "    if A[a+3]~='' then want=bin[tonumber(A[a+3])]..sub(want,9) end\n"
+    "    local o=tonumber(A[a+1])\n"
+    "    got=pcal('GETRANGE',k,o,o+#want-1)\n"
+    "    a=a+4\n"
+    "    if got==want then return '1' end\n"
+    "  elseif op=='l' then\n"
+    "    got=pcal('LLEN',k)\n"
+    "    a=a+2\n"
+    "    if got==tonumber(A[a-1]) then return '1' end\n"
+    "  elseif op=='z' then\n"
+    "    got=pcal('ZCARD',k)\n"
+    "    a=a+2\n"
+    "    if got==tonumber(A[a-1]) then return '1' end\n"
+    "  elseif op=='n' then\n"
+    "    got=pcal('EXISTS',k)\n"
+    "    a=a+1\n"
+    "    if got==0 then return '1' end\n"
+    "  elseif op=='h' then\n"
+    "    got=pcal('HGET',k,A[a+1])\n"
+    "    a=a+3\n"
+    "    if got==A[a-1] then return '1' end\n"
+    "  else\n"
+    "    got=pcal('HEXISTS',k,A[a+1])\n"
+    "    a=a+2\n"
+    "    if got==0 then return '1' end\n"
+    "  end\n"
+    "  return bad(got) and 'C' or '0'\n"
+    "end\n"
+    "local function fits(cmd,k)\n"
+    "  local p=probe[cmd]\n"
+    "  if not p or fit[p..k] then return true end\n"
+    "  if bad(pcal(p,k)) then return false end\n"
+    "  fit[p..k]=true\n"
+    "  return true\n"
+    "end\n"
+    "local function write(k)\n"
+    "  local cmd,m,np=A[a],tonumber(A[a+1]),tonumber(A[a+2])\n"
+    "  local c={cmd,k}\n"
+    "  for j=1,m do c[j+2]=A[a+2+j] end\n"
+    "  a=a+3+m\n"
+    "  for j=1,np do\n"
+    "    local i,o,f=tonumber(A[a])+2,tonumber(A[a+1]),tonumber(A[a+2])\n"
+    "    if o<0 then c[i]=dec[f]\n"
+    "    else c[i]=sub(c[i],1,o)..bin[f]..sub(c[i],o+9) end\n"
+    "    a=a+3\n"
+    "  end\n"
+    "  if cmd=='ATT' then\n"
+    "    local s=call('GETRANGE',k,1,8)\n"
+    "    if #s==8 then\n"
+    "      call('SETRANGE',k,1,struct.pack('>I8',struct.unpack('>I8',s)+c[3]))\n"
+    "    end\n"
+    "  elseif cmd=='CLS' then\n"
+    "    if call('ZADD',k,0,c[3])==1 then call('INCR',K[kp]) end\n"
+    "    kp=kp+1\n"
+    "  else\n"
+    "    call(unpack(c))\n"
+    "  end\n"
+    "end\n"
+    "local out={}\n"
+    "local used,work=false,false\n"
+    "for g=1,ng do\n"
+    "  local from,to,flags=tonumber(A[a]),tonumber(A[a+1]),A[a+2]\n"
+    "  local kend,aend=kp+tonumber(A[a+3]),a+7+tonumber(A[a+4])\n"
+    "  local ne,nw=tonumber(A[a+5]),tonumber(A[a+6])\n"
+    "  a=a+7\n"
+    "  local r='1'\n"
+    "  if now<from or now>=to then r='0'\n"
+    "  elseif full and (flags=='1' or flags=='3') then r='F' end\n"
+    "  while r=='1' and ne>0 do\n"
+    "    r=expect(A[a],K[kp])\n"
+    "    kp=kp+1\n"
+    "    ne=ne-1\n"
+    "  end\n"
+    "  if r=='1' then\n"
+    "    local b,k=a,kp\n"
+    "    for i=1,nw do\n"
+    "      if not fits(A[b],K[k]) then r='C' end\n"
+    "      k=k+(A[b]=='CLS' and 2 or 1)\n"
+    "      b=b+3+tonumber(A[b+1])+3*tonumber(A[b+2])\n"
+    "    end\n"
+    "  end\n"
+    "  if r=='1' then\n"
+    "    for i=1,nw do\n"
+    "      local k=K[kp]\n"
+    "      kp=kp+1\n"
+    "      write(k)\n"
+    "    end\n"
+    "    if nw>0 then used=true end\n"
+    "    if flags=='2' or flags=='3' then work=true end\n"
+    "  end\n"
+    "  kp,a=kend,aend\n"
+    "  out[g]=r\n"
+    "end\n"
+    "if used and nf>0 then call('SET',K[1],string.format('%.0f',base+nf)) end\n"
+    "if work then call('INCR',K[3]) end\n"
+    "return {string.format('%.0f',now),table.concat(hot),table.concat(out),"
+    "string.format('%.0f',base)}\n";
+
+/*
+ * look: rows as they are, at one moment
+ *
+ * KEYS     of the rows in their order
+ * ARGV     one letter per row, with its arguments:
+ *              r          head and journal (two keys): the head, then the number of records
+ *              s          a string
+ *              h field    of a hash
+ *              x field    is it in the hash?
+ *              q number   the front of that record (keys.h)
+ *              c command, n, n arguments: a command that reads
+ * Answer   time, then what was asked for; nil where there is nothing, -1 where the key is of
+ *          another kind
+ */
+static const char look_text[] = "local K,A=KEYS,ARGV\n"
+                                "local pcal=redis.pcall\n"
+                                "local t=redis.call('TIME')\n"
+                                "local out={string.format('%.0f',t[1]*1000000+t[2])}\n"
+                                "local n,k,a=1,1,1\n"
+                                "local function put(x)\n"
+                                "  if type(x)=='table' and x.err then x=-1 end\n"
+                                "  n=n+1\n"
+                                "  out[n]=x\n"
+                                "end\n"
+                                "while A[a] do\n"
+                                "  local op=A[a]\n"
+                                "  a=a+1\n"
+                                "  if op=='r' then\n"
+                                "    put(pcal('GET',K[k]))\n"
+                                "    k=k+1\n"
+                                "    put(pcal('LLEN',K[k]))\n"
+                                "  elseif op=='s' then\n"
+                                "    put(pcal('GET',K[k]))\n"
+                                "  elseif op=='h' then\n"
+                                "    put(pcal('HGET',K[k],A[a]))\n"
+                                "    a=a+1\n"
+                                "  elseif op=='x' then\n"
+                                "    put(pcal('HEXISTS',K[k],A[a]))\n"
+                                "    a=a+1\n"
+                                "  elseif op=='c' then\n"
+                                "    local c={A[a],K[k]}\n"
+                                "    local m=tonumber(A[a+1])\n"
+                                "    for j=1,m do c[j+2]=A[a+1+j] end\n"
+                                "    put(pcal(unpack(c)))\n"
+                                "    a=a+2+m\n"
+                                "  else\n"
+                                "    local e=pcal('LINDEX',K[k],tonumber(A[a])-1)\n"
+                                "    if type(e)=='string' then e=string.sub(e,1,33) end\n"
+                                "    put(e)\n"
+                                "    a=a+1\n"
+                                "  end\n"
+                                "  k=k+1\n"
+                                "end\n"
+                                "return out\n";
+
+/*
+ * extend: a sign of life of a lease, also past its deadline, unless it is dead
+ *
+ * KEYS     lease, a name that never exists
+ * ARGV     hint and incarnation (24 bytes), 1: the deadline too
+ * Answer   time and the lease as it now is; nil: dead or gone
+ *
+ * A sign of life is taken from a server that is full as well.
+ */
+static const char extend_text[] =
+    "local t=redis.call('TIME')\n"
+    "local now=t[1]*1000000+t[2]\n"
+    "local l=redis.call('GET',KEYS[1])\n"
+    "if not l or string.sub(l,1,1)~='L' then return {string.format('%.0f',now),false} end\n"
+    "redis.call('UNLINK',KEYS[2])\n"
+    "if ARGV[2]=='1' then\n"
+    "  local ttl=struct.unpack('>I8',string.sub(l,10,17))\n"
+    "  redis.call('SETRANGE',KEYS[1],17,struct.pack('>I8',now+ttl)..struct.pack('>I8',now).."
+    "ARGV[1])\n"
+    "else\n"
+    "  redis.call('SETRANGE',KEYS[1],33,ARGV[1])\n"
+    "end\n"
+    "return {string.format('%.0f',now),redis.call('GET',KEYS[1])}\n";
+
+/*
+ * read: a run with what belongs to it, at one moment
+ *
+ * KEYS     head, snapshot, journal
+ * ARGV     1: the snapshot too; first record wanted (0: the one after the snapshot's; -1: none),
+ * how many at most, about how many bytes Answer   time, head, number of records, snapshot (or nil),
+ * number of the first record given, the records
+ */
+static const char read_text[] =
+    "local t=redis.call('TIME')\n"
+    "local h=redis.call('GET',KEYS[1])\n"
+    "local len=redis.call('LLEN',KEYS[3])\n"
+    "local first,limit,room=tonumber(ARGV[2]),tonumber(ARGV[3]),tonumber(ARGV[4])\n"
+    "local s=false\n"
+    "local recs={}\n"
+    "if h and ARGV[1]=='1' then s=redis.call('GET',KEYS[2]) end\n"
+    "if h and first==0 and #h>=68 then first=struct.unpack('>I8',string.sub(h,61,68))+1 end\n"
+    "if h and first>0 then\n"
+    "  local at,n,bytes=first,0,0\n"
+    "  while at<=len and n<limit and (n==0 or bytes<room) do\n"
+    "    local m=limit-n\n"
+    "    if m>64 then m=64 end\n"
+    "    local part=redis.call('LRANGE',KEYS[3],at-1,at+m-2)\n"
+    "    if #part==0 then break end\n"
+    "    for i=1,#part do\n"
+    "      if n>0 and bytes>=room then break end\n"
+    "      n=n+1\n"
+    "      recs[n]=part[i]\n"
+    "      bytes=bytes+#part[i]-33\n"
+    "    end\n"
+    "    at=at+#part\n"
+    "  end\n"
+    "end\n"
+    "return {string.format('%.0f',t[1]*1000000+t[2]),h,len,s,first,recs}\n";
+
+/*
+ * seen: since when is this server process at work?
+ *
+ * KEYS     what is known of it
+ * ARGV     the incarnation, 8 bytes
+ * Answer   the same with the time it was first seen
+ */
+static const char seen_text[] = "local s=redis.call('GET',KEYS[1])\n"
+                                "if s and string.sub(s,1,8)==ARGV[1] then return s end\n"
+                                "local t=redis.call('TIME')\n"
+                                "s=ARGV[1]..struct.pack('>I8',t[1]*1000000+t[2])\n"
+                                "redis.call('SET',KEYS[1],s)\n"
+                                "return s\n";
+
+/*
+ * drop: keys of a namespace that is being removed, while it is
+ *
+ * KEYS     the schema record, then keys
+ * ARGV     what the record says then
+ * Answer   how many went; -1: it is not being removed any more
+ */
+static const char drop_text[] = "if redis.call('GET',KEYS[1])~=ARGV[1] then return -1 end\n"
+                                "local n=0\n"
+                                "for i=2,#KEYS do n=n+redis.call('UNLINK',KEYS[i]) end\n"
+                                "return n\n";
+
+/*
+ * swap: the schema record from one text to another
+ *
+ * KEYS     the schema record
+ * ARGV     what it must say, what it says then
+ * Answer   1: so it was
+ */
+static const char swap_text[] = "if redis.call('GET',KEYS[1])~=ARGV[1] then return 0 end\n"
+                                "redis.call('SET',KEYS[1],ARGV[2])\n"
+                                "return 1\n";
+
+const struct rd_script rd_script_texts[RD_SCRIPTS] = {
+    [RD_SCRIPT_COMMIT] = { "commit", commit_text, "" },
+    [RD_SCRIPT_LOOK] = { "look", look_text, "" },
+    [RD_SCRIPT_EXTEND] = { "extend", extend_text, "" },
+    [RD_SCRIPT_READ] = { "read", read_text, "" },
+    [RD_SCRIPT_SEEN] = { "seen", seen_text, "" },
+    [RD_SCRIPT_DROP] = { "drop", drop_text, "" },
+    [RD_SCRIPT_SWAP] = { "swap", swap_text, "" },
+};

@@ -1,0 +1,501 @@
+/*
+ * upkeep.c - purge, verify, and what a store tells about itself
+ *
+ * Purge takes each run with all its rows in one step of its own, if it still is what was read; the
+ * server frees the memory beside its work (UNLINK).
+ */
+#include <config.h>
+
+#include "hints.h"
+#include "rows.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct kedge_bytes nothing;
+
+/* -------------------------------------------------------------------- purge */
+
+#define AT_ONCE 64u
+
+struct purge {
+    struct rd_session *s;
+    size_t limit;
+    struct kedge_purged out;
+    int64_t deadline;
+    int64_t now;
+};
+
+static size_t room_left(const struct purge *p)
+{
+    uint64_t done = p->out.runs + p->out.rows;
+
+    return done < p->limit ? (size_t)(p->limit - done) : 0;
+}
+
+/* The front of an index by time, what has come of it: members. */
+static int read_come(struct purge *p, char letter, size_t n, redisReply **reply,
+                     struct kedge_error *err)
+{
+    struct rd_session *s = p->s;
+    char now[24];
+    char count[24];
+    struct kedge_bytes args[5] = { { "-inf", 4 }, nothing, { "LIMIT", 5 }, { "0", 1 }, nothing };
+    int rc;
+
+    /* An index by time says about when; the row itself decides. */
+    args[1] = (struct kedge_bytes){ now, (size_t)snprintf(now, sizeof now, "%" PRId64, p->now) };
+    args[4] = (struct kedge_bytes){ count, (size_t)snprintf(count, sizeof count, "%zu", n) };
+    rd_look_begin(s);
+    rd_look_command(s, "ZRANGEBYSCORE", rd_key(&s->arena, s->store->params.prefix, letter, nothing),
+                    args, 5);
+    rc = rd_look_send(s, 1, reply, &p->now, p->deadline, err);
+    if (rc == KEDGE_OK && (*reply)->element[1]->type != REDIS_REPLY_ARRAY) {
+        rd_replies_free(reply, 1);
+        rc = rd_say(s, KEDGE_ERR_CORRUPT, "an index", err);
+    }
+    return rc;
+}
+
+static int read_now(struct purge *p, struct kedge_error *err)
+{
+    redisReply *r = NULL;
+    int rc;
+
+    rd_look_begin(p->s);
+    rc = rd_look_send(p->s, 0, &r, &p->now, p->deadline, err);
+    rd_replies_free(&r, 1);
+    return rc;
+}
+
+/* A run that may go, and how many rows it has beside its head. */
+struct going {
+    struct kit_run run;
+    uint64_t rows;
+};
+
+static size_t may_go(struct purge *p, const redisReply *members, const redisReply *rows,
+                     struct going *list)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < members->elements; i++) {
+        redisReply *const *e = &rows->element[1 + 4 * i];
+        struct going *g = &list[n];
+
+        if (rd_run_read(e[0], e[1], &g->run, NULL) != KEDGE_OK) /* kept, byte for byte */
+            continue;
+        if (!kit_run_expired(&g->run, p->now))
+            continue;
+        g->rows = g->run.r.position +
+                  (e[2]->type == REDIS_REPLY_INTEGER ? (uint64_t)e[2]->integer : 0) +
+                  (e[3]->type == REDIS_REPLY_INTEGER && e[3]->integer > 0 ? 1 : 0);
+        n++;
+    }
+    return n;
+}
+
+static int remove_runs(struct purge *p, const struct going *list, size_t n, size_t *removed,
+                       struct kedge_error *err)
+{
+    const char *outcomes = "";
+    struct rd_build b;
+    uint64_t base;
+    int rc;
+
+    rd_build_begin(&b, p->s, n, 0);
+    for (size_t i = 0; i < n; i++) {
+        rd_group_begin(&b);
+        rd_expect_run(&b, &list[i].run);
+        rd_write_run(&b, &list[i].run, NULL, NULL);
+        rd_group_end(&b, list[i].run.r.expires, INT64_MAX, false, false);
+    }
+    rc = rd_build_send(&b, n, &outcomes, &base, &p->now, p->deadline, err);
+    for (size_t i = 0; rc == KEDGE_OK && i < n; i++)
+        if (outcomes[i] == '1') {
+            rd_cache_drop(p->s, list[i].run.r.id);
+            p->out.runs++;
+            p->out.rows += list[i].rows;
+            ++*removed;
+        }
+    return rc;
+}
+
+static int purge_runs(struct purge *p, size_t *removed, struct kedge_error *err)
+{
+    struct rd_session *s = p->s;
+    struct rd_arena *a = &s->arena;
+    const char *prefix = s->store->params.prefix;
+    size_t wanted = room_left(p) < AT_ONCE ? room_left(p) : AT_ONCE;
+    redisReply *members = NULL;
+    redisReply *rows = NULL;
+    struct going *list;
+    size_t n;
+    int rc = read_come(p, 'e', wanted, &members, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    n = members->element[1]->elements;
+    list = rd_alloc(a, n * sizeof *list);
+    rd_look_begin(s);
+    for (size_t i = 0; i < n; i++) {
+        const redisReply *m = members->element[1]->element[i];
+        struct kedge_bytes id = { m->len > 8 ? m->str + 8 : m->str, m->len > 8 ? m->len - 8 : 0 };
+
+        rd_look_run(s, id);
+        rd_look_command(s, "HLEN", rd_key(a, prefix, 'q', id), NULL, 0);
+        rd_look_command(s, "STRLEN", rd_key(a, prefix, 's', id), NULL, 0);
+    }
+    rc =
+        list == NULL ? rd_no_memory(err) : rd_look_send(s, 4 * n, &rows, &p->now, p->deadline, err);
+    if (rc == KEDGE_OK) {
+        n = may_go(p, members->element[1], rows, list);
+        if (n != 0)
+            rc = remove_runs(p, list, n, removed, err);
+    }
+    rd_replies_free(&members, 1);
+    rd_replies_free(&rows, 1);
+    return rc;
+}
+
+static int purge_cells(struct purge *p, size_t *removed, struct kedge_error *err)
+{
+    struct rd_session *s = p->s;
+    struct rd_arena *a = &s->arena;
+    const char *prefix = s->store->params.prefix;
+    size_t wanted = room_left(p) < AT_ONCE ? room_left(p) : AT_ONCE;
+    redisReply *members = NULL;
+    redisReply *rows = NULL;
+    const redisReply *list;
+    const char *outcomes = "";
+    struct rd_build b;
+    size_t groups = 0;
+    uint64_t base;
+    int rc = read_come(p, 'y', wanted, &members, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    list = members->element[1];
+    rd_look_begin(s);
+    for (size_t i = 0; i < list->elements; i++)
+        rd_look_string(s, rd_key(a, prefix, 'v', rd_reply_bytes(list->element[i])));
+    rc = rd_look_send(s, list->elements, &rows, &p->now, p->deadline, err);
+    for (size_t i = 0; rc == KEDGE_OK && i < list->elements; i++) {
+        struct kit_cell cell;
+
+        groups += rows->element[1 + i]->type == REDIS_REPLY_STRING &&
+                  rd_cell_decode(rd_reply_bytes(rows->element[1 + i]), &cell) &&
+                  cell.expires != 0 && cell.expires <= p->now;
+    }
+    rd_build_begin(&b, s, groups, 0);
+    for (size_t i = 0; rc == KEDGE_OK && i < list->elements; i++) {
+        struct kedge_bytes name = rd_reply_bytes(list->element[i]);
+        struct kedge_bytes key = rd_key(a, prefix, 'v', name);
+        struct kit_cell cell;
+
+        if (rows->element[1 + i]->type != REDIS_REPLY_STRING ||
+            !rd_cell_decode(rd_reply_bytes(rows->element[1 + i]), &cell) || cell.expires == 0 ||
+            cell.expires > p->now)
+            continue;
+        rd_group_begin(&b);
+        rd_expect_u64(&b, key, 0, cell.version);
+        rd_write_begin(&b, "ZREM", rd_key(a, prefix, 'y', nothing));
+        rd_write_arg(&b, name);
+        rd_write_end(&b);
+        rd_write_begin(&b, "UNLINK", key);
+        rd_write_end(&b);
+        rd_group_end(&b, cell.expires, INT64_MAX, false, false);
+    }
+    if (rc == KEDGE_OK && groups != 0)
+        rc = rd_build_send(&b, groups, &outcomes, &base, &p->now, p->deadline, err);
+    for (size_t i = 0; rc == KEDGE_OK && i < groups && outcomes[0] != '\0'; i++) {
+        p->out.rows += outcomes[i] == '1';
+        *removed += outcomes[i] == '1';
+    }
+    rd_replies_free(&members, 1);
+    rd_replies_free(&rows, 1);
+    return rc;
+}
+
+/* Dead leases that nothing names any more; *more: not all were looked at. */
+static int purge_leases(struct purge *p, struct kedge_error *err)
+{
+    struct rd_session *s = p->s;
+    struct rd_arena *a = &s->arena;
+    const char *prefix = s->store->params.prefix;
+    struct kedge_bytes range[2] = { { "0", 1 }, { "-1", 2 } };
+    redisReply *ids = NULL;
+    redisReply *rows = NULL;
+    const redisReply *list;
+    const struct redisReply **gone;
+    const char *outcomes = "";
+    struct rd_build b;
+    size_t groups = 0;
+    uint64_t base;
+    int rc;
+
+    rd_look_begin(s);
+    rd_look_command(s, "ZRANGE", rd_key(a, prefix, 'L', nothing), range, 2);
+    rc = rd_look_send(s, 1, &ids, &p->now, p->deadline, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    list = ids->element[1];
+    gone = rd_alloc(a, list->elements * sizeof *gone);
+    rd_look_begin(s);
+    for (size_t i = 0; i < list->elements; i++) {
+        struct kedge_bytes end[2] = { { "0", 1 }, { "0", 1 } };
+        struct kedge_bytes id = rd_reply_bytes(list->element[i]);
+
+        rd_look_command(s, "GETRANGE", rd_key(a, prefix, 'l', id), end, 2);
+        rd_look_command(s, "ZCARD", rd_key(a, prefix, 'x', id), NULL, 0);
+    }
+    rc = gone == NULL ? rd_no_memory(err)
+                      : rd_look_send(s, 2 * list->elements, &rows, &p->now, p->deadline, err);
+    for (size_t i = 0; rc == KEDGE_OK && i < list->elements; i++) {
+        const redisReply *state = rows->element[1 + 2 * i];
+        const redisReply *held = rows->element[2 + 2 * i];
+
+        if (state->type != REDIS_REPLY_STRING || state->len != 1 || state->str[0] != 'D' ||
+            held->type != REDIS_REPLY_INTEGER || held->integer != 0)
+            continue;
+        if (groups == room_left(p)) {
+            p->out.more = 1;
+            break;
+        }
+        gone[groups++] = list->element[i];
+    }
+    rd_build_begin(&b, s, groups, 0);
+    for (size_t i = 0; rc == KEDGE_OK && i < groups; i++) {
+        struct kedge_bytes id = rd_reply_bytes(gone[i]);
+        struct kedge_bytes key = rd_key(a, prefix, 'l', id);
+
+        rd_group_begin(&b);
+        rd_expect_bytes(&b, key, RD_LEASE_STATE, (struct kedge_bytes){ "D", 1 });
+        rd_expect_none(&b, rd_key(a, prefix, 'x', id));
+        rd_write_begin(&b, "ZREM", rd_key(a, prefix, 'L', nothing));
+        rd_write_arg(&b, id);
+        rd_write_end(&b);
+        rd_write_begin(&b, "UNLINK", key);
+        rd_write_end(&b);
+        rd_group_end(&b, INT64_MIN, INT64_MAX, false, false);
+    }
+    if (rc == KEDGE_OK && groups != 0)
+        rc = rd_build_send(&b, groups, &outcomes, &base, &p->now, p->deadline, err);
+    for (size_t i = 0; rc == KEDGE_OK && i < groups && outcomes[0] != '\0'; i++)
+        p->out.rows += outcomes[i] == '1';
+    rd_replies_free(&ids, 1);
+    rd_replies_free(&rows, 1);
+    return rc;
+}
+
+/* Is there something left of what has come? */
+static int any_left(struct purge *p, char letter, struct kedge_error *err)
+{
+    redisReply *r = NULL;
+    int rc = read_come(p, letter, 1, &r, err);
+
+    if (rc == KEDGE_OK && r->element[1]->elements != 0)
+        p->out.more = 1;
+    rd_replies_free(&r, 1);
+    return rc;
+}
+
+static int purge_all(struct purge *p, char letter,
+                     int (*part)(struct purge *, size_t *, struct kedge_error *),
+                     struct kedge_error *err)
+{
+    size_t removed = 1;
+    int rc = KEDGE_OK;
+
+    while (rc == KEDGE_OK && removed != 0 && room_left(p) != 0) {
+        removed = 0;
+        rc = part(p, &removed, err);
+    }
+    if (rc == KEDGE_OK && removed != 0)
+        rc = any_left(p, letter, err);
+    return rc;
+}
+
+int rd_purge(void *session, size_t limit, struct kedge_purged *out, int64_t timeout_us,
+             struct kedge_error *err)
+{
+    struct rd_session *s = session;
+    struct purge p = { .s = s, .limit = limit, .deadline = rd_deadline(timeout_us) };
+    int rc = rd_enter(s, timeout_us, err);
+
+    if (rc == KEDGE_OK && limit == 0)
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "a purge removes at least one row");
+    if (rc == KEDGE_OK)
+        rc = read_now(&p, err);
+    if (rc == KEDGE_OK)
+        rc = purge_all(&p, 'e', purge_runs, err);
+    if (rc == KEDGE_OK && room_left(&p) != 0)
+        rc = purge_all(&p, 'y', purge_cells, err);
+    if (rc == KEDGE_OK)
+        rc = purge_leases(&p, err);
+    if (rc == KEDGE_ERR_FULL)
+        rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0, "Redis (%s) is full",
+                             s->store->params.place);
+    if (rc == KEDGE_OK)
+        *out = p.out;
+    return rc;
+}
+
+/* --------------------------------------------------------------------- info */
+
+enum asked { ASK_SERVER, ASK_REPLICATION, ASK_PERSISTENCE, ASK_MEMORY, ASK_CONFIG, ASK_PARTS };
+
+static const char *keep_text(struct rd_session *s, struct kedge_info *out, const char *text)
+{
+    struct kedge_bytes b = { text, strlen(text) + 1 };
+
+    return kit_copy(s->host, &out->mem, b, &b) ? b.data : NULL;
+}
+
+/* The value of a setting in an answer to CONFIG GET. */
+static bool config_value(const redisReply *r, const char *name, char *out, size_t size)
+{
+    if (r->type != REDIS_REPLY_ARRAY)
+        return false;
+    for (size_t i = 0; i + 1 < r->elements; i += 2)
+        if (strcmp(r->element[i]->str, name) == 0) {
+            (void)snprintf(out, size, "%s", r->element[i + 1]->str);
+            return true;
+        }
+    return false;
+}
+
+struct telling {
+    struct rd_session *s;
+    struct kedge_info *out;
+    struct kedge_fact *facts;
+    bool failed;
+};
+
+static void tell(struct telling *t, const char *name, const char *value)
+{
+    const char *kept = keep_text(t->s, t->out, value);
+
+    t->failed = t->failed || kept == NULL;
+    t->facts[t->out->n_facts++] = (struct kedge_fact){ name, kept };
+}
+
+static void tell_setting(struct telling *t, const redisReply *config, const char *name)
+{
+    char value[256];
+
+    tell(t, name, config_value(config, name, value, sizeof value) ? value : "not allowed to read");
+}
+
+static void tell_field(struct telling *t, const redisReply *info, const char *field,
+                       const char *name)
+{
+    char value[128];
+
+    if (rd_info_field(info, field, value, sizeof value))
+        tell(t, name, value);
+}
+
+/*
+ * What an acknowledged write survives.  Before it answers, the server has handed the write to the
+ * kernel (appendfsync no) or to the disk (always).  With everysec it may do so later.
+ */
+static uint32_t durability(const redisReply *const r[ASK_PARTS])
+{
+    char value[64] = "";
+    char rewrite[16] = "no";
+
+    if (!rd_info_field(r[ASK_PERSISTENCE], "aof_enabled", value, sizeof value) ||
+        strcmp(value, "1") != 0 || !config_value(r[ASK_CONFIG], "appendfsync", value, sizeof value))
+        return KEDGE_SURVIVES_PROCESS;
+    (void)config_value(r[ASK_CONFIG], "no-appendfsync-on-rewrite", rewrite, sizeof rewrite);
+    if (strcmp(value, "always") == 0)
+        return KEDGE_SURVIVES_PROCESS | KEDGE_SURVIVES_SERVER |
+               (strcmp(rewrite, "yes") == 0 ? 0 : KEDGE_SURVIVES_POWER);
+    return KEDGE_SURVIVES_PROCESS | (strcmp(value, "no") == 0 ? KEDGE_SURVIVES_SERVER : 0);
+}
+
+static void tell_all(struct telling *t, const redisReply *const r[ASK_PARTS])
+{
+    const struct rd_params *p = &t->s->store->params;
+    char text[64];
+
+    tell_setting(t, r[ASK_CONFIG], "appendonly");
+    tell_setting(t, r[ASK_CONFIG], "appendfsync");
+    tell_setting(t, r[ASK_CONFIG], "no-appendfsync-on-rewrite");
+    tell_setting(t, r[ASK_CONFIG], "save");
+    tell_setting(t, r[ASK_CONFIG], "maxmemory");
+    tell_field(t, r[ASK_MEMORY], "maxmemory_policy", "maxmemory-policy");
+    tell_field(t, r[ASK_MEMORY], "used_memory", "used_memory");
+    tell_field(t, r[ASK_REPLICATION], "role", "role");
+    tell_field(t, r[ASK_REPLICATION], "connected_slaves", "replicas");
+    tell_field(t, r[ASK_SERVER], "redis_mode", "mode");
+    (void)snprintf(text, sizeof text, "%u", p->wait);
+    tell(t, "replicas_waited_for", text);
+    tell(t, "eviction_allowed", p->allow_eviction ? "yes" : "no");
+    tell(t, "crash_hints",
+         strcmp(rd_hints_allowed(t->s->store->hints), "no") == 0
+             ? "no: this user may not use CLIENT LIST; deadlines alone decide"
+             : "yes");
+}
+
+static int ask_info(struct rd_session *s, redisReply **r, int64_t deadline, struct kedge_error *err)
+{
+    static const char *const sections[] = { "server", "replication", "persistence", "memory" };
+    struct rd_cmd cmds[ASK_PARTS];
+    struct rd_cmd *list[ASK_PARTS];
+    int rc;
+
+    memset(cmds, 0, sizeof cmds);
+    for (size_t i = 0; i < ASK_PARTS; i++) {
+        list[i] = &cmds[i];
+        rd_cmd_begin(&cmds[i], i == ASK_CONFIG ? "CONFIG" : "INFO");
+        rd_arg_text(&s->arena, &cmds[i], i == ASK_CONFIG ? "GET" : sections[i]);
+    }
+    rd_arg_text(&s->arena, &cmds[ASK_CONFIG], "*");
+    rc = s->arena.failed ? rd_no_memory(err)
+                         : rd_call(&s->link, list, ASK_PARTS, r, RD_READS, deadline, err);
+    for (size_t i = 0; i < ASK_PARTS; i++)
+        rd_cmd_free(&cmds[i]);
+    return rc;
+}
+
+int rd_info(void *session, struct kedge_info *out, int64_t timeout_us, struct kedge_error *err)
+{
+    struct rd_session *s = session;
+    struct kedge_info info = { 0 };
+    struct telling t = { .s = s, .out = &info };
+    redisReply *r[ASK_PARTS] = { NULL };
+    char version[64] = "of an unknown version";
+    char text[96];
+    int rc = rd_enter(s, timeout_us, err);
+
+    if (rc == KEDGE_OK)
+        rc = ask_info(s, r, rd_deadline(timeout_us), err);
+    if (rc != KEDGE_OK)
+        return rc;
+    t.facts = kedge_mem_alloc(s->host, &info.mem, 16 * sizeof *t.facts);
+    if (t.facts == NULL) {
+        rd_replies_free(r, ASK_PARTS);
+        return rd_no_memory(err);
+    }
+    info.facts = t.facts;
+    tell_all(&t, (const redisReply *const *)r);
+    (void)rd_info_field(r[ASK_SERVER], "redis_version", version, sizeof version);
+    (void)snprintf(text, sizeof text, "Redis %s", version);
+    info.server = keep_text(s, &info, text);
+    info.place = keep_text(s, &info, s->store->params.place);
+    info.durability = durability((const redisReply *const *)r);
+    rd_replies_free(r, ASK_PARTS);
+    if (t.failed || info.server == NULL || info.place == NULL) {
+        kedge_mem_free(s->host, info.mem);
+        return rd_no_memory(err);
+    }
+    info.schema = RD_SCHEMA;
+    info.caps = RD_CAPS;
+    info.incarnation = s->link.conn.incarnation;
+    info.limits = rd_limits;
+    *out = info;
+    return KEDGE_OK;
+}
