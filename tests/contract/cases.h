@@ -9,7 +9,6 @@
 #define NEEDS_HINT    2u  /* KEDGE_CAP_HINT */
 #define NEEDS_SHARED  4u  /* KEDGE_CAP_SHARED */
 #define NEEDS_THREADS 8u  /* KEDGE_THREADS_SESSION */
-#define NEEDS_FENCES  16u /* no KEDGE_CAP_FENCE_VOLATILE */
 #define NEEDS_CLOCKS  33u /* NEEDS_CLOCK, and that wall and lease time are two */
 
 struct contract_case {

@@ -290,9 +290,9 @@ static void large_numbers(struct world *w)
 const struct contract_case cases_fences[] = {
     { "fences-01", "fences, incarnations and versions rise together", NEEDS_CLOCK, rising },
     { "fences-02", "no two of a batch are equal", 0, rising_in_batches },
-    { "fences-03", "they rise while the clock falls", NEEDS_CLOCK | NEEDS_FENCES, clock_back },
-    { "fences-04", "they rise over purge and re-creation", NEEDS_CLOCK | NEEDS_FENCES, purged },
-    { "fences-05", "they rise over closing and opening", NEEDS_CLOCK | NEEDS_FENCES, reopened },
+    { "fences-03", "they rise while the clock falls", NEEDS_CLOCK, clock_back },
+    { "fences-04", "they rise over purge and re-creation", NEEDS_CLOCK, purged },
+    { "fences-05", "they rise over closing and opening", NEEDS_CLOCK, reopened },
     { "fences-06", "a re-created run never meets its old records or holders", NEEDS_CLOCK,
       recreated },
     { "fences-07", "who was taken over is refused from that moment on", NEEDS_CLOCK, taken_over },

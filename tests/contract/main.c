@@ -91,8 +91,6 @@ static const char *lacks(const struct contract_case *c)
         return "it is for one process";
     if ((c->needs & NEEDS_THREADS) && ops->threads != KEDGE_THREADS_SESSION)
         return "it is for one thread at a time";
-    if ((c->needs & NEEDS_FENCES) && (ops->caps & KEDGE_CAP_FENCE_VOLATILE))
-        return "its fences may repeat after a lost write";
     return NULL;
 }
 
