@@ -221,14 +221,19 @@ int kedge_run_get(struct kedge_store *store, struct kedge_bytes id, uint32_t wan
 
 #define FIRST_LOOK_US INT64_C(1000)
 #define LAST_LOOK_US  INT64_C(50000)
+/* What the store gets for a look, however short the wait: a server has to be asked. */
+#define LOOK_PATIENCE_US INT64_C(1000000)
 
 /* One look.  OK: it is at rest; QUIET: it is not. */
 static int look(struct kedge_reader *r, struct kedge_bytes id, struct kedge_run_info **info,
-                struct kedge_error *err)
+                int64_t end, struct kedge_error *err)
 {
     struct kedge_run_state state = { .mem = NULL };
-    int rc = kedge_reader_head(r, id, &state, err);
+    int64_t least = kedge_monotonic_us() + LOOK_PATIENCE_US;
+    int rc;
 
+    r->deadline = end > least ? end : least;
+    rc = kedge_reader_head(r, id, &state, err);
     if (rc != KEDGE_OK)
         return rc;
     if (state.run.place != KEDGE_PLACE_REST)
@@ -243,13 +248,14 @@ static int wait_for(struct kedge_reader *r, struct kedge_waiter *waiter,
                     struct kedge_run_info **info, struct kedge_error *err)
 {
     int64_t pause = FIRST_LOOK_US;
+    int64_t end = r->deadline;
     int64_t left;
     int seen = 0;
     int rc;
 
     for (;;) {
-        rc = look(r, waiter->id, info, err);
-        left = r->deadline - kedge_monotonic_us();
+        rc = look(r, waiter->id, info, end, err);
+        left = end - kedge_monotonic_us();
         /* A look in the last moment may find the store busy: that is our time being up. */
         if (rc == KEDGE_ERR_UNAVAILABLE && seen && left <= 0)
             return KEDGE_QUIET;

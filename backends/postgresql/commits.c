@@ -33,15 +33,11 @@ static bool recall(void *ctx, struct kit_row *row)
     return true;
 }
 
-/* Never ahead of it: the server told its time before we heard of it. */
 static bool guess_now(void *ctx, int64_t *wall)
 {
     const struct pg_session *s = ctx;
 
-    if (s->seen_wall == 0)
-        return false;
-    *wall = s->seen_wall + (pg_mono_us() - s->seen_mono);
-    return true;
+    return kit_moment_guess(&s->store->moment, pg_mono_us(), wall);
 }
 
 static void learn(void *ctx, const struct kit_row *row)

@@ -61,6 +61,7 @@ int pg_enter(struct pg_session *s, int64_t timeout_us, int64_t *end, struct kedg
     if (rc != KEDGE_OK)
         return rc;
     *end = pg_end(timeout_us);
+    s->entered = pg_mono_us();
     rc = pg_conn_ready(&s->conn, *end, err);
     pg_begin(&s->conn);
     return rc;
@@ -68,8 +69,7 @@ int pg_enter(struct pg_session *s, int64_t timeout_us, int64_t *end, struct kedg
 
 void pg_saw(struct pg_session *s, int64_t wall)
 {
-    s->seen_wall = wall;
-    s->seen_mono = pg_mono_us();
+    kit_moment_told(&s->store->moment, wall, s->entered, pg_mono_us());
 }
 
 int pg_check_id(const struct kedge_id128 *id, const char *what, struct kedge_error *err)
@@ -166,6 +166,7 @@ static bool store_init(struct pg_store *st)
     st->cache = pg_cache_new();
     st->pid = getpid();
     pg_conn_init(&st->life, &st->place, &st->statements);
+    kit_moment_init(&st->moment);
     (void)pthread_mutex_init(&st->lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#include "../kit/moment.h"
 #include "../kit/remote.h"
 #include "rows.h"
 
@@ -24,6 +25,7 @@ struct pg_store {
     pid_t pid;
     struct pg_place place;
     struct pg_statements statements;
+    struct kit_moment moment;
     pthread_mutex_t lock; /* `life' and what hangs on it */
     pthread_cond_t idle;
     bool busy;
@@ -38,8 +40,7 @@ struct pg_session {
     const struct kedge_host *host;
     struct pg_conn conn;
     struct kit_remote *remote;
-    int64_t seen_wall; /* the server's time, and when it was that here; 0: never told */
-    int64_t seen_mono;
+    int64_t entered; /* when the operation under way began, monotonic */
 };
 
 extern const struct kedge_limits pg_limits;

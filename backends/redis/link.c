@@ -631,8 +631,7 @@ bool rd_reply_time(const redisReply *reply, int64_t *now)
 
 void rd_saw_time(struct rd_session *s, int64_t now)
 {
-    s->server_now = now;
-    s->server_at = rd_mono_us();
+    kit_moment_told(&s->store->moment, now, s->entered, rd_mono_us());
 }
 
 int rd_enter(struct rd_session *s, int64_t timeout_us, struct kedge_error *err)
@@ -641,6 +640,7 @@ int rd_enter(struct rd_session *s, int64_t timeout_us, struct kedge_error *err)
 
     if (rc == KEDGE_OK)
         rc = rd_fork_check(s->store, err);
+    s->entered = rd_mono_us();
     if (rc == KEDGE_OK)
         rd_arena_reset(&s->arena);
     return rc;

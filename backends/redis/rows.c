@@ -1088,10 +1088,7 @@ static bool guess_now(void *ctx, int64_t *wall)
 {
     const struct rd_session *s = ctx;
 
-    if (s->server_at == 0)
-        return false;
-    *wall = s->server_now + (rd_mono_us() - s->server_at);
-    return true;
+    return kit_moment_guess(&s->store->moment, rd_mono_us(), wall);
 }
 
 static void learn(void *ctx, const struct kit_row *row)

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#include "../kit/moment.h"
 #include "keys.h"
 #include "scripts.h"
 
@@ -48,6 +49,7 @@ struct rd_store {
     pid_t pid;
     char meta[RD_META_SIZE]; /* what the schema record says */
     struct rd_script scripts[RD_SCRIPTS];
+    struct kit_moment moment;
     pthread_mutex_t lock; /* over `at' and the hints' tables */
     struct rd_host at;    /* where the last connection led */
     bool at_known;
@@ -65,8 +67,7 @@ struct rd_session {
     struct kit_remote *remote;
     struct rd_cache *cache; /* heads and leases as they were last seen */
     struct rd_hot *hot;     /* appends that wait for the next exchange (commits.c) */
-    int64_t server_now;     /* of the last answer */
-    int64_t server_at;      /* monotonic, when it came; 0: none yet */
+    int64_t entered;        /* when the operation under way began, monotonic */
     /* Classes of what the last claim served. */
     struct rd_classes *classes;
 };

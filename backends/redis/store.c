@@ -262,6 +262,7 @@ static struct rd_store *store_new(const struct kedge_host *host, const struct ke
     s->host = host;
     s->pid = getpid();
     memcpy(s->scripts, rd_script_texts, sizeof s->scripts);
+    kit_moment_init(&s->moment);
     (void)pthread_mutex_init(&s->lock, NULL);
     s->hints = rd_hints_new(s);
     if (s->hints == NULL) {

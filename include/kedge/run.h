@@ -107,9 +107,10 @@ KEDGE_API int kedge_run_get(struct kedge_store *store, struct kedge_bytes id, ui
 
 /*
  * Wait until the run is at rest; OK: *INFO (may be NULL) with its result.  QUIET: TIMEOUT_US
- * passed before.  NOT_FOUND: no such run (or it expired).  Takes no part in the work: some worker
- * has to run.  A worker in this process wakes the waiter at once; for others' work it looks again
- * after 1 ms, 2 ms, ... up to every 50 ms.
+ * passed before (a store that is slow to answer may take up to a second longer).  NOT_FOUND: no
+ * such run (or it expired).  Takes no part in the work: some worker has to run.  A worker in this
+ * process wakes the waiter at once; for others' work it looks again after 1 ms, 2 ms, ... up to
+ * every 50 ms.
  */
 KEDGE_API int kedge_run_wait(struct kedge_store *store, struct kedge_bytes id,
                              struct kedge_run_info **info, int64_t timeout_us,
