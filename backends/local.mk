@@ -54,7 +54,7 @@ endif
 postgresql_sources = %D%/postgresql/postgresql.c %D%/postgresql/session.h %D%/postgresql/commits.c \
 	%D%/postgresql/look.c %D%/postgresql/apply.c %D%/postgresql/claim.c \
 	%D%/postgresql/leases.c %D%/postgresql/hints.c %D%/postgresql/reads.c \
-	%D%/postgresql/lists.c %D%/postgresql/upkeep.c %D%/postgresql/cache.c \
+	%D%/postgresql/lists.c %D%/postgresql/upkeep.c %D%/postgresql/wait.c %D%/postgresql/cache.c \
 	%D%/postgresql/setup.c %D%/postgresql/schema.c %D%/postgresql/statements.c \
 	%D%/postgresql/sql.h %D%/postgresql/rows.c %D%/postgresql/rows.h \
 	%D%/postgresql/conn.c %D%/postgresql/conn.h %D%/postgresql/fault.c \

@@ -685,5 +685,11 @@ int pg_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, si
     }
     free(a.places);
     free(a.tracks);
+    for (size_t g = 0; rc == KEDGE_OK && g < n; g++) {
+        if (groups[g].applied && groups[g].work) {
+            (void)pg_hint(s, end, NULL);
+            break;
+        }
+    }
     return rc;
 }

@@ -550,6 +550,25 @@ static bool still_there(struct pg_conn *c)
                              (PQconsumeInput(c->pg) == 1 && PQstatus(c->pg) == CONNECTION_OK));
 }
 
+bool pg_conn_told(struct pg_conn *c, int64_t end)
+{
+    bool told = false;
+
+    while (!told) {
+        PGnotify *note;
+
+        if (PQconsumeInput(c->pg) != 1 || PQstatus(c->pg) != CONNECTION_OK)
+            return true;
+        while ((note = PQnotifies(c->pg)) != NULL) {
+            PQfreemem(note);
+            told = true;
+        }
+        if (!told && await(PQsocket(c->pg), POLLIN, end) == 0)
+            return false;
+    }
+    return true;
+}
+
 int pg_conn_ready(struct pg_conn *c, int64_t end, struct kedge_error *err)
 {
     int64_t now;

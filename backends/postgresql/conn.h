@@ -83,6 +83,9 @@ void pg_conn_fini(struct pg_conn *c, bool mine);
 int pg_conn_ready(struct pg_conn *c, int64_t end, struct kedge_error *err);
 void pg_conn_drop(struct pg_conn *c);
 
+/* Wait on a connection that listens: true when something was told, or it is gone; false: END. */
+bool pg_conn_told(struct pg_conn *c, int64_t end);
+
 /* Begin to collect parameters for statements that go together. */
 void pg_begin(struct pg_conn *c);
 void pg_query_init(struct pg_query *q, enum pg_sql sql);

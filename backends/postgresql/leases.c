@@ -193,6 +193,8 @@ int pg_lease_revoke(void *session, const struct kedge_id128 *lease, int64_t time
     pg_query_init(&q, PG_SQL_REVOKE);
     pg_arg_id(&s->conn, &q, lease);
     rc = end_lease(s, &q, end, err);
+    if (rc == KEDGE_OK)
+        (void)pg_hint(s, end, NULL);
     if (rc == KEDGE_OK && pg_life_enter(s->store, end, NULL) == KEDGE_OK) {
         unhint(s, lease, end);
         pg_life_leave(s->store);

@@ -334,6 +334,7 @@ static void session_close(void *session)
     if (s == NULL)
         return;
     pg_conn_fini(&s->conn, s->store->pid == getpid());
+    pg_ear_free(s->ear, s->store->pid == getpid());
     kit_remote_free(s->remote);
     free(s);
 }
@@ -391,6 +392,8 @@ static const struct kedge_backend_ops pg_ops = {
     .cell_get = pg_cell_get,
     .purge = pg_purge,
     .verify = pg_verify,
+    .wait = pg_wait,
+    .notify = pg_notify,
     .schema_script = schema_script,
 };
 

@@ -12,6 +12,7 @@
  *   beat      what of a lease changes all the time; nothing in it is indexed
  *   trash     incarnations whose head is gone and whose rows go with purge
  *   server    which life of the server this is; unlogged, so that a crash empties it
+ *   work      a sequence that moves when there may be work to wake up for
  *   fence     the sequence of all fences and versions, ahead of the store's time
  *
  * The one order of locks: lease, hot (by rid), lock (by name), cell (by name), beat (by lease).
@@ -49,6 +50,7 @@ static const char *const version_1[] = {
     "create table @.meta (one bool primary key default true check (one),version int not null,"
     "ns bytea not null,created bigint not null)",
     "create sequence @.fence as bigint minvalue 1",
+    "create sequence @.work as bigint minvalue 1",
     "create table @.run (" RUN_MEMBERS(
         " not null") ",primary key (rid),unique (id)) with (fillfactor=80,"
                      "autovacuum_vacuum_scale_factor=0.05)",

@@ -19,6 +19,7 @@
 
 struct pg_hints;
 struct pg_cache;
+struct pg_ear;
 
 struct pg_store {
     const struct kedge_host *host;
@@ -40,7 +41,8 @@ struct pg_session {
     const struct kedge_host *host;
     struct pg_conn conn;
     struct kit_remote *remote;
-    int64_t entered; /* when the operation under way began, monotonic */
+    struct pg_ear *ear; /* NULL: never waited */
+    int64_t entered;    /* when the operation under way began, monotonic */
 };
 
 extern const struct kedge_limits pg_limits;
@@ -65,6 +67,10 @@ int pg_life_enter(struct pg_store *store, int64_t end, struct kedge_error *err);
 void pg_life_leave(struct pg_store *store);
 /* The server said that its time is WALL. */
 void pg_saw(struct pg_session *s, int64_t wall);
+
+/* Tell those who wait that there is work: a hint, whatever becomes of it. */
+int pg_hint(struct pg_session *s, int64_t end, struct kedge_error *err);
+void pg_ear_free(struct pg_ear *ear, bool mine); /* NULL is fine */
 
 int pg_no_memory(struct kedge_error *err);
 int pg_check_id(const struct kedge_id128 *id, const char *what, struct kedge_error *err);
@@ -175,5 +181,9 @@ int pg_purge(void *session, size_t limit, struct kedge_purged *out, int64_t time
 int pg_verify(void *session, struct kedge_verified *out, int64_t timeout_us,
               struct kedge_error *err);
 int pg_info(void *session, struct kedge_info *out, int64_t timeout_us, struct kedge_error *err);
+
+int pg_wait(void *session, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
+            struct kedge_error *err);
+int pg_notify(void *session, struct kedge_error *err);
 
 #endif

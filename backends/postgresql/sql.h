@@ -79,6 +79,8 @@ enum pg_sql {
     PG_SQL_HOLD,
     PG_SQL_IN_USE,
     PG_SQL_LET_GO,
+    PG_SQL_TICKET,
+    PG_SQL_HINT,
     PG_SQL_COUNT
 };
 

@@ -54,6 +54,10 @@ static const char *const templates[PG_SQL_COUNT] = {
         "coalesce((select t.typelem::int8 from pg_type t where t.oid=to_regtype('@._run_in')),0),"
         "current_setting('server_version_num')::int8,"
         "exists(select from pg_namespace n where n.nspname=$1::text)",
+    [PG_SQL_TICKET] = "select w.last_value+case when w.is_called then 1 else 0 end from @.work w",
+    /* In a transaction of its own, which is not waited for on the disk: see wait.c. */
+    [PG_SQL_HINT] = "select set_config('synchronous_commit','off',true),nextval('@.work'),"
+                    "pg_notify($1::text,'')",
     [PG_SQL_OPENED] = "select m.version,m.ns from @.meta m",
     [PG_SQL_NOW] = "select " PG_NOW,
     [PG_SQL_LOOK_RUNS] =
