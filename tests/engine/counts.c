@@ -199,7 +199,9 @@ static void lone(const char *name, uint32_t flags)
         w.commits == STEPS + 1 && w.claims == 1 && b.commits - a.commits == STEPS);
     say(name, "no other write but the lease's", w.others == 0);
     say(name, "no hand-off per step", b.hand_offs - a.hand_offs <= STEPS / 50);
-    say(name, "no wake-up per step, the keeper's counted", b.wake_ups - a.wake_ups <= STEPS / 20);
+    /* A store that does not tell of news is asked every now and then: a claim, two wake-ups. */
+    say(name, "no wake-up per step, the keeper's counted",
+        b.wake_ups - a.wake_ups <= STEPS / 20 + (tells() ? 0 : 2 * (b.claims - a.claims)));
     kedge_run_info_free(info);
     worker_join(worker, thread);
 }

@@ -562,7 +562,10 @@ static void nothing_to_claim(void)
     note("%llu looks, %llu wake-ups", (unsigned long long)looks,
          (unsigned long long)(b.wake_ups - a.wake_ups));
     ok(b.claims == 0, "all queues of a worker are paused: it does not ask");
-    ok(b.wake_ups - a.wake_ups <= 2 * looks + 2, "nor does it wake but to look");
+    if (tells())
+        ok(b.wake_ups - a.wake_ups <= 2 * looks + 2, "nor does it wake but to look");
+    else
+        skip("nor does it wake but to look", "its store does not tell of news");
     must(resume_queue("open"), "resume");
     ok(completes("none-2"), "until one is resumed");
     ok(untouched("none-1"), "which the other is not");

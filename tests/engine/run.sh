@@ -4,7 +4,7 @@
 # The long tests (KEDGE_TEST_LONG) do all of it; otherwise some do less.  Over a server:
 #
 #	chaos     as over LMDB: 3 processes, 40 runs, 6 kills, 2 stops; long: 4, 500, 100, 20
-#	doomed    one of 3 store calls of each saga; long: every one
+#	doomed    one of 12 store calls of each saga, over LMDB one of 3; long: every one
 # shellcheck source=tests/support/backend.sh
 . "$KEDGE_SRCDIR/tests/support/backend.sh"
 program=$1 backend=$2

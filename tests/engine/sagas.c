@@ -150,7 +150,7 @@ static struct kedge_run_info *finish(struct kedge_worker *worker, const char *id
 
     do {
         must(kedge_worker_drain(worker, 60 * SECONDS, &err), "drain");
-        rc = kedge_run_wait(store, kedge_text(id), &info, 1000, &err);
+        rc = kedge_run_wait(store, kedge_text(id), &info, SECONDS / 20, &err);
     } while (rc == KEDGE_QUIET);
     must(rc, "wait");
     return info;

@@ -1064,7 +1064,8 @@ static void wakes(void)
     counts = counts_of(&w);
     printf("# 200 steps, %llu wake-ups, %llu hand-offs\n", (unsigned long long)counts.wake_ups,
            (unsigned long long)counts.hand_offs);
-    ok(counts.wake_ups < 40 && counts.hand_offs < 20,
+    /* Where a store does not tell of news it is asked: a claim, two wake-ups. */
+    ok(counts.wake_ups < 40 + 2 * counts.claims && counts.hand_offs < 20,
        "wakes: no thread is woken to note how long each may take");
     end_work(&w);
 }

@@ -112,6 +112,10 @@ static void idle_loop(void)
         sizeof def, "turn-idle", 1, 0, chain(2, say_null, 0), 2, sizeof(struct kedge_step_def),
         NULL,       NULL
     };
+    if (!tells()) {
+        skip("turn-idle: an idle worker's descriptor is quiet", "its store does not tell of news");
+        return;
+    }
     worker = worker_open(&def, NULL);
     fd.fd = kedge_worker_fd(worker);
     while (turns < 1000 && poll(&fd, 1, 50) > 0) {

@@ -68,10 +68,28 @@ static int work(char **args)
     return 0;
 }
 
+static int n_present(void)
+{
+    struct kedge_lease_page page = { .mem = NULL };
+    int n = 0;
+
+    must(ops->lease_list(session, (struct kedge_bytes){ NULL, 0 }, 1000, &page, LIVENESS, &err),
+         "leases");
+    for (size_t i = 0; i < page.n; i++)
+        n += page.leases[i].hint == KEDGE_HINT_PRESENT;
+    kedge_mem_free(kedge_store_host(store), page.mem);
+    return n;
+}
+
+/* A server takes a moment to notice; elsewhere nothing is looked at before its time. */
 void kill_worker(pid_t pid)
 {
+    bool notices = hinted && (ops->caps & KEDGE_CAP_SERVER_CLOCK) != 0;
+    int before = notices ? n_present() : 0;
+
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
+    AWAIT(!notices || n_present() < before);
 }
 
 /* ------------------------------------------------------------- below the engine */

@@ -1,4 +1,6 @@
 /* saga.c - what the tests of whole sagas share */
+#include <kedge/backend.h>
+
 #include "saga.h"
 
 #include <signal.h>
@@ -69,6 +71,19 @@ int saga_main(int argc, char **argv, const struct kedge_host *host, void (*all)(
     }
     printf("1..%d\n", n_tests);
     return n_failed > 0;
+}
+
+bool tells(void)
+{
+    const struct kedge_backend_ops *ops = kedge_store_ops(store);
+    uint64_t ticket;
+    void *session;
+    int rc;
+
+    must(ops->session_open(kedge_store_handle(store), &session, &err), "session");
+    rc = ops->wait(session, 0, &ticket, 0, &err);
+    ops->session_close(session);
+    return rc != KEDGE_ERR_UNSUPPORTED;
 }
 
 /* ------------------------------------------------------------------ workers */
@@ -148,7 +163,7 @@ struct kedge_run_info *run_drain(struct kedge_worker *worker, const char *id)
 
     do {
         must(kedge_worker_drain(worker, LIVENESS, &err), "drain");
-        rc = kedge_run_wait(store, kedge_text(id), &info, 1000, &err);
+        rc = kedge_run_wait(store, kedge_text(id), &info, A_MOMENT, &err);
     } while (rc == KEDGE_QUIET);
     must(rc, "wait");
     return info;

@@ -19,6 +19,7 @@
 
 #define SECONDS  INT64_C(1000000)
 #define LIVENESS (60 * SECONDS) /* longer than anything takes: a bound for what hangs */
+#define A_MOMENT (SECONDS / 20) /* long enough for one look at a store */
 
 extern struct kedge_error err;
 extern struct kedge_store *store; /* the one under test */
@@ -47,6 +48,8 @@ struct kedge_run_info *run_drain(struct kedge_worker *worker, const char *id);
 /* Open a worker, start a run called as its reactor, drain it, close. */
 struct kedge_run_info *run_alone(const struct kedge_reactor_def *def);
 bool is(struct kedge_bytes bytes, const char *text);
+/* Does the store tell of news?  Workers on one that does not look every now and then. */
+bool tells(void);
 
 /* A moment between two looks at something that is awaited. */
 void nap(void);
