@@ -172,7 +172,7 @@ static void put_script(void *ctx, const char *text, uint32_t from, uint32_t to)
     if (out != NULL) {
         cli_put_number(out, CLI_SCRIPT_FROM, from);
         cli_put_number(out, CLI_SCRIPT_TO, to);
-        cli_put_text(out, CLI_SCRIPT_TEXT, text);
+        cli_put_lines(out, CLI_SCRIPT_TEXT, text);
         cli_row_end(out, -1);
     }
     (void)cli_out_end(out);

@@ -156,7 +156,8 @@
 #define CLI_SCRIPT_FIELDS(X)                                                                       \
     X(SCRIPT_FROM, "schema_from", NULL, CLI_SMALL, "what there is; 0: nothing (--print)")          \
     X(SCRIPT_TO, "schema_to", NULL, CLI_SMALL, "what the statements lead to (--print)")            \
-    X(SCRIPT_TEXT, "script", NULL, CLI_TEXT, "the statements; left out: none (--print)")
+    X(SCRIPT_TEXT, "script", NULL, CLI_TEXT,                                                       \
+      "the statements, as they are; left out: none (--print)")
 
 #define CLI_FIELD_ENUM(id, key, head, type, meaning) CLI_##id,
 enum { CLI_RUN_FIELDS(CLI_FIELD_ENUM) CLI_N_RUN_FIELDS };

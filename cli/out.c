@@ -191,6 +191,12 @@ void cli_put_text(struct cli_out *out, size_t field, const char *text)
     cli_put_bytes(out, field, kedge_text(text));
 }
 
+void cli_put_lines(struct cli_out *out, size_t field, const char *text)
+{
+    if (text[0] != '\0' && !out->failed && out->cli->json)
+        keep_json(out, out->fields[field].key, cJSON_CreateString(text));
+}
+
 static void put_number_json(struct cli_out *out, const struct cli_field *f, uint64_t n)
 {
     char text[24];

@@ -22,8 +22,10 @@ struct cli_out *cli_out_record(const struct cli *cli, const struct cli_field *fi
 void cli_put_bytes(struct cli_out *out, size_t field,
                    struct kedge_bytes bytes);                           /* empty: not put */
 void cli_put_text(struct cli_out *out, size_t field, const char *text); /* NULL: likewise */
-void cli_put_number(struct cli_out *out, size_t field, uint64_t n);     /* also CLI_BOOL */
-void cli_put_time(struct cli_out *out, size_t field, int64_t us);       /* 0: not put */
+/* Lines of our own, which are not escaped, for JSON only. */
+void cli_put_lines(struct cli_out *out, size_t field, const char *text);
+void cli_put_number(struct cli_out *out, size_t field, uint64_t n); /* also CLI_BOOL */
+void cli_put_time(struct cli_out *out, size_t field, int64_t us);   /* 0: not put */
 void cli_put_id(struct cli_out *out, size_t field, const uint8_t *id,
                 size_t len); /* 0s: likewise */
 /* Of a list: one more string. */

@@ -56,7 +56,11 @@ module script.so 's/^static const struct kedge_backend_ops/static int script(con
 {\
 	if (open->flags != KEDGE_OPEN_CREATE \&\& open->flags != KEDGE_OPEN_MIGRATE)\
 		return refuse(err);\
-	out->text = open->flags == KEDGE_OPEN_CREATE ? open->options : "";\
+	static const char lines[] = { 97, 10, 92, 98, 10, 0 };\
+	if (open->options == NULL)\
+		out->text = lines;\
+	else\
+		out->text = open->flags == KEDGE_OPEN_CREATE ? open->options : "";\
 	out->from = open->flags == KEDGE_OPEN_CREATE ? 0 : 3;\
 	out->to = 3;\
 	return KEDGE_OK;\
@@ -71,10 +75,13 @@ ok "they are printed as they are; options arrive"
 kedge store init -b ./script.so ./x --print --backend-opt a=b --json
 [ $status -eq 0 ] && out_is '{"schema_from":0,"schema_to":3,"script":"a=b"}'
 ok "and in JSON"
-kedge store migrate -b ./script.so ./x --print
+kedge store init -b ./script.so ./x --print --json
+[ $status -eq 0 ] && out_is '{"schema_from":0,"schema_to":3,"script":"a\n\\b\n"}'
+ok "lines are not escaped more than JSON has it"
+kedge store migrate -b ./script.so ./x --print --backend-opt a=b
 [ $status -eq 0 ] && [ ! -s err ] && [ ! -s out ]
 ok "there may be nothing to do"
-kedge store migrate -b ./script.so ./x --print --json
+kedge store migrate -b ./script.so ./x --print --json --backend-opt a=b
 [ $status -eq 0 ] && out_is '{"schema_from":3,"schema_to":3}'
 ok "which is said in JSON as well"
 
