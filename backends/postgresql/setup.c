@@ -279,6 +279,11 @@ int pg_setup_open(struct pg_conn *c, uint32_t flags, int64_t end, struct kedge_e
         return rc;
     if (have == pg_schema_version || done == KEDGE_OK)
         return kit_schema_check(c->place->where, have, pg_schema_version, 1, err);
+    if (done == KEDGE_ERR_PERMISSION)
+        return kedge_error_set(err, done, 0,
+                               "%s: this role may not set it up; let one that may carry out what "
+                               "'kedge store %s --print' prints",
+                               c->place->where, have == 0 ? "init" : "migrate");
     if (err != NULL)
         *err = why;
     return done;

@@ -20,7 +20,7 @@ wrong 2 'redis://u:sesame@h/99999999999999999999' database
 wrong 2 'redis://u:sesame@h/0?db=x' db
 wrong 2 'redis://u:sesame@h/0?wait=x' wait
 wrong 2 'redis://u:sesame@h/0?unheard=1' "'unheard'" known
-wrong 2 'redis://u:sesame@h/0?password=ses&unheard=ame' "'unheard'" known
+wrong 2 'redis://u:sesame@h/0?password=ses&unheard=ame' unknown known
 wrong 2 'redis://sesame@h/0' 'user:password'
 wrong 2 'redis://u:%zzsesame@h/0' "'%'" '%25'
 wrong 2 'redis://u:ses%00ame@h/0' '%00'
