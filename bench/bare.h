@@ -36,8 +36,9 @@ struct server_counts {
 
 struct bare;
 struct bare_kind {
-    const char *name; /* as people write it */
-    const char *side; /* of a workload */
+    const char *name;    /* as people write it */
+    const char *side;    /* of a workload */
+    const char *backend; /* servers: of kedge, whatever the scheme */
     bool is_server;
     /* What counts for this store, for the head of the report. */
     void (*describe)(char *text, size_t size);

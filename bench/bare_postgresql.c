@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <libpq-fe.h>
 
@@ -252,6 +253,25 @@ static uint64_t number_at(const PGresult *r, int column)
     return strtoull(PQgetvalue(r, 0, column), NULL, 10);
 }
 
+/* Until the sessions that were closed are gone, and have told what they did. */
+static void await_others(struct link *l)
+{
+    const struct timespec pause = { .tv_nsec = 2000000 };
+    int64_t until = now_ns() + INT64_C(10000000000);
+    uint64_t n;
+
+    do {
+        PGresult *r =
+            ask(l, "select count(*) from pg_stat_activity where pid <> pg_backend_pid() and "
+                   "datname = current_database() and backend_type = 'client backend'");
+
+        n = number_at(r, 0);
+        PQclear(r);
+        if (n > 0)
+            (void)nanosleep(&pause, NULL);
+    } while (n > 0 && now_ns() < until);
+}
+
 /*
  * The write-ahead log is counted at once.  The others are told by each session when it ends, or
  * now and then: whoever wants them (ALL) has closed what it counts.  Our own go along.
@@ -267,6 +287,7 @@ static void postgresql_counts(void *link, struct server_counts *out, bool all)
     PQclear(r);
     if (!all)
         return;
+    await_others(l);
     PQclear(ask(l, "select pg_stat_force_next_flush()"));
     r = ask(l, "select xact_commit + xact_rollback, tup_inserted + tup_updated + tup_deleted, "
                "(select wal_sync from pg_stat_wal) from pg_stat_database "
@@ -310,6 +331,7 @@ const struct bare_kind bare_postgresql = {
     .name = "PostgreSQL",
     .side = "bare PostgreSQL",
     .is_server = true,
+    .backend = "postgresql",
     .describe = postgresql_describe,
     .open = postgresql_open,
     .close = postgresql_close,

@@ -397,6 +397,7 @@ const struct bare_kind bare_redis = {
     .name = "Redis",
     .side = "bare Redis",
     .is_server = true,
+    .backend = "redis",
     .describe = redis_describe,
     .open = redis_open,
     .close = redis_close,

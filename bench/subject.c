@@ -104,10 +104,13 @@ static const struct kedge_backend_ops *backend_of(const char *url)
 {
     const struct kedge_backend_ops *ops;
     struct kedge_error err;
-    char scheme[64];
+    const struct bare_kind *kind = bare_kind_of(url);
+    char name[64];
 
-    (void)snprintf(scheme, sizeof scheme, "%.*s", (int)strcspn(url, ":"), url);
-    check(kedge_backend_find(scheme, &ops, &err), &err, "the backend");
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(url, ":"), url);
+    if (kind != NULL && kind->backend != NULL)
+        (void)snprintf(name, sizeof name, "%s", kind->backend);
+    check(kedge_backend_find(name, &ops, &err), &err, "the backend");
     return ops;
 }
 
@@ -207,12 +210,16 @@ void user_open(struct user *u, const struct subject *s, int64_t lease_us)
     check(s->ops->lease_grant(u->session, &in, &state, TIMEOUT_US, &err), &err, "lease_grant");
 }
 
-void user_reopen(struct user *u, struct subject *s, const char *url, const char *name)
+void user_leave(struct user *u, struct subject *s)
+{
+    s->ops->session_close(u->session);
+    subject_close(s);
+}
+
+void user_return(struct user *u, struct subject *s, const char *url, const char *name)
 {
     struct kedge_error err;
 
-    s->ops->session_close(u->session);
-    subject_close(s);
     subject_open(s, url, name);
     check(s->ops->session_open(s->store, &u->session, &err), &err, "session_open");
 }

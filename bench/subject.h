@@ -82,9 +82,10 @@ void user_append_many(struct user *u, struct run *run, size_t n);
 size_t user_claim(struct user *u, size_t n);
 void user_release(struct user *u, size_t n);
 void user_extend(struct user *u);
-/* Close the session and, unless others use it, the store; open both anew under the same lease.  A
-   server has then heard all there is to be told of the session's work. */
-void user_reopen(struct user *u, struct subject *s, const char *url, const char *name);
+/* Close session and store, so that a server has heard all there is to be told of them; open both
+   again, under the same lease. */
+void user_leave(struct user *u, struct subject *s);
+void user_return(struct user *u, struct subject *s, const char *url, const char *name);
 /* What a worker looks at to see whether others have died, whether there is work, and whether
    something is to be removed: leases, expired runs, a claim that finds nothing, a purge. */
 void user_sweep(struct user *u);

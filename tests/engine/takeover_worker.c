@@ -12,6 +12,7 @@
 #include <kedge/backend.h>
 
 #include "../support/fault_store.h"
+#include "src/registry.h"
 #include "takeover.h"
 
 enum { STEP_MS = 5, LATER_MS = 150 };
@@ -145,10 +146,11 @@ static struct kedge_store *store_seen(struct kedge_store **below)
 {
     struct kedge_backend_ops ops;
     struct kedge_store *store;
-    char scheme[32];
+    char name[KEDGE_BACKEND_NAME_MAX + 1];
 
-    (void)snprintf(scheme, sizeof scheme, "%.*s", (int)strcspn(takeover.url, ":"), takeover.url);
-    must(kedge_backend_find(scheme, &inner, &err), "backend");
+    if (kedge_registry_scheme(takeover.url, name) == 0)
+        must(KEDGE_ERR_INVALID, takeover.url);
+    must(kedge_backend_find(name, &inner, &err), "backend");
     *below = store_open(0);
     ops = *inner;
     ops.commit = seen_commit;
