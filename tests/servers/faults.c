@@ -448,7 +448,8 @@ static _Noreturn void run_op(const struct fault_op *op)
     world_open(&through, backend, ops, through_url, tag, 2);
     clock_follow();
     stage.lease = lease_make(&direct, SEC(7200));
-    (void)point(op, &harms[0], 1);
+    if (strike == NULL)
+        (void)point(op, &harms[0], 1);
     files = open_files();
     if (strike == NULL)
         slices(op);
