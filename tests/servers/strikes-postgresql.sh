@@ -10,5 +10,5 @@ cat >"$dir/strike" <<'end'
 select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'struck' \watch 0.04
 end
 faults postgresql "unix:$KEDGE_SERVERS/p/.s.PGSQL.5432" "$url&application_name=spared" \
-	"$url&application_name=struck" --strike "exec $server cli p -qf $dir/strike >/dev/null"
+	"$url&application_name=struck" --jobs 1 --strike "exec $server cli p -qf $dir/strike >/dev/null"
 plan
