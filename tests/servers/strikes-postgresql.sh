@@ -7,7 +7,7 @@ with_backend postgresql
 server postgresql p fsync=off max_connections=100 || exit 99
 url=$(server url p)
 cat >"$dir/strike" <<'end'
-select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'struck' \watch 0.04
+select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'struck' \watch 0.25
 end
 faults postgresql "unix:$KEDGE_SERVERS/p/.s.PGSQL.5432" "$url&application_name=spared" \
 	"$url&application_name=struck" --jobs 1 --strike "exec $server cli p -qf $dir/strike >/dev/null"
