@@ -182,8 +182,7 @@ struct due_run {
     int64_t due;
     uint64_t inc;
     struct kedge_bytes id; /* in the arena */
-    size_t class_no;
-    bool last_seen; /* there are more behind it in its class */
+    bool last_seen;        /* there are more behind it in its class */
 };
 
 struct claim {
@@ -209,24 +208,22 @@ static int by_due(const void *a, const void *b)
     return (x->inc > y->inc) - (x->inc < y->inc);
 }
 
-static bool add_due(struct claim *c, const redisReply *member, const redisReply *score,
-                    size_t class_no, bool last)
+static bool add_due(struct claim *c, const redisReply *member, bool last)
 {
     struct kedge_bytes id;
     struct due_run *d = &c->due[c->n_due];
     char *copy;
 
-    if (member->type != REDIS_REPLY_STRING || member->len < 9 || score->type != REDIS_REPLY_STRING)
+    if (member->type != REDIS_REPLY_STRING || member->len < 17)
         return true;
-    id = (struct kedge_bytes){ member->str + 8, member->len - 8 };
+    id = (struct kedge_bytes){ member->str + 16, member->len - 16 };
     copy = rd_alloc(&c->s->arena, id.len);
     if (copy == NULL)
         return false;
     memcpy(copy, id.data, id.len);
-    d->due = (int64_t)strtod(score->str, NULL);
-    d->inc = rd_get_u64(member->str);
+    d->due = (int64_t)rd_get_u64(member->str);
+    d->inc = rd_get_u64(member->str + 8);
     d->id = (struct kedge_bytes){ copy, id.len };
-    d->class_no = class_no;
     d->last_seen = last;
     c->n_due++;
     return true;
@@ -247,18 +244,17 @@ static int take_fronts(struct claim *c, const redisReply *r, size_t asked, struc
     size_t all = 0;
 
     for (size_t i = 0; i < n; i++)
-        all += r->element[3 + i]->type == REDIS_REPLY_ARRAY ? r->element[3 + i]->elements / 2 : 0;
+        all += r->element[3 + i]->type == REDIS_REPLY_ARRAY ? r->element[3 + i]->elements : 0;
     c->n_due = 0;
     c->due = rd_alloc(&c->s->arena, all * sizeof *c->due);
     if (c->due == NULL)
         return rd_no_memory(err);
     for (size_t i = 0; i < n; i++) {
         const redisReply *part = r->element[3 + i];
-        size_t members = part->type == REDIS_REPLY_ARRAY ? part->elements / 2 : 0;
+        size_t members = part->type == REDIS_REPLY_ARRAY ? part->elements : 0;
 
         for (size_t k = 0; k < members; k++)
-            if (!add_due(c, part->element[2 * k], part->element[2 * k + 1], i,
-                         members == asked && k + 1 == members))
+            if (!add_due(c, part->element[k], members == asked && k + 1 == members))
                 return rd_no_memory(err);
     }
     qsort(c->due, c->n_due, sizeof *c->due, by_due);
@@ -273,7 +269,7 @@ static int read_fronts(struct claim *c, struct kedge_error *err)
     struct rd_session *s = c->s;
     struct rd_arena *a = &s->arena;
     const char *prefix = s->store->params.prefix;
-    struct kedge_bytes range[3] = { { "0", 1 }, { NULL, 0 }, { "WITHSCORES", 10 } };
+    struct kedge_bytes range[2] = { { "0", 1 }, { NULL, 0 } };
     size_t asked = depth(c);
     redisReply *r = NULL;
     const redisReply *lease;
@@ -285,7 +281,7 @@ static int read_fronts(struct claim *c, struct kedge_error *err)
     rd_look_string(s, rd_key_lease(a, prefix, 'l', &c->in->lease));
     rd_look_string(s, rd_key(a, prefix, 'c', nothing));
     for (size_t i = 0; i < s->classes->n; i++)
-        rd_look_command(s, "ZRANGE", rd_key(a, prefix, 'd', s->classes->list[i]), range, 3);
+        rd_look_command(s, "ZRANGE", rd_key(a, prefix, 'd', s->classes->list[i]), range, 2);
     rc = rd_look_send(s, 2 + s->classes->n, &r, &c->now, c->deadline, err);
     if (rc != KEDGE_OK)
         return rc;
@@ -378,8 +374,7 @@ static void prepare(struct claim *c, struct due_run *d, const redisReply *head,
     t->ok =
         rc == KEDGE_OK && kit_run_claimable(&t->old, c->now) && kit_bytes_equal(t->old.r.id, d->id);
     if (!t->ok) {
-        if (rc == KEDGE_ERR_CORRUPT) /* that run only: it stays where it is, listed */
-            note_bad(c, d->id);
+        note_bad(c, d->id); /* one that is not understood stays where it is, listed */
         return;
     }
     t->run = t->old;
@@ -455,7 +450,7 @@ static int take(struct claim *c, struct due_run **chosen, size_t n, struct kedge
                 &list[i]);
         groups += list[i].ok;
     }
-    c->contended = c->contended || groups < n;
+    c->contended = c->contended || groups < n; /* look behind them */
     if (groups != 0) {
         rd_build_begin(&b, s, groups, groups);
         for (size_t i = 0; i < n; i++)

@@ -114,6 +114,39 @@ struct kedge_bytes rd_member(struct rd_arena *a, char letter, uint64_t incarnati
     return (struct kedge_bytes){ p, len };
 }
 
+struct kedge_bytes rd_timed(struct rd_arena *a, int64_t time, uint64_t incarnation,
+                            struct kedge_bytes id)
+{
+    unsigned char *p = rd_alloc(a, 16 + id.len);
+
+    if (p == NULL)
+        return nothing;
+    rd_put_u64(p, time < 0 ? 0 : (uint64_t)time);
+    rd_put_u64(p + 8, incarnation);
+    if (id.len != 0)
+        memcpy(p + 16, id.data, id.len);
+    return (struct kedge_bytes){ p, 16 + id.len };
+}
+
+struct kedge_bytes rd_edge2(struct rd_arena *a, char kind, uint64_t one, uint64_t two)
+{
+    unsigned char *p = rd_alloc(a, 17);
+
+    if (p == NULL)
+        return nothing;
+    p[0] = (unsigned char)kind;
+    rd_put_u64(p + 1, one);
+    rd_put_u64(p + 9, two);
+    return (struct kedge_bytes){ p, 17 };
+}
+
+struct kedge_bytes rd_edge(struct rd_arena *a, char kind, uint64_t one)
+{
+    struct kedge_bytes e = rd_edge2(a, kind, one, 0);
+
+    return (struct kedge_bytes){ e.data, e.data == NULL ? 0 : 9 };
+}
+
 struct kedge_bytes rd_u64_bytes(struct rd_arena *a, uint64_t number)
 {
     unsigned char *p = rd_alloc(a, 8);

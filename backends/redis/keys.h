@@ -1,38 +1,47 @@
+/* clang-format off */
 /*
  * keys.h - the keys of a namespace, and what is in them
  *
  *   I1  Every key is the prefix "kedge:{namespace}:", a letter, and bytes.  Numbers in keys,
- * members and fixed parts are big-endian, so that bytes are in the order of numbers. I2  A plain
- * append writes one element of a journal and nothing else: the position of a run is the length of
- * its journal. I3  What scripts compare or put in stands in a fixed part in front: all that is
- * issued by the server (fences) is there, and not under the checksum of the rest (kit/codec.h). I4
- * A run that goes takes head, journal, snapshot and slots along in one step; so there is never a
- * row of an earlier run under its id. I5  Sets are indexes: whatever they say is looked up in the
- * head.  Scores are exact below 2^53; later times share the last one.
+ *       members and fixed parts are big-endian, so that bytes are in the order of numbers.
+ *   I2  A plain append writes one element of a journal and nothing else: the position of a run is
+ *       the length of its journal.
+ *   I3  What scripts compare or put in stands in a fixed part in front: all that is issued by the
+ *       server (fences) is there, and not under the checksum of the rest (kit/codec.h).
+ *   I4  A run that goes leaves no row under its id: journal, snapshot and slots get names of their
+ *       own in the same step, under which purge removes them.
+ *   I5  Sorted sets are indexes: whatever they say is looked up in the row.  All scores are 0; the
+ *       order is that of the bytes, which is exact where a score would not be.
  *
- *   m             what this namespace is (store.c)
- *   f             last fence issued, in digits
- *   t             ticket: moves when a run becomes due
- *   i             incarnation 8 | time it was first seen 8
- *   z             never exists
- *   h id          head: RD_HEAD_SIZE bytes, then kit/codec
- *   j id          journal, a list: format 1 | request 16 | time 8 | checksum 8 | record
- *   s id          snapshot: checksum 8 | bytes
- *   q id          slots, a hash: set 4 -> total 4 | empty 4;  set 4 | index 4 -> checksum 8 | value
- *   l lease       lease: RD_LEASE_SIZE bytes, then kit/codec
- *   L             all leases, in the order of their ids
- *   v name        cell: version 8, then kit/codec
- *   y             cells that expire: by time
- *   n name        lock: fence 8, then kit/codec
- *   x lease       what it holds: "r" incarnation 8 id | "k" name
- *   C             classes: each queue, reactor and version there has been; c counts what was
- * entered d class       due runs, and parked ones with a backstop: by time; incarnation 8 | id k
- * class status    every run: by incarnation; id p incarnation     children of that run: by
- * incarnation; id o             held runs with a bound: by hold_until; incarnation 8 | id e runs at
- * rest that expire: by time; incarnation 8 | id
+ *   m                 what this namespace is (store.c)
+ *   f                 last fence issued, in digits
+ *   t                 ticket: moves when a run becomes due
+ *   i                 incarnation 8 | time it was first seen 8
+ *   z                 never exists
+ *   h id              head: RD_HEAD_SIZE bytes, then kit/codec
+ *   j id              journal, a list: format 1 | request 16 | time 8 | checksum 8 | record
+ *   s id              snapshot: checksum 8 | bytes
+ *   q id              slots, a hash: set 4 -> total 4 | empty 4
+ *                                    set 4 | index 4 -> checksum 8 | value
+ *   l lease           lease: RD_LEASE_SIZE bytes, then kit/codec
+ *   L                 all leases: id
+ *   v name            cell: version 8, then kit/codec
+ *   y                 cells that expire: time 8 | name
+ *   n name            lock: fence 8, then kit/codec
+ *   x lease           what it holds: "r" incarnation 8 | id, "k" name
+ *   C                 classes: each queue, reactor and version there has been
+ *   c                 counts what was entered in C
+ *   d class           due runs, and parked ones with a backstop: due 8 | incarnation 8 | id
+ *   k class status    every run: incarnation 8 | id
+ *   p incarnation     children of that run: incarnation 8 | id
+ *   o                 held runs with a bound: hold_until 8 | incarnation 8 | id
+ *   e                 runs at rest that expire: expires 8 | incarnation 8 | id
+ *   w name            a journal ("j..."), snapshot ("s...") or slots ("q...") of a run that is gone
+ *   W                 those names
  *
  * A class is queue, reactor, version: length 2, bytes, length 2, bytes, 4.
  */
+/* clang-format on */
 #ifndef KEDGE_REDIS_KEYS_H
 #define KEDGE_REDIS_KEYS_H
 
@@ -83,8 +92,7 @@ enum {
     RD_RECORD_SIZE = 33
 };
 
-#define RD_FORMAT    1u
-#define RD_SCORE_MAX ((INT64_C(1) << 53) - 1)
+#define RD_FORMAT 1u
 
 static inline void rd_put_u16(void *to, uint32_t v)
 {
@@ -136,6 +144,12 @@ bool rd_class_read(struct kedge_bytes class_, struct kedge_bytes *queue,
 /* LETTER (0: none), incarnation, id. */
 struct kedge_bytes rd_member(struct rd_arena *a, char letter, uint64_t incarnation,
                              struct kedge_bytes id);
+/* Time, incarnation, id. */
+struct kedge_bytes rd_timed(struct rd_arena *a, int64_t time, uint64_t incarnation,
+                            struct kedge_bytes id);
+/* An end of a range: '[' or '(', and up to two numbers. */
+struct kedge_bytes rd_edge(struct rd_arena *a, char kind, uint64_t one);
+struct kedge_bytes rd_edge2(struct rd_arena *a, char kind, uint64_t one, uint64_t two);
 struct kedge_bytes rd_u64_bytes(struct rd_arena *a, uint64_t number);
 
 /* ------------------------------------------------------------------- rows */

@@ -266,20 +266,23 @@ static bool fits(void *ctx, const struct kit_run *run, int64_t now)
 static bool take_stream(struct page *p, const redisReply *part, size_t asked, uint64_t *bound,
                         bool *bounded)
 {
-    size_t n = part->type == REDIS_REPLY_ARRAY ? part->elements / 2 : 0;
+    size_t n = part->type == REDIS_REPLY_ARRAY ? part->elements : 0;
 
     for (size_t i = 0; i < n; i++) {
         struct named *m = &p->list[p->n];
+        struct kedge_bytes b = rd_reply_bytes(part->element[i]);
 
+        if (b.len < 9)
+            continue;
         m->since = 0;
         m->reason = 0;
-        m->inc = (uint64_t)strtod(part->element[2 * i + 1]->str, NULL);
-        m->id = copy_in(&p->s->arena, rd_reply_bytes(part->element[2 * i]));
+        m->inc = rd_get_u64(b.data);
+        m->id = copy_in(&p->s->arena, (struct kedge_bytes){ (const char *)b.data + 8, b.len - 8 });
         if (m->id.data == NULL)
             return false;
         p->n++;
     }
-    if (n == asked) {
+    if (n == asked && p->n != 0) {
         uint64_t last = p->list[p->n - 1].inc;
 
         if (!*bounded || (p->newest ? last > *bound : last < *bound))
@@ -289,35 +292,60 @@ static bool take_stream(struct page *p, const redisReply *part, size_t asked, ui
     return true;
 }
 
-/* Read all streams from FROM on and put what is known in order.  *next: where to go on, 0: done. */
+static void ask_streams(struct page *p, const struct filter *f, uint64_t from, size_t asked)
+{
+    struct rd_arena *a = &p->s->arena;
+    struct kedge_bytes args[5] = {
+        rd_edge(a, '[', from), { "+", 1 }, { "LIMIT", 5 }, { "0", 1 }, text_number(a, asked)
+    };
+
+    if (p->newest) { /* from before the next incarnation, back */
+        args[0] = from == UINT64_MAX ? (struct kedge_bytes){ "+", 1 } : rd_edge(a, '(', from + 1);
+        args[1] = (struct kedge_bytes){ "-", 1 };
+    }
+    rd_look_begin(p->s);
+    for (size_t i = 0; i < f->n; i++)
+        rd_look_command(p->s, p->newest ? "ZREVRANGEBYLEX" : "ZRANGEBYLEX", f->streams[i], args, 5);
+}
+
+/* How much of the list is in order for sure, at most LIMIT; *next: where to go on, 0: done. */
+static size_t known(const struct page *p, size_t limit, bool bounded, uint64_t bound,
+                    uint64_t *next)
+{
+    size_t n = 0;
+
+    while (n < p->n &&
+           (!bounded || (p->newest ? p->list[n].inc >= bound : p->list[n].inc <= bound)))
+        n++;
+    *next = bounded ? (p->newest ? bound - 1 : bound + 1) : 0;
+    if (n > limit) {
+        n = limit;
+        *next = p->list[n].inc;
+    }
+    return n;
+}
+
+/* Read all streams from FROM on and put what is known in order. */
 static int read_round(struct page *p, const struct filter *f, uint64_t from, uint64_t *next,
                       struct kedge_error *err)
 {
     struct rd_session *s = p->s;
-    struct rd_arena *a = &s->arena;
     size_t wanted = p->limit - p->out.n + 1;
-    size_t asked = f->n <= 2 || wanted * 4 / f->n > wanted ? wanted : wanted * 4 / f->n + 4;
-    struct kedge_bytes args[6] = { text_number(a, from), { p->newest ? "-inf" : "+inf", 4 },
-                                   { "WITHSCORES", 10 }, { "LIMIT", 5 },
-                                   { "0", 1 },           text_number(a, asked) };
+    size_t asked = f->n <= 4 ? wanted : wanted * 4 / f->n + 4;
     redisReply *r = NULL;
     uint64_t bound = 0;
     bool bounded = false;
-    size_t known = 0;
     size_t all = 0;
     int rc;
 
-    rd_look_begin(s);
-    for (size_t i = 0; i < f->n; i++)
-        rd_look_command(s, p->newest ? "ZREVRANGEBYSCORE" : "ZRANGEBYSCORE", f->streams[i], args,
-                        6);
+    ask_streams(p, f, from, asked);
     rc = rd_look_send(s, f->n, &r, &p->now, p->deadline, err);
     if (rc != KEDGE_OK)
         return rc;
     for (size_t i = 0; i < f->n; i++)
-        all += r->element[1 + i]->type == REDIS_REPLY_ARRAY ? r->element[1 + i]->elements / 2 : 0;
+        all += r->element[1 + i]->type == REDIS_REPLY_ARRAY ? r->element[1 + i]->elements : 0;
     p->n = 0;
-    p->list = rd_alloc(a, (all + 1) * sizeof *p->list);
+    p->list = rd_alloc(&s->arena, (all + 1) * sizeof *p->list);
     for (size_t i = 0; i < f->n && rc == KEDGE_OK; i++)
         if (p->list == NULL || !take_stream(p, r->element[1 + i], asked, &bound, &bounded))
             rc = rd_no_memory(err);
@@ -325,15 +353,7 @@ static int read_round(struct page *p, const struct filter *f, uint64_t from, uin
     if (rc != KEDGE_OK)
         return rc;
     qsort(p->list, p->n, sizeof *p->list, p->newest ? by_place_back : by_place);
-    while (known < p->n &&
-           (!bounded || (p->newest ? p->list[known].inc >= bound : p->list[known].inc <= bound)))
-        known++;
-    *next = bounded ? (p->newest ? bound - 1 : bound + 1) : 0;
-    if (known > wanted - 1) {
-        known = wanted - 1;
-        *next = p->list[known].inc;
-    }
-    p->n = known;
+    p->n = known(p, wanted - 1, bounded, bound, next);
     return KEDGE_OK;
 }
 
@@ -367,7 +387,7 @@ int rd_list(void *session, const struct kedge_list *in, struct kedge_run_page *o
                       .deadline = rd_deadline(timeout_us),
                       .newest = in->newest_first != 0 };
     struct filter f = { .in = in };
-    uint64_t from = p.newest ? (uint64_t)RD_SCORE_MAX : 1;
+    uint64_t from = p.newest ? UINT64_MAX : 1;
     int rc = rd_enter(s, timeout_us, err);
 
     if (rc == KEDGE_OK)
@@ -522,14 +542,14 @@ static void ask_over(struct expired *x)
 {
     struct rd_session *s = x->p.s;
     struct rd_arena *a = &s->arena;
-    struct kedge_bytes args[6] = { text_number(a, x->from_since > 0 ? (uint64_t)x->from_since : 0),
-                                   text_number(a, x->p.now > 0 ? (uint64_t)x->p.now : 0),
-                                   { "WITHSCORES", 10 },
+    uint64_t since = x->from_since > 0 ? (uint64_t)x->from_since : 0;
+    struct kedge_bytes args[5] = { rd_edge2(a, '[', since, x->from_since > 0 ? x->from_inc : 0),
+                                   rd_edge(a, '(', x->p.now > 0 ? (uint64_t)x->p.now + 1 : 1),
                                    { "LIMIT", 5 },
                                    { "0", 1 },
                                    text_number(a, 2 * x->p.limit + 2) };
 
-    rd_look_command(s, "ZRANGEBYSCORE", rd_key(a, s->store->params.prefix, 'o', nothing), args, 6);
+    rd_look_command(s, "ZRANGEBYLEX", rd_key(a, s->store->params.prefix, 'o', nothing), args, 5);
 }
 
 /* A stream of which only the front was read ends with member LAST of the list. */
@@ -564,19 +584,17 @@ static bool take_over(struct expired *x, const redisReply *part)
 {
     if (part->type != REDIS_REPLY_ARRAY)
         return true;
-    if (!grow_list(x, part->elements / 2))
+    if (!grow_list(x, part->elements))
         return false;
-    for (size_t i = 0; i + 1 < part->elements; i += 2) {
+    for (size_t i = 0; i < part->elements; i++) {
         const redisReply *m = part->element[i];
-        int64_t since = (int64_t)strtod(part->element[i + 1]->str, NULL);
 
-        if (m->len < 9 || (since == x->from_since && rd_get_u64(m->str) < x->from_inc))
-            continue;
-        if (!add_named(x, since, rd_get_u64(m->str), (struct kedge_bytes){ m->str + 8, m->len - 8 },
-                       KEDGE_SWEEP_OVERDUE))
+        if (m->len > 16 &&
+            !add_named(x, (int64_t)rd_get_u64(m->str), rd_get_u64(m->str + 8),
+                       (struct kedge_bytes){ m->str + 16, m->len - 16 }, KEDGE_SWEEP_OVERDUE))
             return false;
     }
-    if (part->elements / 2 == 2 * x->p.limit + 2 && x->p.n != 0)
+    if (part->elements == 2 * x->p.limit + 2 && x->p.n != 0)
         bound_here(x);
     return true;
 }

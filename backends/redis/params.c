@@ -191,11 +191,12 @@ static int read_path(const struct kedge_url *url, bool is_socket, struct rd_para
     return db.len == 0 ? KEDGE_OK : read_number(db, "the database", 65535, &out->db, err);
 }
 
-static int read_query(struct kedge_bytes query, struct rd_params *out, struct kedge_error *err)
+static int read_query(struct kedge_bytes query, const char *where, struct rd_params *out,
+                      struct kedge_error *err)
 {
     struct kedge_bytes name;
     struct kedge_bytes value;
-    unsigned yes = 0;
+    unsigned yes = out->allow_eviction ? 1 : 0;
     int rc = KEDGE_OK;
 
     while (rc == KEDGE_OK && kedge_url_next(&query, &name, &value)) {
@@ -207,9 +208,9 @@ static int read_query(struct kedge_bytes query, struct rd_params *out, struct ke
             rc = read_number(value, "allow_eviction", 1, &yes, err);
         else
             rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                                 "unknown parameter '%.*s' in a redis URL; known: db, wait, "
-                                 "allow_eviction",
-                                 (int)(name.len > 64 ? 64 : name.len), (const char *)name.data);
+                                 "unknown parameter '%.*s' %s; known: db, wait, allow_eviction",
+                                 (int)(name.len > 64 ? 64 : name.len), (const char *)name.data,
+                                 where);
     }
     out->allow_eviction = yes != 0;
     return rc;
@@ -280,7 +281,9 @@ int rd_params_parse(const struct kedge_open *open, struct rd_params *out, struct
     if (rc == KEDGE_OK)
         rc = read_path(&url, is_socket, out, err);
     if (rc == KEDGE_OK)
-        rc = read_query(url.query, out, err);
+        rc = read_query(url.query, "in a redis URL", out, err);
+    if (rc == KEDGE_OK)
+        rc = read_query(kedge_url_options(open), "among the options of redis", out, err);
     if (rc == KEDGE_OK)
         rc = name_keys(open->ns, out, err);
     (void)snprintf(out->place, sizeof out->place, "%s", kedge_url_mask(open->url, masked));

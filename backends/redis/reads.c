@@ -13,6 +13,8 @@
 
 static const struct kedge_bytes nothing;
 
+#define EXACT_MAX (INT64_C(1) << 53) /* of a number in a script */
+
 /* ---------------------------------------------------------------- run, records */
 
 /* What the script `read' answered. */
@@ -69,10 +71,8 @@ static int read_run(struct rd_session *s, const struct wanted *w, struct found *
         rd_list_add(a, &s->keys, rd_key(a, s->store->params.prefix, *l, w->id));
     rd_list_add_number(a, &s->args, w->snapshot ? 1 : 0);
     rd_list_add_number(a, &s->args, w->first);
-    rd_list_add_number(a, &s->args,
-                       w->limit > (uint64_t)RD_SCORE_MAX ? RD_SCORE_MAX : (int64_t)w->limit);
-    rd_list_add_number(a, &s->args,
-                       w->bytes > (uint64_t)RD_SCORE_MAX ? RD_SCORE_MAX : (int64_t)w->bytes);
+    rd_list_add_number(a, &s->args, w->limit > (uint64_t)EXACT_MAX ? EXACT_MAX : (int64_t)w->limit);
+    rd_list_add_number(a, &s->args, w->bytes > (uint64_t)EXACT_MAX ? EXACT_MAX : (int64_t)w->bytes);
     rd_cmd_call(a, &s->cmds[0], &s->store->scripts[RD_SCRIPT_READ], &s->keys, &s->args);
     memset(f, 0, sizeof *f);
     rc = a->failed ? rd_no_memory(err)
@@ -167,7 +167,7 @@ int rd_retrieve_records(void *session, struct kedge_bytes id, uint64_t incarnati
     struct kedge_record_page page = { 0 };
     struct wanted w = { .id = id,
                         .incarnation = incarnation,
-                        .first = first > (uint64_t)RD_SCORE_MAX ? RD_SCORE_MAX : (int64_t)first,
+                        .first = first > (uint64_t)EXACT_MAX ? EXACT_MAX : (int64_t)first,
                         .limit = limit,
                         .bytes = bytes_max };
     struct found f = { NULL };

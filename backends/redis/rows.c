@@ -175,7 +175,7 @@ void rd_write_arg(struct rd_build *b, struct kedge_bytes v)
     arg(b, v);
 }
 
-/* FENCE belongs at AT of the argument added last (-1: it is all of it, in digits). */
+/* FENCE belongs at AT of the argument added last, if it is one that is still to be issued. */
 static void patch(struct rd_build *b, int32_t at, uint64_t fence)
 {
     if (!KIT_IS_PLACE(fence))
@@ -207,43 +207,47 @@ void rd_write_end(struct rd_build *b)
     args->n = end;
 }
 
-static void arg_score(struct rd_build *b, int64_t time)
+/* A member of an index: ADD or take it away.  AT: where INCARNATION stands in it. */
+static void write_member(struct rd_build *b, bool add, struct kedge_bytes index,
+                         struct kedge_bytes member, int32_t at, uint64_t incarnation)
 {
-    arg_number(b, time > RD_SCORE_MAX ? RD_SCORE_MAX : time);
-}
-
-static void arg_fence(struct rd_build *b, uint64_t fence)
-{
-    arg_number(b, KIT_IS_PLACE(fence) ? 0 : (int64_t)fence);
-    patch(b, -1, fence);
-}
-
-static void arg_member(struct rd_build *b, char letter, uint64_t incarnation, struct kedge_bytes id)
-{
-    arg(b, rd_member(b->a, letter, KIT_IS_PLACE(incarnation) ? 0 : incarnation, id));
-    patch(b, letter != '\0' ? 1 : 0, incarnation);
-}
-
-/* One member of an index by time, as it was and as it is; TIME 0: not in it. */
-static void move_timed(struct rd_build *b, struct kedge_bytes was_in, int64_t was,
-                       struct kedge_bytes is_in, int64_t is, uint64_t incarnation,
-                       struct kedge_bytes id)
-{
-    bool same = was != 0 && is != 0 && kit_bytes_equal(was_in, is_in);
-
-    if (same && was == is)
-        return;
-    if (was != 0 && !same) {
-        rd_write_begin(b, "ZREM", was_in);
-        arg_member(b, '\0', incarnation, id);
-        rd_write_end(b);
-    }
-    if (is == 0)
-        return;
-    rd_write_begin(b, "ZADD", is_in);
-    arg_score(b, is);
-    arg_member(b, '\0', incarnation, id);
+    rd_write_begin(b, add ? "ZADD" : "ZREM", index);
+    if (add)
+        arg_number(b, 0);
+    arg(b, member);
+    patch(b, at, incarnation);
     rd_write_end(b);
+}
+
+static uint64_t settled(uint64_t incarnation)
+{
+    return KIT_IS_PLACE(incarnation) ? 0 : incarnation;
+}
+
+static void write_timed(struct rd_build *b, bool add, struct kedge_bytes index, int64_t time,
+                        const struct kedge_run *r)
+{
+    write_member(b, add, index, rd_timed(b->a, time, settled(r->incarnation), r->id), 8,
+                 r->incarnation);
+}
+
+static void write_named(struct rd_build *b, bool add, struct kedge_bytes index,
+                        const struct kedge_run *r)
+{
+    write_member(b, add, index, rd_member(b->a, '\0', settled(r->incarnation), r->id), 0,
+                 r->incarnation);
+}
+
+/* A run in an index by time, as it was and as it is; time 0: not in it. */
+static void move_timed(struct rd_build *b, struct kedge_bytes was_in, int64_t was,
+                       struct kedge_bytes is_in, int64_t is, const struct kedge_run *r)
+{
+    if (was == is && (was == 0 || kit_bytes_equal(was_in, is_in)))
+        return;
+    if (was != 0)
+        write_timed(b, false, was_in, was, r);
+    if (is != 0)
+        write_timed(b, true, is_in, is, r);
 }
 
 static void move_kind(struct rd_build *b, const struct kedge_run *o, struct kedge_bytes oc,
@@ -254,28 +258,17 @@ static void move_kind(struct rd_build *b, const struct kedge_run *o, struct kedg
 
     if (o != NULL && n != NULL && kit_bytes_equal(was, is))
         return;
-    if (o != NULL) {
-        rd_write_begin(b, "ZREM", was);
-        arg(b, o->id);
-        rd_write_end(b);
-    }
-    if (n == NULL)
-        return;
-    rd_write_begin(b, "ZADD", is);
-    arg_fence(b, n->incarnation);
-    arg(b, n->id);
-    rd_write_end(b);
+    if (o != NULL)
+        write_named(b, false, was, o);
+    if (n != NULL)
+        write_named(b, true, is, n);
 }
 
-static void hold(struct rd_build *b, const char *command, const struct kedge_run *r)
+static void hold(struct rd_build *b, bool add, const struct kedge_run *r)
 {
-    if (kit_id_zero(&r->holder))
-        return;
-    rd_write_begin(b, command, rd_key_lease(b->a, b->prefix, 'x', &r->holder));
-    if (command[1] == 'A') /* ZADD */
-        arg_number(b, 0);
-    arg_member(b, 'r', r->incarnation, r->id);
-    rd_write_end(b);
+    if (!kit_id_zero(&r->holder))
+        write_member(b, add, rd_key_lease(b->a, b->prefix, 'x', &r->holder),
+                     rd_member(b->a, 'r', settled(r->incarnation), r->id), 1, r->incarnation);
 }
 
 static void move_held(struct rd_build *b, const struct kedge_run *o, const struct kedge_run *n)
@@ -283,23 +276,17 @@ static void move_held(struct rd_build *b, const struct kedge_run *o, const struc
     if (o != NULL && n != NULL && kit_id_equal(&o->holder, &n->holder))
         return;
     if (o != NULL)
-        hold(b, "ZREM", o);
+        hold(b, false, o);
     if (n != NULL)
-        hold(b, "ZADD", n);
+        hold(b, true, n);
 }
 
 static void move_kid(struct rd_build *b, const struct kedge_run *o, const struct kedge_run *n)
 {
     const struct kedge_run *r = n != NULL ? n : o;
 
-    if ((o != NULL && n != NULL) || r->parent.len == 0)
-        return;
-    rd_write_begin(b, n != NULL ? "ZADD" : "ZREM",
-                   rd_key_kids(b->a, b->prefix, r->parent_incarnation));
-    if (n != NULL)
-        arg_fence(b, r->incarnation);
-    arg(b, r->id);
-    rd_write_end(b);
+    if ((o == NULL || n == NULL) && r->parent.len != 0)
+        write_named(b, n != NULL, rd_key_kids(b->a, b->prefix, r->parent_incarnation), r);
 }
 
 static struct kedge_bytes class_of(struct rd_build *b, const struct kedge_run *r)
@@ -328,11 +315,9 @@ static void move_indexes(struct rd_build *b, const struct kedge_run *o, const st
         enter_class(b, nc);
     move_held(b, o, n);
     move_timed(b, rd_key(b->a, b->prefix, 'd', oc), o != NULL ? o->due : 0,
-               rd_key(b->a, b->prefix, 'd', nc), n != NULL ? n->due : 0, r->incarnation, r->id);
-    move_timed(b, over, o != NULL ? o->hold_until : 0, over, n != NULL ? n->hold_until : 0,
-               r->incarnation, r->id);
-    move_timed(b, expiry, o != NULL ? o->expires : 0, expiry, n != NULL ? n->expires : 0,
-               r->incarnation, r->id);
+               rd_key(b->a, b->prefix, 'd', nc), n != NULL ? n->due : 0, r);
+    move_timed(b, over, o != NULL ? o->hold_until : 0, over, n != NULL ? n->hold_until : 0, r);
+    move_timed(b, expiry, o != NULL ? o->expires : 0, expiry, n != NULL ? n->expires : 0, r);
     move_kind(b, o, oc, n, nc);
     move_kid(b, o, n);
 }
@@ -343,15 +328,31 @@ static void unlink_key(struct rd_build *b, struct kedge_bytes k)
     rd_write_end(b);
 }
 
+/* Out of the way under a name that nothing else has, for purge. */
+static void throw_away(struct rd_build *b, char letter, struct kedge_bytes id)
+{
+    unsigned char *name = rd_alloc(b->a, 17);
+
+    if (name == NULL)
+        return;
+    name[0] = (unsigned char)letter;
+    rd_unique(b->s, name + 1);
+    rd_write_begin(b, "TRH", rd_key(b->a, b->prefix, letter, id));
+    key(b, rd_key(b->a, b->prefix, 'w', (struct kedge_bytes){ name, 17 }));
+    key(b, rd_key(b->a, b->prefix, 'W', nothing));
+    arg(b, (struct kedge_bytes){ name, 17 });
+    rd_write_end(b);
+}
+
 void rd_write_run(struct rd_build *b, const struct kit_run *old, const struct kit_run *run,
                   const struct kedge_bytes *unknown)
 {
     move_indexes(b, old != NULL ? &old->r : NULL, run != NULL ? &run->r : NULL);
     if (run == NULL) {
-        static const char letters[] = "hjsq";
-
-        for (const char *l = letters; *l != '\0'; l++)
-            unlink_key(b, rd_key(b->a, b->prefix, *l, old->r.id));
+        unlink_key(b, head_key(b, old->r.id));
+        throw_away(b, 'j', old->r.id);
+        throw_away(b, 's', old->r.id);
+        throw_away(b, 'q', old->r.id);
         return;
     }
     rd_write_begin(b, "SET", head_key(b, run->r.id));
@@ -415,19 +416,21 @@ static void write_slot(struct rd_build *b, const struct kit_write *w)
 }
 
 /* Cells that expire, by time. */
+static void expire(struct rd_build *b, bool add, struct kedge_bytes name,
+                   const struct kit_cell *cell)
+{
+    if (cell != NULL && cell->expires != 0)
+        write_member(b, add, rd_key(b->a, b->prefix, 'y', nothing),
+                     rd_member(b->a, '\0', (uint64_t)cell->expires, name), 0, 0);
+}
+
 static void move_cell(struct rd_build *b, struct kedge_bytes name, const struct kit_cell *o,
                       const struct kit_cell *n)
 {
-    int64_t was = o != NULL ? o->expires : 0;
-    int64_t is = n != NULL ? n->expires : 0;
-
-    if (was == is)
+    if (o != NULL && n != NULL && o->expires == n->expires)
         return;
-    rd_write_begin(b, is != 0 ? "ZADD" : "ZREM", rd_key(b->a, b->prefix, 'y', nothing));
-    if (is != 0)
-        arg_score(b, is);
-    arg(b, name);
-    rd_write_end(b);
+    expire(b, false, name, o);
+    expire(b, true, name, n);
 }
 
 static void write_cell(struct rd_build *b, const struct kit_write *w)
@@ -445,7 +448,7 @@ static void write_cell(struct rd_build *b, const struct kit_write *w)
     rd_write_end(b);
 }
 
-static void hold_lock(struct rd_build *b, const char *command, struct kedge_bytes name,
+static void hold_lock(struct rd_build *b, bool add, struct kedge_bytes name,
                       const struct kit_lock *lock)
 {
     char *member = rd_alloc(b->a, name.len + 1);
@@ -454,16 +457,13 @@ static void hold_lock(struct rd_build *b, const char *command, struct kedge_byte
         return;
     member[0] = 'k';
     memcpy(member + 1, name.data, name.len);
-    rd_write_begin(b, command, rd_key_lease(b->a, b->prefix, 'x', &lock->lease));
-    if (command[1] == 'A')
-        arg_number(b, 0);
-    arg(b, (struct kedge_bytes){ member, name.len + 1 });
-    rd_write_end(b);
+    write_member(b, add, rd_key_lease(b->a, b->prefix, 'x', &lock->lease),
+                 (struct kedge_bytes){ member, name.len + 1 }, 0, 0);
 }
 
 void rd_write_lock_gone(struct rd_build *b, struct kedge_bytes name, const struct kit_lock *old)
 {
-    hold_lock(b, "ZREM", name, old);
+    hold_lock(b, false, name, old);
     unlink_key(b, rd_key(b->a, b->prefix, 'n', name));
 }
 
@@ -476,8 +476,8 @@ static void write_lock(struct rd_build *b, const struct kit_write *w)
         return;
     }
     if (w->lock_old != NULL && !kit_id_equal(&w->lock_old->lease, &w->lock_new->lease))
-        hold_lock(b, "ZREM", name, w->lock_old);
-    hold_lock(b, "ZADD", name, w->lock_new);
+        hold_lock(b, false, name, w->lock_old);
+    hold_lock(b, true, name, w->lock_new);
     rd_write_begin(b, "SET", rd_key(b->a, b->prefix, 'n', name));
     arg(b, rd_lock_encode(b->a, w->lock_new));
     patch(b, 0, w->lock_new->fence);
@@ -572,9 +572,8 @@ void rd_group_end(struct rd_build *b, int64_t from, int64_t to, bool needs_room,
     struct rd_list *args = &b->s->args;
     size_t end = args->n;
 
-    arg_number(b,
-               from < -RD_SCORE_MAX ? -RD_SCORE_MAX : (from > RD_SCORE_MAX ? RD_SCORE_MAX : from));
-    arg_number(b, to > RD_SCORE_MAX ? RD_SCORE_MAX : to);
+    arg_number(b, from < 0 ? 0 : from);
+    arg_number(b, to < 0 ? 0 : to);
     arg_number(b, (needs_room ? 1 : 0) + (work ? 2 : 0));
     arg_number(b, (int64_t)(b->s->keys.n - b->keys_at));
     arg_number(b, (int64_t)(end - b->args_at) - 7);

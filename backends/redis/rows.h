@@ -25,6 +25,9 @@ struct rd_hot {
 #define RD_HOT_FIXED  64u
 #define RD_HOT_RESULT 11u
 
+/* 16 bytes that nobody makes twice. */
+void rd_unique(struct rd_session *s, unsigned char out[16]);
+
 /* ------------------------------------------------------- putting groups together */
 
 /* Groups under construction, in the session's lists. */

@@ -8,6 +8,22 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 
 /*
+ * Points in time and fences are seconds S and microseconds U of it: a number of Lua is exact up to
+ * 2^53 only.  BIN: 8 bytes.  DEC: digits.
+ */
+#define LUA_BIN                                                                                    \
+    "local function bin(s,u)\n"                                                                    \
+    "  local x=math.floor(s/65536)*1000000\n"                                                      \
+    "  local y=(x%65536)*65536+(s%65536)*1000000+u\n"                                              \
+    "  return struct.pack('>I4I4',math.floor(x/65536)+math.floor(y/4294967296),y%4294967296)\n"    \
+    "end\n"
+#define LUA_DEC                                                                                    \
+    "local function dec(s,u)\n"                                                                    \
+    "  if tonumber(s)==0 then return string.format('%d',u) end\n"                                  \
+    "  return string.format('%.0f%06d',s,u)\n"                                                     \
+    "end\n"
+
+/*
  * commit: appends by holders, then groups of expectations and writes
  *
  * KEYS     counter of fences, a name that never exists, ticket,
@@ -25,9 +41,10 @@
  *              h field bytes          of a hash
  *              H field                not in the hash
  *          a write: one key and  command, n, patches, n arguments, patches times three numbers:
- *              which argument, where (bytes; -1: all of it, in digits), which fence
- *          Commands of our own: ATT n adds n to a counter of 8 bytes in a lease, CLS enters a class
- *          in the list of classes (a second key counts what was entered).
+ *              which argument, where in it, which fence
+ *          Commands of our own: ATT n adds n to the attention of a lease; CLS enters a class in the
+ *          list of classes (a second key counts what was entered); TRH renames a key, if it is
+ *          there, to a second one and enters that in a third, for purge.
  *
  * Answer   time; 11 bytes for each append (1 or 0, head_revision, requests, status); a letter per
  *          group: 1 written, 0 not so, F full, C not understood; the fence before the first
@@ -35,11 +52,12 @@
  * A full server refuses a script its first write only.  So it is asked at once whether it would,
  * and groups that let go of things, or delete, go on.
  */
-static const char commit_text[] =
+static const char commit_text[] = LUA_BIN LUA_DEC
     "local K,A=KEYS,ARGV\n"
     "local call,pcal,sub=redis.call,redis.pcall,string.sub\n"
     "local t=call('TIME')\n"
-    "local now=t[1]*1000000+t[2]\n"
+    "local sec,usec=tonumber(t[1]),tonumber(t[2])\n"
+    "local now=dec(sec,usec)\n"
     "local n,ng,nf=tonumber(A[1]),tonumber(A[2]),tonumber(A[3])\n"
     "local full=false\n"
     "if ng>0 then\n"
@@ -58,7 +76,7 @@ static const char commit_text[] =
     "  a=6\n"
     "  local rows=call('MGET',unpack(K,4,4+n))\n"
     "  local live=rows[1] and sub(rows[1],1,1)=='L'\n"
-    "  local T=struct.pack('>I8',now)\n"
+    "  local T=bin(sec,usec)\n"
     "  for i=1,n do\n"
     "    local o=(i-1)*64\n"
     "    local h=rows[i+1]\n"
@@ -81,26 +99,35 @@ static const char commit_text[] =
     "    hot[i]=r\n"
     "  end\n"
     "end\n"
-    "if ng==0 then return {string.format('%.0f',now),table.concat(hot),'','0'} end\n"
-    "local base=0\n"
-    "local bin,dec={},{}\n"
+    "if ng==0 then return {now,table.concat(hot),'','0'} end\n"
+    "local base,last='0','0'\n"
+    "local fence={}\n"
     "if nf>0 then\n"
-    "  base=tonumber(call('GET',K[1]) or '0')\n"
-    "  if base<now-1 then base=now-1 end\n"
-    "  for i=0,nf-1 do\n"
-    "    bin[i]=struct.pack('>I8',base+1+i)\n"
-    "    dec[i]=string.format('%.0f',base+1+i)\n"
+    "  base=call('GET',K[1]) or '0'\n"
+    "  local s,u=tonumber(sub(base,1,-7)) or 0,tonumber(sub(base,-6))\n"
+    "  if s<sec or s==sec and u<usec-1 then\n"
+    "    s,u=sec,usec-1\n"
+    "    if u<0 then s,u=s-1,999999 end\n"
+    "    base=dec(s,u)\n"
     "  end\n"
+    "  for i=0,nf-1 do\n"
+    "    u=u+1\n"
+    "    if u>999999 then s,u=s+1,0 end\n"
+    "    fence[i]=bin(s,u)\n"
+    "  end\n"
+    "  last=dec(s,u)\n"
     "end\n"
     "local probe={RPUSH='LLEN',ZADD='ZCARD',ZREM='ZCARD',HSET='HLEN',SETRANGE='STRLEN',"
     "ATT='STRLEN',CLS='ZCARD'}\n"
+    "local more={CLS=1,TRH=2}\n"
     "local fit={}\n"
     "local function bad(x) return type(x)=='table' and x.err end\n"
+    "local function before(x,y) return #x<#y or #x==#y and x<y end\n"
     "local function expect(op,k)\n"
     "  local got\n"
     "  if op=='r' then\n"
     "    local want=A[a+2]\n"
-    "    if A[a+3]~='' then want=bin[tonumber(A[a+3])]..sub(want,9) end\n"
+    "    if A[a+3]~='' then want=fence[tonumber(A[a+3])]..sub(want,9) end\n"
     "    local o=tonumber(A[a+1])\n"
     "    got=pcal('GETRANGE',k,o,o+#want-1)\n"
     "    a=a+4\n"
@@ -142,8 +169,7 @@ static const char commit_text[] =
     "  a=a+3+m\n"
     "  for j=1,np do\n"
     "    local i,o,f=tonumber(A[a])+2,tonumber(A[a+1]),tonumber(A[a+2])\n"
-    "    if o<0 then c[i]=dec[f]\n"
-    "    else c[i]=sub(c[i],1,o)..bin[f]..sub(c[i],o+9) end\n"
+    "    c[i]=sub(c[i],1,o)..fence[f]..sub(c[i],o+9)\n"
     "    a=a+3\n"
     "  end\n"
     "  if cmd=='ATT' then\n"
@@ -154,6 +180,12 @@ static const char commit_text[] =
     "  elseif cmd=='CLS' then\n"
     "    if call('ZADD',k,0,c[3])==1 then call('INCR',K[kp]) end\n"
     "    kp=kp+1\n"
+    "  elseif cmd=='TRH' then\n"
+    "    if call('EXISTS',k)==1 then\n"
+    "      call('RENAME',k,K[kp])\n"
+    "      call('ZADD',K[kp+1],0,c[3])\n"
+    "    end\n"
+    "    kp=kp+2\n"
     "  else\n"
     "    call(unpack(c))\n"
     "  end\n"
@@ -161,12 +193,12 @@ static const char commit_text[] =
     "local out={}\n"
     "local used,work=false,false\n"
     "for g=1,ng do\n"
-    "  local from,to,flags=tonumber(A[a]),tonumber(A[a+1]),A[a+2]\n"
+    "  local from,to,flags=A[a],A[a+1],A[a+2]\n"
     "  local kend,aend=kp+tonumber(A[a+3]),a+7+tonumber(A[a+4])\n"
     "  local ne,nw=tonumber(A[a+5]),tonumber(A[a+6])\n"
     "  a=a+7\n"
     "  local r='1'\n"
-    "  if now<from or now>=to then r='0'\n"
+    "  if before(now,from) or not before(now,to) then r='0'\n"
     "  elseif full and (flags=='1' or flags=='3') then r='F' end\n"
     "  while r=='1' and ne>0 do\n"
     "    r=expect(A[a],K[kp])\n"
@@ -177,7 +209,7 @@ static const char commit_text[] =
     "    local b,k=a,kp\n"
     "    for i=1,nw do\n"
     "      if not fits(A[b],K[k]) then r='C' end\n"
-    "      k=k+(A[b]=='CLS' and 2 or 1)\n"
+    "      k=k+1+(more[A[b]] or 0)\n"
     "      b=b+3+tonumber(A[b+1])+3*tonumber(A[b+2])\n"
     "    end\n"
     "  end\n"
@@ -193,10 +225,9 @@ static const char commit_text[] =
     "  kp,a=kend,aend\n"
     "  out[g]=r\n"
     "end\n"
-    "if used and nf>0 then call('SET',K[1],string.format('%.0f',base+nf)) end\n"
+    "if used and nf>0 then call('SET',K[1],last) end\n"
     "if work then call('INCR',K[3]) end\n"
-    "return {string.format('%.0f',now),table.concat(hot),table.concat(out),"
-    "string.format('%.0f',base)}\n";
+    "return {now,table.concat(hot),table.concat(out),base}\n";
 
 /*
  * look: rows as they are, at one moment
@@ -212,46 +243,46 @@ static const char commit_text[] =
  * Answer   time, then what was asked for; nil where there is nothing, -1 where the key is of
  *          another kind
  */
-static const char look_text[] = "local K,A=KEYS,ARGV\n"
-                                "local pcal=redis.pcall\n"
-                                "local t=redis.call('TIME')\n"
-                                "local out={string.format('%.0f',t[1]*1000000+t[2])}\n"
-                                "local n,k,a=1,1,1\n"
-                                "local function put(x)\n"
-                                "  if type(x)=='table' and x.err then x=-1 end\n"
-                                "  n=n+1\n"
-                                "  out[n]=x\n"
-                                "end\n"
-                                "while A[a] do\n"
-                                "  local op=A[a]\n"
-                                "  a=a+1\n"
-                                "  if op=='r' then\n"
-                                "    put(pcal('GET',K[k]))\n"
-                                "    k=k+1\n"
-                                "    put(pcal('LLEN',K[k]))\n"
-                                "  elseif op=='s' then\n"
-                                "    put(pcal('GET',K[k]))\n"
-                                "  elseif op=='h' then\n"
-                                "    put(pcal('HGET',K[k],A[a]))\n"
-                                "    a=a+1\n"
-                                "  elseif op=='x' then\n"
-                                "    put(pcal('HEXISTS',K[k],A[a]))\n"
-                                "    a=a+1\n"
-                                "  elseif op=='c' then\n"
-                                "    local c={A[a],K[k]}\n"
-                                "    local m=tonumber(A[a+1])\n"
-                                "    for j=1,m do c[j+2]=A[a+1+j] end\n"
-                                "    put(pcal(unpack(c)))\n"
-                                "    a=a+2+m\n"
-                                "  else\n"
-                                "    local e=pcal('LINDEX',K[k],tonumber(A[a])-1)\n"
-                                "    if type(e)=='string' then e=string.sub(e,1,33) end\n"
-                                "    put(e)\n"
-                                "    a=a+1\n"
-                                "  end\n"
-                                "  k=k+1\n"
-                                "end\n"
-                                "return out\n";
+static const char look_text[] = LUA_DEC "local K,A=KEYS,ARGV\n"
+                                        "local pcal=redis.pcall\n"
+                                        "local t=redis.call('TIME')\n"
+                                        "local out={dec(t[1],tonumber(t[2]))}\n"
+                                        "local n,k,a=1,1,1\n"
+                                        "local function put(x)\n"
+                                        "  if type(x)=='table' and x.err then x=-1 end\n"
+                                        "  n=n+1\n"
+                                        "  out[n]=x\n"
+                                        "end\n"
+                                        "while A[a] do\n"
+                                        "  local op=A[a]\n"
+                                        "  a=a+1\n"
+                                        "  if op=='r' then\n"
+                                        "    put(pcal('GET',K[k]))\n"
+                                        "    k=k+1\n"
+                                        "    put(pcal('LLEN',K[k]))\n"
+                                        "  elseif op=='s' then\n"
+                                        "    put(pcal('GET',K[k]))\n"
+                                        "  elseif op=='h' then\n"
+                                        "    put(pcal('HGET',K[k],A[a]))\n"
+                                        "    a=a+1\n"
+                                        "  elseif op=='x' then\n"
+                                        "    put(pcal('HEXISTS',K[k],A[a]))\n"
+                                        "    a=a+1\n"
+                                        "  elseif op=='c' then\n"
+                                        "    local c={A[a],K[k]}\n"
+                                        "    local m=tonumber(A[a+1])\n"
+                                        "    for j=1,m do c[j+2]=A[a+1+j] end\n"
+                                        "    put(pcal(unpack(c)))\n"
+                                        "    a=a+2+m\n"
+                                        "  else\n"
+                                        "    local e=pcal('LINDEX',K[k],tonumber(A[a])-1)\n"
+                                        "    if type(e)=='string' then e=string.sub(e,1,33) end\n"
+                                        "    put(e)\n"
+                                        "    a=a+1\n"
+                                        "  end\n"
+                                        "  k=k+1\n"
+                                        "end\n"
+                                        "return out\n";
 
 /*
  * extend: a sign of life of a lease, also past its deadline, unless it is dead
@@ -263,19 +294,22 @@ static const char look_text[] = "local K,A=KEYS,ARGV\n"
  * A sign of life is taken from a server that is full as well.
  */
 static const char extend_text[] =
-    "local t=redis.call('TIME')\n"
-    "local now=t[1]*1000000+t[2]\n"
-    "local l=redis.call('GET',KEYS[1])\n"
-    "if not l or string.sub(l,1,1)~='L' then return {string.format('%.0f',now),false} end\n"
-    "redis.call('UNLINK',KEYS[2])\n"
-    "if ARGV[2]=='1' then\n"
-    "  local ttl=struct.unpack('>I8',string.sub(l,10,17))\n"
-    "  redis.call('SETRANGE',KEYS[1],17,struct.pack('>I8',now+ttl)..struct.pack('>I8',now).."
-    "ARGV[1])\n"
-    "else\n"
-    "  redis.call('SETRANGE',KEYS[1],33,ARGV[1])\n"
-    "end\n"
-    "return {string.format('%.0f',now),redis.call('GET',KEYS[1])}\n";
+    LUA_BIN LUA_DEC "local t=redis.call('TIME')\n"
+                    "local s,u=tonumber(t[1]),tonumber(t[2])\n"
+                    "local now=dec(s,u)\n"
+                    "local l=redis.call('GET',KEYS[1])\n"
+                    "if not l or string.sub(l,1,1)~='L' then return {now,false} end\n"
+                    "redis.call('UNLINK',KEYS[2])\n"
+                    "if ARGV[2]=='1' then\n"
+                    "  local ttl=struct.unpack('>I8',string.sub(l,10,17))\n"
+                    "  local v=u+ttl%1000000\n"
+                    "  local w=s+math.floor(ttl/1000000)\n"
+                    "  if v>999999 then w,v=w+1,v-1000000 end\n"
+                    "  redis.call('SETRANGE',KEYS[1],17,bin(w,v)..bin(s,u)..ARGV[1])\n"
+                    "else\n"
+                    "  redis.call('SETRANGE',KEYS[1],33,ARGV[1])\n"
+                    "end\n"
+                    "return {now,redis.call('GET',KEYS[1])}\n";
 
 /*
  * read: a run with what belongs to it, at one moment
@@ -285,7 +319,7 @@ static const char extend_text[] =
  * how many at most, about how many bytes Answer   time, head, number of records, snapshot (or nil),
  * number of the first record given, the records
  */
-static const char read_text[] =
+static const char read_text[] = LUA_DEC
     "local t=redis.call('TIME')\n"
     "local h=redis.call('GET',KEYS[1])\n"
     "local len=redis.call('LLEN',KEYS[3])\n"
@@ -310,7 +344,7 @@ static const char read_text[] =
     "    at=at+#part\n"
     "  end\n"
     "end\n"
-    "return {string.format('%.0f',t[1]*1000000+t[2]),h,len,s,first,recs}\n";
+    "return {dec(t[1],tonumber(t[2])),h,len,s,first,recs}\n";
 
 /*
  * seen: since when is this server process at work?
@@ -319,12 +353,12 @@ static const char read_text[] =
  * ARGV     the incarnation, 8 bytes
  * Answer   the same with the time it was first seen
  */
-static const char seen_text[] = "local s=redis.call('GET',KEYS[1])\n"
-                                "if s and string.sub(s,1,8)==ARGV[1] then return s end\n"
-                                "local t=redis.call('TIME')\n"
-                                "s=ARGV[1]..struct.pack('>I8',t[1]*1000000+t[2])\n"
-                                "redis.call('SET',KEYS[1],s)\n"
-                                "return s\n";
+static const char seen_text[] = LUA_BIN "local s=redis.call('GET',KEYS[1])\n"
+                                        "if s and string.sub(s,1,8)==ARGV[1] then return s end\n"
+                                        "local t=redis.call('TIME')\n"
+                                        "s=ARGV[1]..bin(tonumber(t[1]),tonumber(t[2]))\n"
+                                        "redis.call('SET',KEYS[1],s)\n"
+                                        "return s\n";
 
 /*
  * drop: keys of a namespace that is being removed, while it is

@@ -65,11 +65,12 @@ struct rd_session {
     struct rd_list keys;   /* of a script that is being put together */
     struct rd_list args;
     struct kit_remote *remote;
-    struct rd_cache *cache; /* heads and leases as they were last seen */
-    struct rd_hot *hot;     /* appends that wait for the next exchange (commits.c) */
-    int64_t entered;        /* when the operation under way began, monotonic */
-    /* Classes of what the last claim served. */
-    struct rd_classes *classes;
+    struct rd_cache *cache;     /* heads and leases as they were last seen */
+    struct rd_hot *hot;         /* appends that wait for the next exchange (commits.c) */
+    int64_t entered;            /* when the operation under way began, monotonic */
+    struct rd_classes *classes; /* of what the last claim served */
+    unsigned char unique[16];   /* rd_unique */
+    uint64_t unique_no;
 };
 
 extern const struct kedge_limits rd_limits;

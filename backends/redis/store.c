@@ -8,6 +8,7 @@
  */
 #include <config.h>
 
+#include "../kit/schema.h"
 #include "hints.h"
 #include "rows.h"
 #include "session.h"
@@ -86,32 +87,34 @@ static int read_record(struct rd_link *link, struct record *out, int64_t deadlin
 static int check_schema(const struct rd_store *store, const struct record *rec,
                         struct kedge_error *err)
 {
+    const struct rd_params *p = &store->params;
     unsigned schema = 0;
+    char where[KEDGE_URL_MASKED_MAX + 160];
 
-    if (!rec->there || rec->going)
-        return kedge_error_set(
-            err, KEDGE_ERR_SCHEMA_MISSING, 0,
-            "there is no namespace '%.200s' in Redis (%s): set it up with `kedge "
-            "store init'",
-            store->params.tag, store->params.place);
-    if (sscanf(rec->text, "kedge redis schema=%u id=", &schema) != 1)
+    (void)snprintf(where, sizeof where, "the namespace '%.100s' in Redis (%s)", p->tag, p->place);
+    if (rec->there && !rec->going &&
+        (sscanf(rec->text, "kedge redis schema=%u id=", &schema) != 1 || schema == 0))
         return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0,
-                               "Redis (%s): the record of the namespace '%.200s' cannot be "
-                               "understood; something else writes kedge's keys",
-                               store->params.place, store->params.tag);
-    if (schema < RD_SCHEMA)
-        return kedge_error_set(
-            err, KEDGE_ERR_SCHEMA_OLD, 0,
-            "the namespace '%.200s' in Redis (%s) has schema %u, this kedge wants "
-            "%u: copy it with a kedge that knows both",
-            store->params.tag, store->params.place, schema, RD_SCHEMA);
-    if (schema > RD_SCHEMA)
-        return kedge_error_set(
-            err, KEDGE_ERR_SCHEMA_NEW, 0,
-            "the namespace '%.200s' in Redis (%s) has schema %u, this kedge knows "
-            "up to %u: use a newer kedge",
-            store->params.tag, store->params.place, schema, RD_SCHEMA);
-    return KEDGE_OK;
+                               "%s has a record that cannot be understood: something else writes "
+                               "kedge's keys",
+                               where);
+    return kit_schema_check(where, schema, RD_SCHEMA, RD_SCHEMA, err);
+}
+
+static void random_bytes(unsigned char id[16])
+{
+    if (getrandom(id, 16, 0) == 16)
+        return;
+    rd_put_u64(id, (uint64_t)rd_mono_us());
+    rd_put_u64(id + 8, (uint64_t)getpid() << 32 ^ (uintptr_t)id);
+}
+
+void rd_unique(struct rd_session *s, unsigned char out[16])
+{
+    if (s->unique_no == 0)
+        random_bytes(s->unique);
+    memcpy(out, s->unique, 8);
+    rd_put_u64(out + 8, rd_get_u64(s->unique + 8) + s->unique_no++);
 }
 
 static void new_record(char text[RD_META_SIZE])
@@ -119,8 +122,7 @@ static void new_record(char text[RD_META_SIZE])
     unsigned char id[16];
     char hex[33];
 
-    if (getrandom(id, sizeof id, 0) != (ssize_t)sizeof id)
-        rd_put_u64(id, (uint64_t)rd_mono_us() ^ (uint64_t)getpid() << 40);
+    random_bytes(id);
     for (size_t i = 0; i < sizeof id; i++)
         (void)snprintf(hex + 2 * i, 3, "%02x", id[i]);
     (void)snprintf(text, RD_META_SIZE, "kedge redis schema=%u id=%s state=here", RD_SCHEMA, hex);

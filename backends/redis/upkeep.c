@@ -1,8 +1,8 @@
 /*
  * upkeep.c - purge, verify, and what a store tells about itself
  *
- * Purge takes each run with all its rows in one step of its own, if it still is what was read; the
- * server frees the memory beside its work (UNLINK).
+ * Purge takes each head with its index rows in one step, if it still is what was read.  What else a
+ * run had is then out of the way (keys.h, I4) and goes by a bounded number of rows at a time.
  */
 #include <config.h>
 
@@ -39,23 +39,31 @@ static int read_come(struct purge *p, char letter, size_t n, redisReply **reply,
                      struct kedge_error *err)
 {
     struct rd_session *s = p->s;
-    char now[24];
+    struct rd_arena *a = &s->arena;
     char count[24];
-    struct kedge_bytes args[5] = { { "-inf", 4 }, nothing, { "LIMIT", 5 }, { "0", 1 }, nothing };
+    struct kedge_bytes args[5] = { { "-", 1 },
+                                   rd_edge(a, '(', p->now > 0 ? (uint64_t)p->now + 1 : 1),
+                                   { "LIMIT", 5 },
+                                   { "0", 1 },
+                                   nothing };
     int rc;
 
-    /* An index by time says about when; the row itself decides. */
-    args[1] = (struct kedge_bytes){ now, (size_t)snprintf(now, sizeof now, "%" PRId64, p->now) };
     args[4] = (struct kedge_bytes){ count, (size_t)snprintf(count, sizeof count, "%zu", n) };
     rd_look_begin(s);
-    rd_look_command(s, "ZRANGEBYSCORE", rd_key(&s->arena, s->store->params.prefix, letter, nothing),
-                    args, 5);
+    rd_look_command(s, "ZRANGEBYLEX", rd_key(a, s->store->params.prefix, letter, nothing), args, 5);
     rc = rd_look_send(s, 1, reply, &p->now, p->deadline, err);
     if (rc == KEDGE_OK && (*reply)->element[1]->type != REDIS_REPLY_ARRAY) {
         rd_replies_free(reply, 1);
         rc = rd_say(s, KEDGE_ERR_CORRUPT, "an index", err);
     }
     return rc;
+}
+
+/* What follows the time (and, in the index of runs, the incarnation) of a member. */
+static struct kedge_bytes behind(const redisReply *member, size_t front)
+{
+    return member->len > front ? (struct kedge_bytes){ member->str + front, member->len - front }
+                               : nothing;
 }
 
 static int read_now(struct purge *p, struct kedge_error *err)
@@ -69,34 +77,20 @@ static int read_now(struct purge *p, struct kedge_error *err)
     return rc;
 }
 
-/* A run that may go, and how many rows it has beside its head. */
-struct going {
-    struct kit_run run;
-    uint64_t rows;
-};
-
-static size_t may_go(struct purge *p, const redisReply *members, const redisReply *rows,
-                     struct going *list)
+/* Runs that may go, from the answers to a look at MEMBERS. */
+static size_t may_go(const struct purge *p, const redisReply *members, const redisReply *rows,
+                     struct kit_run *list)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < members->elements; i++) {
-        redisReply *const *e = &rows->element[1 + 4 * i];
-        struct going *g = &list[n];
-
-        if (rd_run_read(e[0], e[1], &g->run, NULL) != KEDGE_OK) /* kept, byte for byte */
-            continue;
-        if (!kit_run_expired(&g->run, p->now))
-            continue;
-        g->rows = g->run.r.position +
-                  (e[2]->type == REDIS_REPLY_INTEGER ? (uint64_t)e[2]->integer : 0) +
-                  (e[3]->type == REDIS_REPLY_INTEGER && e[3]->integer > 0 ? 1 : 0);
-        n++;
-    }
+    for (size_t i = 0; i < members->elements; i++)
+        n += rd_run_read(rows->element[1 + 2 * i], rows->element[2 + 2 * i], &list[n], NULL) ==
+                 KEDGE_OK && /* what is not understood is kept, byte for byte */
+             kit_run_expired(&list[n], p->now);
     return n;
 }
 
-static int remove_runs(struct purge *p, const struct going *list, size_t n, size_t *removed,
+static int remove_runs(struct purge *p, const struct kit_run *list, size_t n, size_t *removed,
                        struct kedge_error *err)
 {
     const char *outcomes = "";
@@ -107,16 +101,15 @@ static int remove_runs(struct purge *p, const struct going *list, size_t n, size
     rd_build_begin(&b, p->s, n, 0);
     for (size_t i = 0; i < n; i++) {
         rd_group_begin(&b);
-        rd_expect_run(&b, &list[i].run);
-        rd_write_run(&b, &list[i].run, NULL, NULL);
-        rd_group_end(&b, list[i].run.r.expires, INT64_MAX, false, false);
+        rd_expect_run(&b, &list[i]);
+        rd_write_run(&b, &list[i], NULL, NULL);
+        rd_group_end(&b, list[i].r.expires, INT64_MAX, false, false);
     }
     rc = rd_build_send(&b, n, &outcomes, &base, &p->now, p->deadline, err);
     for (size_t i = 0; rc == KEDGE_OK && i < n; i++)
         if (outcomes[i] == '1') {
-            rd_cache_drop(p->s, list[i].run.r.id);
+            rd_cache_drop(p->s, list[i].r.id);
             p->out.runs++;
-            p->out.rows += list[i].rows;
             ++*removed;
         }
     return rc;
@@ -125,30 +118,21 @@ static int remove_runs(struct purge *p, const struct going *list, size_t n, size
 static int purge_runs(struct purge *p, size_t *removed, struct kedge_error *err)
 {
     struct rd_session *s = p->s;
-    struct rd_arena *a = &s->arena;
-    const char *prefix = s->store->params.prefix;
-    size_t wanted = room_left(p) < AT_ONCE ? room_left(p) : AT_ONCE;
     redisReply *members = NULL;
     redisReply *rows = NULL;
-    struct going *list;
+    struct kit_run *list;
     size_t n;
-    int rc = read_come(p, 'e', wanted, &members, err);
+    int rc = read_come(p, 'e', room_left(p) < AT_ONCE ? room_left(p) : AT_ONCE, &members, err);
 
     if (rc != KEDGE_OK)
         return rc;
     n = members->element[1]->elements;
-    list = rd_alloc(a, n * sizeof *list);
+    list = rd_alloc(&s->arena, (n + 1) * sizeof *list);
     rd_look_begin(s);
-    for (size_t i = 0; i < n; i++) {
-        const redisReply *m = members->element[1]->element[i];
-        struct kedge_bytes id = { m->len > 8 ? m->str + 8 : m->str, m->len > 8 ? m->len - 8 : 0 };
-
-        rd_look_run(s, id);
-        rd_look_command(s, "HLEN", rd_key(a, prefix, 'q', id), NULL, 0);
-        rd_look_command(s, "STRLEN", rd_key(a, prefix, 's', id), NULL, 0);
-    }
+    for (size_t i = 0; i < n; i++)
+        rd_look_run(s, behind(members->element[1]->element[i], 16));
     rc =
-        list == NULL ? rd_no_memory(err) : rd_look_send(s, 4 * n, &rows, &p->now, p->deadline, err);
+        list == NULL ? rd_no_memory(err) : rd_look_send(s, 2 * n, &rows, &p->now, p->deadline, err);
     if (rc == KEDGE_OK) {
         n = may_go(p, members->element[1], rows, list);
         if (n != 0)
@@ -156,6 +140,99 @@ static int purge_runs(struct purge *p, size_t *removed, struct kedge_error *err)
     }
     rd_replies_free(&members, 1);
     rd_replies_free(&rows, 1);
+    return rc;
+}
+
+/* ------------------------------------------------------- what runs left behind */
+
+/* Rows of one thing that was thrown away: how many, and (slots) the names of some. */
+static int look_trash(struct purge *p, struct kedge_bytes name, redisReply **reply,
+                      struct kedge_error *err)
+{
+    struct rd_session *s = p->s;
+    struct kedge_bytes key = rd_key(&s->arena, s->store->params.prefix, 'w', name);
+    char kind = name.len != 0 ? *(const char *)name.data : 's';
+    char count[24];
+    struct kedge_bytes some = { count, (size_t)snprintf(count, sizeof count, "%zu", room_left(p)) };
+
+    rd_look_begin(s);
+    rd_look_command(s, kind == 'j' ? "LLEN" : (kind == 'q' ? "HLEN" : "EXISTS"), key, NULL, 0);
+    if (kind == 'q')
+        rd_look_command(s, "HRANDFIELD", key, &some, 1);
+    return rd_look_send(s, kind == 'q' ? 2 : 1, reply, &p->now, p->deadline, err);
+}
+
+/* As much of NAME as there is room for. */
+static int empty_trash(struct purge *p, struct kedge_bytes name, const redisReply *looked,
+                       struct kedge_error *err)
+{
+    struct rd_session *s = p->s;
+    struct rd_arena *a = &s->arena;
+    const char *prefix = s->store->params.prefix;
+    struct kedge_bytes key = rd_key(a, prefix, 'w', name);
+    const redisReply *count = looked->element[1];
+    size_t rows =
+        count->type == REDIS_REPLY_INTEGER && count->integer > 0 ? (size_t)count->integer : 0;
+    bool whole = rows <= room_left(p);
+    const char *outcomes = "";
+    struct rd_build b;
+    uint64_t base;
+    char text[24];
+
+    rows = whole ? rows : room_left(p);
+    (void)snprintf(text, sizeof text, "%zu", rows);
+    rd_build_begin(&b, s, 1, 0);
+    rd_group_begin(&b);
+    if (whole) {
+        rd_write_begin(&b, "ZREM", rd_key(a, prefix, 'W', nothing));
+        rd_write_arg(&b, name);
+        rd_write_end(&b);
+        rd_write_begin(&b, "UNLINK", key);
+    } else if (*(const char *)name.data == 'j') {
+        rd_write_begin(&b, "LTRIM", key);
+        rd_write_arg(&b, (struct kedge_bytes){ text, strlen(text) });
+        rd_write_arg(&b, (struct kedge_bytes){ "-1", 2 });
+    } else {
+        rd_write_begin(&b, "HDEL", key);
+        for (size_t i = 0; i < looked->element[2]->elements; i++)
+            rd_write_arg(&b, rd_reply_bytes(looked->element[2]->element[i]));
+    }
+    rd_write_end(&b);
+    rd_group_end(&b, INT64_MIN, INT64_MAX, false, false);
+    p->out.rows += rows;
+    return rd_build_send(&b, 1, &outcomes, &base, &p->now, p->deadline, err);
+}
+
+static int purge_trash(struct purge *p, struct kedge_error *err)
+{
+    struct rd_session *s = p->s;
+    struct kedge_bytes range[2] = { { "0", 1 }, { "15", 2 } };
+    redisReply *names = NULL;
+    int rc = KEDGE_OK;
+
+    for (size_t n = 1; rc == KEDGE_OK && n != 0;) {
+        rd_look_begin(s);
+        rd_look_command(s, "ZRANGE", rd_key(&s->arena, s->store->params.prefix, 'W', nothing),
+                        range, 2);
+        rc = rd_look_send(s, 1, &names, &p->now, p->deadline, err);
+        if (rc != KEDGE_OK)
+            break;
+        n = names->element[1]->elements;
+        for (size_t i = 0; rc == KEDGE_OK && i < names->element[1]->elements; i++) {
+            redisReply *looked = NULL;
+
+            if (room_left(p) == 0) {
+                p->out.more = 1;
+                n = 0;
+                break;
+            }
+            rc = look_trash(p, rd_reply_bytes(names->element[1]->element[i]), &looked, err);
+            if (rc == KEDGE_OK)
+                rc = empty_trash(p, rd_reply_bytes(names->element[1]->element[i]), looked, err);
+            rd_replies_free(&looked, 1);
+        }
+        rd_replies_free(&names, 1);
+    }
     return rc;
 }
 
@@ -179,7 +256,7 @@ static int purge_cells(struct purge *p, size_t *removed, struct kedge_error *err
     list = members->element[1];
     rd_look_begin(s);
     for (size_t i = 0; i < list->elements; i++)
-        rd_look_string(s, rd_key(a, prefix, 'v', rd_reply_bytes(list->element[i])));
+        rd_look_string(s, rd_key(a, prefix, 'v', behind(list->element[i], 8)));
     rc = rd_look_send(s, list->elements, &rows, &p->now, p->deadline, err);
     for (size_t i = 0; rc == KEDGE_OK && i < list->elements; i++) {
         struct kit_cell cell;
@@ -190,8 +267,7 @@ static int purge_cells(struct purge *p, size_t *removed, struct kedge_error *err
     }
     rd_build_begin(&b, s, groups, 0);
     for (size_t i = 0; rc == KEDGE_OK && i < list->elements; i++) {
-        struct kedge_bytes name = rd_reply_bytes(list->element[i]);
-        struct kedge_bytes key = rd_key(a, prefix, 'v', name);
+        struct kedge_bytes key = rd_key(a, prefix, 'v', behind(list->element[i], 8));
         struct kit_cell cell;
 
         if (rows->element[1 + i]->type != REDIS_REPLY_STRING ||
@@ -201,7 +277,7 @@ static int purge_cells(struct purge *p, size_t *removed, struct kedge_error *err
         rd_group_begin(&b);
         rd_expect_u64(&b, key, 0, cell.version);
         rd_write_begin(&b, "ZREM", rd_key(a, prefix, 'y', nothing));
-        rd_write_arg(&b, name);
+        rd_write_arg(&b, rd_reply_bytes(list->element[i]));
         rd_write_end(&b);
         rd_write_begin(&b, "UNLINK", key);
         rd_write_end(&b);
@@ -330,7 +406,9 @@ int rd_purge(void *session, size_t limit, struct kedge_purged *out, int64_t time
         rc = read_now(&p, err);
     if (rc == KEDGE_OK)
         rc = purge_all(&p, 'e', purge_runs, err);
-    if (rc == KEDGE_OK && room_left(&p) != 0)
+    if (rc == KEDGE_OK)
+        rc = purge_trash(&p, err);
+    if (rc == KEDGE_OK)
         rc = purge_all(&p, 'y', purge_cells, err);
     if (rc == KEDGE_OK)
         rc = purge_leases(&p, err);
