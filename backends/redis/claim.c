@@ -363,22 +363,23 @@ struct taking {
     struct kit_run old;
     struct kit_run run;
     struct kedge_bytes unknown;
+    struct kedge_run copy; /* room for the answer, before anything is taken */
     bool ok;
 };
 
-static void prepare(struct claim *c, struct due_run *d, const redisReply *head,
+/* false: no memory. */
+static bool prepare(struct claim *c, struct due_run *d, const redisReply *head,
                     const redisReply *length, uint64_t place, struct taking *t)
 {
-    int rc = rd_run_read(head, length, &t->old, &t->unknown);
-
-    t->ok =
-        rc == KEDGE_OK && kit_run_claimable(&t->old, c->now) && kit_bytes_equal(t->old.r.id, d->id);
+    t->ok = rd_run_read(head, length, &t->old, &t->unknown) == KEDGE_OK &&
+            kit_run_claimable(&t->old, c->now) && kit_bytes_equal(t->old.r.id, d->id);
     if (!t->ok) {
         note_bad(c, d->id); /* one that is not understood stays where it is, listed */
-        return;
+        return true;
     }
     t->run = t->old;
     kit_run_take(&t->run, &c->in->lease, place, &c->in->request, c->in->hold_until, c->now);
+    return kit_copy_run(c->s->host, &c->page.mem, &t->run.r, &t->copy);
 }
 
 static void add_group(struct claim *c, struct rd_build *b, const struct taking *t)
@@ -397,8 +398,8 @@ static void add_group(struct claim *c, struct rd_build *b, const struct taking *
 }
 _Static_assert(RD_LEASE_CLAIM == 65, "the text in add_group");
 
-static int hand_out(struct claim *c, struct taking *list, size_t n, const char *outcomes,
-                    uint64_t base, struct kedge_error *err)
+static void hand_out(struct claim *c, struct taking *list, size_t n, const char *outcomes,
+                     uint64_t base)
 {
     uint64_t fence = base;
     size_t group = 0;
@@ -414,25 +415,41 @@ static int hand_out(struct claim *c, struct taking *list, size_t n, const char *
             rd_cache_drop(c->s, t->run.r.id);
             continue;
         }
-        t->run.r.fence = fence;
+        t->run.r.fence = t->copy.fence = fence;
         if (t->unknown.len == 0)
             rd_cache_put(c->s, &t->run);
-        if (!add_run(c, &t->run))
-            return kedge_error_set(err, KEDGE_ERR_UNKNOWN, 0,
-                                   "out of memory after runs were claimed: send the same claim "
-                                   "again");
+        c->page.runs[c->page.n++] = t->copy;
     }
-    return KEDGE_OK;
+}
+
+static int send_groups(struct claim *c, struct taking *list, size_t n, size_t groups,
+                       struct kedge_error *err)
+{
+    struct rd_session *s = c->s;
+    struct rd_build b;
+    const char *outcomes = "";
+    uint64_t base = 0;
+    int64_t now;
+    int rc;
+
+    rd_build_begin(&b, s, groups, groups);
+    for (size_t i = 0; i < n; i++)
+        if (list[i].ok)
+            add_group(c, &b, &list[i]);
+    rc = rd_build_send(&b, groups, &outcomes, &base, &now, c->deadline, err);
+    if (rc == KEDGE_ERR_FULL)
+        rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0, "Redis (%s) is full",
+                             s->store->params.place);
+    if (rc == KEDGE_OK)
+        hand_out(c, list, n, outcomes, base);
+    return rc;
 }
 
 static int take(struct claim *c, struct due_run **chosen, size_t n, struct kedge_error *err)
 {
     struct rd_session *s = c->s;
     struct taking *list = rd_alloc(&s->arena, n * sizeof *list);
-    struct rd_build b;
-    const char *outcomes = "";
     redisReply *r = NULL;
-    uint64_t base = 0;
     size_t groups = 0;
     int64_t now;
     int rc;
@@ -443,27 +460,16 @@ static int take(struct claim *c, struct due_run **chosen, size_t n, struct kedge
     if (list == NULL)
         return rd_no_memory(err);
     rc = rd_look_send(s, 2 * n, &r, &now, c->deadline, err);
-    if (rc != KEDGE_OK)
-        return rc;
-    for (size_t i = 0; i < n; i++) {
-        prepare(c, chosen[i], r->element[1 + 2 * i], r->element[2 + 2 * i], KIT_PLACE_BASE + groups,
-                &list[i]);
+    for (size_t i = 0; rc == KEDGE_OK && i < n; i++) {
+        if (!prepare(c, chosen[i], r->element[1 + 2 * i], r->element[2 + 2 * i],
+                     KIT_PLACE_BASE + groups, &list[i]))
+            rc = rd_no_memory(err);
         groups += list[i].ok;
     }
     c->contended = c->contended || groups < n; /* look behind them */
-    if (groups != 0) {
-        rd_build_begin(&b, s, groups, groups);
-        for (size_t i = 0; i < n; i++)
-            if (list[i].ok)
-                add_group(c, &b, &list[i]);
-        rc = rd_build_send(&b, groups, &outcomes, &base, &now, c->deadline, err);
-        if (rc == KEDGE_ERR_FULL)
-            rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0, "Redis (%s) is full",
-                                 s->store->params.place);
-        if (rc == KEDGE_OK)
-            rc = hand_out(c, list, n, outcomes, base, err);
-    }
-    freeReplyObject(r);
+    if (rc == KEDGE_OK && groups != 0)
+        rc = send_groups(c, list, n, groups, err);
+    rd_replies_free(&r, 1);
     return rc;
 }
 
