@@ -444,6 +444,31 @@ int rd_conn_exchange(struct rd_conn *conn, const struct rd_cmd *const *cmds, siz
     return rc;
 }
 
+int rd_conn_hear(struct rd_conn *conn, int64_t deadline)
+{
+    int heard = 0;
+
+    for (;;) {
+        void *got = NULL;
+
+        if (redisGetReplyFromReader(conn->ctx, &got) != REDIS_OK) {
+            rd_conn_close(conn);
+            return -1;
+        }
+        if (got != NULL) {
+            freeReplyObject(got);
+            heard = 1;
+            continue; /* all there is: one look at the ticket answers them all */
+        }
+        if (heard != 0 || !wait_for(conn->ctx->fd, POLLIN, deadline))
+            return heard;
+        if (redisBufferRead(conn->ctx) != REDIS_OK) {
+            rd_conn_close(conn);
+            return -1;
+        }
+    }
+}
+
 /* ------------------------------------------------------------------ refusals */
 
 bool rd_reply_is(const redisReply *reply, const char *word)

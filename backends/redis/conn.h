@@ -86,6 +86,10 @@ int rd_conn_exchange(struct rd_conn *conn, const struct rd_cmd *const *cmds, siz
                      redisReply **replies, int64_t deadline, enum rd_left *left,
                      struct kedge_error *err);
 
+/* Has something come unasked by DEADLINE?  1: it has been taken and thrown away; 0: no; -1: the
+   connection broke, and is closed. */
+int rd_conn_hear(struct rd_conn *conn, int64_t deadline);
+
 /* Does an error answer begin with this word? */
 bool rd_reply_is(const redisReply *reply, const char *word);
 /* A status and a sentence for an error answer, or one of a type that does not fit. */

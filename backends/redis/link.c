@@ -100,12 +100,13 @@ bool rd_info_field(const redisReply *reply, const char *name, char *out, size_t 
     return true;
 }
 
-static void add_auth(struct rd_arena *a, struct rd_cmd *cmd, const struct rd_params *p)
+void rd_cmd_auth(struct rd_arena *a, struct rd_cmd *cmd, const struct rd_params *p)
 {
-    rd_cmd_begin(cmd, "AUTH");
-    if (p->user != NULL)
+    rd_cmd_begin(cmd, p->password != NULL ? "AUTH" : "PING");
+    if (p->password != NULL && p->user != NULL)
         rd_arg_text(a, cmd, p->user);
-    rd_arg_text(a, cmd, p->password);
+    if (p->password != NULL)
+        rd_arg_text(a, cmd, p->password);
 }
 
 static void build_hello(struct rd_arena *a, struct rd_store *store, struct rd_cmd *cmds)
@@ -119,7 +120,7 @@ static void build_hello(struct rd_arena *a, struct rd_store *store, struct rd_cm
         rd_arg_bytes(a, &cmds[i], meta);
     }
     if (p->password != NULL)
-        add_auth(a, &cmds[HELLO_AUTH], p);
+        rd_cmd_auth(a, &cmds[HELLO_AUTH], p);
     if (p->db != 0) {
         rd_cmd_begin(&cmds[HELLO_SELECT], "SELECT");
         rd_arg_number(a, &cmds[HELLO_SELECT], p->db);
@@ -304,6 +305,15 @@ static bool remembered(struct rd_store *store, struct rd_host *out)
     return known;
 }
 
+bool rd_store_at(struct rd_store *store, struct rd_host *out)
+{
+    if (store->params.n_hosts == 0)
+        return false;
+    if (!remembered(store, out))
+        *out = store->params.hosts[0];
+    return true;
+}
+
 /* Where it was last, then every host of the URL; each gets its share of the time. */
 static int connect_any(struct rd_link *link, int64_t deadline, struct kedge_error *err)
 {
@@ -470,9 +480,7 @@ static int ask_there(struct call *c, size_t i, const struct rd_host *host, struc
 
     if (rc != KEDGE_OK)
         return rc;
-    rd_cmd_begin(&auth, "PING"); /* its answer does not matter */
-    if (p->password != NULL)
-        add_auth(&arena, &auth, p);
+    rd_cmd_auth(&arena, &auth, p); /* what is answered to it shows in what follows */
     rd_cmd_begin(&asking, "ASKING");
     list[0] = &auth;
     list[1] = &asking;

@@ -47,6 +47,9 @@ static const struct kedge_backend_ops redis_ops = {
     .list = rd_list,
     .cell_get = rd_cell_get,
     .purge = rd_purge,
+    .verify = rd_verify,
+    .wait = rd_wait,
+    .notify = rd_notify,
 };
 
 KEDGE_BACKEND_DEFINE(redis, redis_ops);

@@ -226,7 +226,7 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "  out[g]=r\n"
     "end\n"
     "if used and nf>0 then call('SET',K[1],last) end\n"
-    "if work then call('INCR',K[3]) end\n"
+    "if work then pcal('PUBLISH',K[3],call('INCR',K[3])) end\n"
     "return {now,table.concat(hot),table.concat(out),base}\n";
 
 /*
@@ -312,6 +312,14 @@ static const char extend_text[] =
                     "return {now,redis.call('GET',KEYS[1])}\n";
 
 /*
+ * ring: the ticket moves, and who listens hears of it
+ *
+ * KEYS     ticket, which is the name of a channel as well
+ */
+static const char ring_text[] = "redis.pcall('PUBLISH',KEYS[1],redis.call('INCR',KEYS[1]))\n"
+                                "return 1\n";
+
+/*
  * read: a run with what belongs to it, at one moment
  *
  * KEYS     head, snapshot, journal
@@ -387,6 +395,7 @@ const struct rd_script rd_script_texts[RD_SCRIPTS] = {
     [RD_SCRIPT_COMMIT] = { "commit", commit_text, "" },
     [RD_SCRIPT_LOOK] = { "look", look_text, "" },
     [RD_SCRIPT_EXTEND] = { "extend", extend_text, "" },
+    [RD_SCRIPT_RING] = { "ring", ring_text, "" },
     [RD_SCRIPT_READ] = { "read", read_text, "" },
     [RD_SCRIPT_SEEN] = { "seen", seen_text, "" },
     [RD_SCRIPT_DROP] = { "drop", drop_text, "" },

@@ -21,6 +21,7 @@ enum rd_script_no {
     RD_SCRIPT_LOOK,
     RD_SCRIPT_EXTEND,
     RD_SCRIPT_READ,
+    RD_SCRIPT_RING,
     RD_SCRIPT_SEEN,
     RD_SCRIPT_DROP,
     RD_SCRIPT_SWAP,

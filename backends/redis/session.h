@@ -69,6 +69,8 @@ struct rd_session {
     struct rd_hot *hot;         /* appends that wait for the next exchange (commits.c) */
     int64_t entered;            /* when the operation under way began, monotonic */
     struct rd_classes *classes; /* of what the last claim served */
+    struct rd_conn ear;         /* hears when the ticket moves (wait.c) */
+    bool deaf;                  /* this user may not listen */
     unsigned char unique[16];   /* rd_unique */
     uint64_t unique_no;
 };
@@ -97,6 +99,11 @@ void rd_replies_free(redisReply **replies, size_t n);
 /* One command, whose answer has this type (REDIS_REPLY_ARRAY: with at least MIN elements). */
 int rd_call_one(struct rd_link *link, struct rd_cmd *cmd, redisReply **reply, int type, size_t min,
                 enum rd_kind kind, int64_t deadline, struct kedge_error *err);
+
+/* Who we are, to a server: AUTH, or PING where nobody is to be named. */
+void rd_cmd_auth(struct rd_arena *a, struct rd_cmd *cmd, const struct rd_params *p);
+/* Where the last connection led; false: by the socket. */
+bool rd_store_at(struct rd_store *store, struct rd_host *out);
 
 /* Make sure there is a connection. */
 int rd_link_ready(struct rd_link *link, int64_t deadline, struct kedge_error *err);
@@ -188,6 +195,10 @@ int rd_list(void *session, const struct kedge_list *in, struct kedge_run_page *o
             int64_t timeout_us, struct kedge_error *err);
 int rd_list_expired(void *session, struct kedge_bytes cursor, size_t limit,
                     struct kedge_run_page *out, int64_t timeout_us, struct kedge_error *err);
+
+int rd_wait(void *session, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
+            struct kedge_error *err);
+int rd_notify(void *session, struct kedge_error *err);
 
 int rd_purge(void *session, size_t limit, struct kedge_purged *out, int64_t timeout_us,
              struct kedge_error *err);

@@ -533,6 +533,7 @@ void rd_session_close(void *session)
     if (s == NULL)
         return;
     rd_link_close(&s->link);
+    rd_conn_close(&s->ear);
     kit_remote_free(s->remote);
     rd_cache_free(s);
     rd_classes_free(s);
