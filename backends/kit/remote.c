@@ -727,7 +727,7 @@ static void wait_a_little(uint32_t turn, int64_t left_us)
     struct timespec ts = { 0, 0 };
     int64_t us = (int64_t)(turn < 10 ? turn : 10) * 500;
 
-    us = 1 + (clock_us() * INT64_C(2654435761) & INT64_C(0x7fffffff)) % us;
+    us = 1 + (int64_t)((uint64_t)clock_us() * UINT64_C(2654435761) >> 20 & 0x7fffffff) % us;
     ts.tv_nsec = (us < left_us ? us : left_us) * 1000;
     (void)nanosleep(&ts, NULL);
 }

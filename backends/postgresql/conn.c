@@ -473,15 +473,26 @@ static int exchange(struct talk *t, enum pg_mode mode, int64_t end, struct kedge
     return KEDGE_OK;
 }
 
-static void wait_a_little(struct pg_conn *c, unsigned turn, int64_t end)
+/* 0 .. BELOW - 1, so that those who lost together do not come back together. */
+static int64_t jitter(int64_t below)
 {
-    int64_t us = 500 + (pg_mono_us() * INT64_C(2654435761) & INT64_C(0xffff)) % 2000 *
-                           (int64_t)(turn < 10 ? turn : 10);
-    int64_t left = end - pg_mono_us();
-    struct timespec ts = { 0, (long)(us < left ? us : left > 0 ? left : 0) * 1000 };
+    return (int64_t)((uint64_t)pg_mono_us() * UINT64_C(2654435761) >> 12 & 0x7fffffff) % below;
+}
 
-    (void)c;
-    (void)nanosleep(&ts, NULL);
+static void wait_us(int64_t us)
+{
+    struct timespec ts = { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
+
+    if (us > 0)
+        (void)nanosleep(&ts, NULL);
+}
+
+static void wait_a_little(unsigned turn, int64_t end)
+{
+    int64_t us = 500 + jitter(2000) * (int64_t)(turn < 10 ? turn : 10);
+    int64_t left = end - pg_mono_us();
+
+    wait_us(us < left ? us : left);
 }
 
 /* ---------------------------------------------------------------- set it up */
@@ -578,14 +589,8 @@ int pg_conn_ready(struct pg_conn *c, int64_t end, struct kedge_error *err)
         return KEDGE_OK;
     pg_conn_drop(c);
     now = pg_mono_us();
-    if (now < c->retry_at) {
-        struct timespec ts;
-        int64_t us = c->retry_at < end ? c->retry_at - now : end - now;
-
-        ts.tv_sec = us > 0 ? (time_t)(us / 1000000) : 0;
-        ts.tv_nsec = us > 0 ? (long)(us % 1000000) * 1000 : 0;
-        (void)nanosleep(&ts, NULL);
-    }
+    if (now < c->retry_at)
+        wait_us((c->retry_at < end ? c->retry_at : end) - now);
     rc = connect_and_probe(c, end, err);
     if (rc == KEDGE_OK) {
         c->failures = 0;
@@ -595,8 +600,7 @@ int pg_conn_ready(struct pg_conn *c, int64_t end, struct kedge_error *err)
 
         us = us < RETRY_LAST_US ? us : RETRY_LAST_US;
         c->failures++;
-        now = pg_mono_us();
-        c->retry_at = now + us / 2 + (now * INT64_C(2654435761) & INT64_C(0xffffff)) % (us / 2);
+        c->retry_at = pg_mono_us() + us / 2 + jitter(us / 2);
     }
     return rc;
 }
@@ -644,7 +648,7 @@ int pg_run(struct pg_conn *c, struct pg_query *q, size_t n, enum pg_mode mode, i
         if (!again(c, mode, rc, retry, &fresh, end))
             break;
         pg_clear(q, n);
-        wait_a_little(c, ++turn, end);
+        wait_a_little(++turn, end);
     }
     if (rc != KEDGE_OK)
         pg_clear(q, n);

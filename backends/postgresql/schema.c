@@ -107,11 +107,13 @@ static const char *const version_1[] = {
     /*
      * N fences.  The sequence is kept at or ahead of the store's time, by a few seconds and not at
      * each call: then a fence is above all that were issued before a restore to an earlier state.
+     * In each new life of the server it jumps, above whatever the last one issued and lost.
      */
     "create function @.fences(p_n int) returns bigint[] language plpgsql volatile as $$\n"
     "declare f bigint[]; t bigint;\n"
     "begin\n"
     " if p_n=0 then return '{}'; end if;\n"
+    " perform @.incarnation();\n"
     " f:=array(select nextval('@.fence') from generate_series(1,p_n));\n"
     " t:=@.now_us();\n"
     " if f[1]<t then\n"
@@ -125,7 +127,7 @@ static const char *const version_1[] = {
 
     /*
      * Which life of the server this is.  It changes with a restart, seen by the start time, and
-     * with a crash of any of its processes, which empties the unlogged table.
+     * with a crash of any of its processes, which empties the unlogged table.  Noted once.
      */
     "create function @.incarnation(out token bigint,out since bigint) language plpgsql volatile "
     "as $$\n"
@@ -133,11 +135,14 @@ static const char *const version_1[] = {
     "begin\n"
     " select v.token,v.since into token,since from @.server v where v.start=s;\n"
     " if found then return; end if;\n"
-    " insert into @.server as v (one,start,token,since)\n"
-    "  values (true,s,nextval('@.fence'),@.now_us())\n"
+    " perform pg_advisory_xact_lock(@.class(),0);\n"
+    " select v.token,v.since into token,since from @.server v where v.start=s;\n"
+    " if found then return; end if;\n"
+    " since:=@.now_us();\n"
+    " token:=setval('@.fence',greatest(nextval('@.fence'),since)+10000000);\n"
+    " insert into @.server as v (one,start,token,since) values (true,s,token,since)\n"
     "  on conflict (one) do update set start=excluded.start,token=excluded.token,\n"
-    "  since=excluded.since where v.start<>excluded.start;\n"
-    " select v.token,v.since into token,since from @.server v;\n"
+    "  since=excluded.since;\n"
     "end$$",
 
     /*

@@ -268,7 +268,7 @@ int pg_info(void *session, struct kedge_info *out, int64_t timeout_us, struct ke
     info.place = copy_text(&t, kedge_text(s->store->place.shown));
     info.durability = durability(q.result);
     info.schema = (uint32_t)pg_i64(q.result, 0, AT_SCHEMA);
-    info.caps = KEDGE_CAP_SHARED | KEDGE_CAP_HINT | KEDGE_CAP_SERVER_CLOCK;
+    info.caps = KEDGE_CAP_SHARED | KEDGE_CAP_SERVER_CLOCK | (s->conn.pooled ? 0 : KEDGE_CAP_HINT);
     info.incarnation = (uint64_t)pg_i64(q.result, 0, AT_TOKEN);
     info.limits = pg_limits;
     tell_all(&t, q.result);
