@@ -13,7 +13,7 @@
  *   trash     incarnations whose head is gone and whose rows go with purge
  *   server    which life of the server this is; unlogged, so that a crash empties it
  *   work      a sequence that moves when there may be work to wake up for
- *   fence     the sequence of all fences and versions, ahead of the store's time
+ *   fence     the sequence of all fences and versions, kept at the store's time or above
  *
  * The one order of locks: lease, hot (by rid), lock (by name), cell (by name), beat (by lease).
  *
@@ -105,29 +105,28 @@ static const char *const version_1[] = {
     "$$select case when $1<0 then $2[-$1] else $1 end$$",
 
     /*
-     * N fences.  The sequence is kept at or ahead of the store's time, by a few seconds and not at
-     * each call: then a fence is above all that were issued before a restore to an earlier state.
-     * In each new life of the server it jumps, above whatever the last one issued and lost.
+     * N fences: above all that were issued, and not below the store's time.  The lock is let go of
+     * at once, not at the end of the transaction: who holds it waits for nothing.
      */
     "create function @.fences(p_n int) returns bigint[] language plpgsql volatile as $$\n"
-    "declare f bigint[]; t bigint;\n"
+    "declare b bigint;\n"
     "begin\n"
     " if p_n=0 then return '{}'; end if;\n"
-    " perform @.incarnation();\n"
-    " f:=array(select nextval('@.fence') from generate_series(1,p_n));\n"
-    " t:=@.now_us();\n"
-    " if f[1]<t then\n"
-    "  perform pg_advisory_xact_lock(@.class(),0);\n"
-    "  t:=@.now_us();\n"
-    "  if (select last_value from @.fence)<t then perform setval('@.fence',t+5000000); end if;\n"
-    "  f:=array(select nextval('@.fence') from generate_series(1,p_n));\n"
-    " end if;\n"
-    " return f;\n"
+    " begin\n"
+    "  perform pg_advisory_lock(@.class(),0);\n"
+    "  select greatest(s.last_value+1,@.now_us()) into b from @.fence s;\n"
+    "  perform setval('@.fence',b+p_n-1);\n"
+    "  perform pg_advisory_unlock(@.class(),0);\n"
+    " exception when query_canceled or others then\n"
+    "  perform pg_advisory_unlock(@.class(),0);\n"
+    "  raise;\n"
+    " end;\n"
+    " return array(select generate_series(b,b+p_n-1));\n"
     "end$$",
 
     /*
      * Which life of the server this is.  It changes with a restart, seen by the start time, and
-     * with a crash of any of its processes, which empties the unlogged table.  Noted once.
+     * with a crash of any of its processes, which empties the unlogged table.
      */
     "create function @.incarnation(out token bigint,out since bigint) language plpgsql volatile "
     "as $$\n"
@@ -135,14 +134,11 @@ static const char *const version_1[] = {
     "begin\n"
     " select v.token,v.since into token,since from @.server v where v.start=s;\n"
     " if found then return; end if;\n"
-    " perform pg_advisory_xact_lock(@.class(),0);\n"
-    " select v.token,v.since into token,since from @.server v where v.start=s;\n"
-    " if found then return; end if;\n"
-    " since:=@.now_us();\n"
-    " token:=setval('@.fence',greatest(nextval('@.fence'),since)+10000000);\n"
-    " insert into @.server as v (one,start,token,since) values (true,s,token,since)\n"
+    " insert into @.server as v (one,start,token,since)\n"
+    "  values (true,s,(@.fences(1))[1],@.now_us())\n"
     "  on conflict (one) do update set start=excluded.start,token=excluded.token,\n"
-    "  since=excluded.since;\n"
+    "  since=excluded.since where v.start<>excluded.start;\n"
+    " select v.token,v.since into token,since from @.server v;\n"
     "end$$",
 
     /*
@@ -318,7 +314,7 @@ static const char *const version_1[] = {
     "p_min bigint[],p_max bigint[],p_limit int,p_until_base int,p_until bigint,out code int,"
     "out t bigint,out next_due bigint,out took bigint[]) language plpgsql volatile" PLAIN_PLANS
     " as $$\n"
-    "declare c bigint[]; d bigint[]; got bigint[]; f bigint[]; last_due bigint:=0;\n"
+    "declare c bigint[]; d bigint[]; got bigint[]; last_due bigint:=0;\n"
     " last_rid bigint:=0; u bigint; before uuid; again bool;\n"
     "begin\n"
     " code:=0; took:='{}'; next_due:=0;\n"
@@ -341,13 +337,9 @@ static const char *const version_1[] = {
     "     and n.version=v.version and n.due<>0 and n.due<=t and (n.due,n.rid)>(last_due,last_rid)\n"
     "     order by n.due,n.rid limit p_limit) r order by r.due,r.rid limit p_limit) q;\n"
     "  exit when cardinality(c)=0;\n"
-    /* Fences before locks: who makes the sequence jump ahead waits for others. */
     "  if last_rid=0 then\n"
-    "   f:=@.fences(cardinality(c));\n"
     "   perform 1 from @.lease l where l.id=p_lease and l.died=0 for key share;\n"
     "   if not found then code:=4; return; end if;\n"
-    "  else\n"
-    "   f:=array(select nextval('@.fence') from unnest(c));\n"
     "  end if;\n"
     "  got:=array(select h.rid from @.hot h where h.rid=any(c) order by h.rid for update skip "
     "locked);\n"
@@ -363,7 +355,7 @@ static const char *const version_1[] = {
     "    p_rev=case when r.l_req is null then r.p_rev else r.l_rev end,\n"
     "    p_pos=case when r.l_req is null then r.p_pos else r.l_pos end,\n"
     "    l_req=null,l_fence=0,l_rev=0,l_pos=0\n"
-    "    from unnest(got,f[1:cardinality(got)]) g(rid,fence) where r.rid=g.rid;\n"
+    "    from unnest(got,@.fences(cardinality(got))) g(rid,fence) where r.rid=g.rid;\n"
     "   update @.hot h set hrev=h.hrev+1 where h.rid=any(got);\n"
     "   took:=took||got;\n"
     "  end if;\n"
