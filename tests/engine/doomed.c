@@ -796,7 +796,7 @@ int main(int argc, char **argv)
         return 2;
     }
     url_pattern = argv[1];
-    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(url_pattern, ":"), url_pattern);
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(url_pattern, ":+"), url_pattern);
     must(kedge_backend_find(name, &backend, &err), "backend");
     shared = (backend->caps & KEDGE_CAP_SHARED) != 0;
     served = (backend->caps & KEDGE_CAP_SERVER_CLOCK) != 0;

@@ -17,6 +17,7 @@
 
 extern const struct kedge_backend_ops *ops; /* of the store */
 extern void *session;                       /* of the test's own thread */
+extern bool counted;                        /* by verify(), as the store has it; else all is 0 */
 extern bool hinted;      /* processes share it, and it knows when one of them is gone */
 extern atomic_int began; /* steps, in this process */
 extern atomic_int gate;  /* not 0: they wait */
