@@ -213,6 +213,22 @@ static uint32_t durability(const PGresult *r)
     return d;
 }
 
+/*
+ * What is lost takes the fences with it that were issued since: by a crash, or with a standby that
+ * is behind and takes over.
+ */
+static uint64_t capabilities(const struct pg_session *s, const PGresult *r, uint32_t survives)
+{
+    uint64_t caps = KEDGE_CAP_SHARED | KEDGE_CAP_SERVER_CLOCK;
+
+    if (!s->conn.pooled)
+        caps |= KEDGE_CAP_HINT;
+    if ((survives & KEDGE_SURVIVES_POWER) == 0 ||
+        (!says(r, AT_REPLICAS, "0") && says(r, AT_SYNCED, "0")))
+        caps |= KEDGE_CAP_FENCE_VOLATILE;
+    return caps;
+}
+
 static void tell_all(struct telling *t, const PGresult *r)
 {
     static const struct {
@@ -268,7 +284,7 @@ int pg_info(void *session, struct kedge_info *out, int64_t timeout_us, struct ke
     info.place = copy_text(&t, kedge_text(s->store->place.shown));
     info.durability = durability(q.result);
     info.schema = (uint32_t)pg_i64(q.result, 0, AT_SCHEMA);
-    info.caps = KEDGE_CAP_SHARED | KEDGE_CAP_SERVER_CLOCK | (s->conn.pooled ? 0 : KEDGE_CAP_HINT);
+    info.caps = capabilities(s, q.result, info.durability);
     info.incarnation = (uint64_t)pg_i64(q.result, 0, AT_TOKEN);
     info.limits = pg_limits;
     tell_all(&t, q.result);
