@@ -7,7 +7,15 @@
 
 #include <stdio.h>
 
-enum asked { ASK_SERVER, ASK_REPLICATION, ASK_PERSISTENCE, ASK_MEMORY, ASK_CONFIG, ASK_PARTS };
+enum asked {
+    ASK_SERVER,
+    ASK_REPLICATION,
+    ASK_PERSISTENCE,
+    ASK_MEMORY,
+    ASK_CONFIG,
+    ASK_CLIENTS,
+    ASK_PARTS
+};
 
 static const char *keep_text(struct rd_session *s, struct kedge_info *out, const char *text)
 {
@@ -79,6 +87,12 @@ static uint32_t durability(const redisReply *const r[ASK_PARTS])
     return KEDGE_SURVIVES_PROCESS | (strcmp(value, "no") == 0 ? KEDGE_SURVIVES_SERVER : 0);
 }
 
+/* Without that nobody's absence is ever noticed. */
+static bool may_look(const redisReply *const r[ASK_PARTS])
+{
+    return r[ASK_CLIENTS]->type == REDIS_REPLY_STRING;
+}
+
 static void tell_all(struct telling *t, const redisReply *const r[ASK_PARTS])
 {
     const struct rd_params *p = &t->s->store->params;
@@ -98,25 +112,28 @@ static void tell_all(struct telling *t, const redisReply *const r[ASK_PARTS])
     tell(t, "replicas_waited_for", text);
     tell(t, "eviction_allowed", p->allow_eviction ? "yes" : "no");
     tell(t, "crash_hints",
-         strcmp(rd_hints_allowed(t->s->store->hints), "no") == 0
-             ? "no: this user may not use CLIENT LIST; deadlines alone decide"
-             : "yes");
+         may_look(r) ? "yes" : "no: this user may not use CLIENT LIST; deadlines alone decide");
 }
 
 static int ask_info(struct rd_session *s, redisReply **r, int64_t deadline, struct kedge_error *err)
 {
-    static const char *const sections[] = { "server", "replication", "persistence", "memory" };
+    static const char *const words[] = { "server", "replication", "persistence",
+                                         "memory", "GET",         "LIST" };
     struct rd_cmd cmds[ASK_PARTS];
     struct rd_cmd *list[ASK_PARTS];
     int rc;
 
     memset(cmds, 0, sizeof cmds);
     for (size_t i = 0; i < ASK_PARTS; i++) {
+        static const char *const verbs[] = { [ASK_CONFIG] = "CONFIG", [ASK_CLIENTS] = "CLIENT" };
+
         list[i] = &cmds[i];
-        rd_cmd_begin(&cmds[i], i == ASK_CONFIG ? "CONFIG" : "INFO");
-        rd_arg_text(&s->arena, &cmds[i], i == ASK_CONFIG ? "GET" : sections[i]);
+        rd_cmd_begin(&cmds[i], i < ASK_CONFIG ? "INFO" : verbs[i]);
+        rd_arg_text(&s->arena, &cmds[i], words[i]);
     }
     rd_arg_text(&s->arena, &cmds[ASK_CONFIG], "*");
+    rd_arg_text(&s->arena, &cmds[ASK_CLIENTS], "ID"); /* of one that is there or not */
+    rd_arg_number(&s->arena, &cmds[ASK_CLIENTS], 1);
     rc = s->arena.failed ? rd_no_memory(err)
                          : rd_call(&s->link, list, ASK_PARTS, r, RD_READS, deadline, err);
     for (size_t i = 0; i < ASK_PARTS; i++)
@@ -150,13 +167,13 @@ int rd_info(void *session, struct kedge_info *out, int64_t timeout_us, struct ke
     info.server = keep_text(s, &info, text);
     info.place = keep_text(s, &info, s->store->params.place);
     info.durability = durability((const redisReply *const *)r);
+    info.caps = may_look((const redisReply *const *)r) ? RD_CAPS : RD_CAPS & ~KEDGE_CAP_HINT;
     rd_replies_free(r, ASK_PARTS);
     if (t.failed || info.server == NULL || info.place == NULL) {
         kedge_mem_free(s->host, info.mem);
         return rd_no_memory(err);
     }
     info.schema = RD_SCHEMA;
-    info.caps = RD_CAPS;
     info.incarnation = s->link.conn.incarnation;
     info.limits = rd_limits;
     *out = info;
