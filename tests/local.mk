@@ -287,10 +287,11 @@ kedge_servers_tests = %D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
 	%D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
 	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh \
 	%D%/servers/trouble-redis.sh %D%/servers/trouble-postgresql.sh \
+	%D%/servers/info-redis.sh %D%/servers/info-postgresql.sh \
 	%D%/servers/failover-redis.sh %D%/servers/failover-postgresql.sh %D%/servers/disk-postgresql.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)
 TESTS += $(kedge_servers_tests)
-EXTRA_DIST += %D%/servers/with.sh
+EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh
 
 # ------------------------------------------------------------- whole sagas
 KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/support/fault_store.c \
