@@ -103,9 +103,12 @@ static const char *const templates[PG_SQL_COUNT] = {
         "$23::bigint[],$24::uuid[],$25::bytea[])",
     [PG_SQL_CLAIM] = "select * from @.claim($1::uuid,$2::uuid,$3::bytea[],$4::bytea[],"
                      "$5::bigint[],$6::bigint[],$7::int,$8::int,$9::bigint)",
-    [PG_SQL_CLAIMED] = "select " PG_RUN_COLUMNS
-                       " from @.run r join @.hot h on h.rid=r.rid where r.holder=$1::uuid and "
-                       "r.take_req=$2::uuid order by r.fence limit $3::int",
+    /* All that the lease holds is looked through, but only if its last claim took something. */
+    [PG_SQL_CLAIMED] =
+        "select " PG_RUN_COLUMNS " from @.beat b cross join lateral (select o.rid from @.run o "
+        "where o.holder=b.lease and o.take_req=$2::uuid offset 0) x join @.run r on r.rid=x.rid "
+        "join @.hot h on h.rid=r.rid where b.lease=$1::uuid and b.claim_req=$2::uuid order by "
+        "r.fence limit $3::int",
     [PG_SQL_GRANT] = "select * from @.grant_lease($1::uuid,$2::uuid,$3::bytea,$4::bytea,"
                      "$5::bigint,$6::bool)",
     [PG_SQL_EXTEND] = "select * from @.extend_lease($1::uuid,$2::bool,$3::bool)",
@@ -211,9 +214,10 @@ static const char *const templates[PG_SQL_COUNT] = {
         "q as ((select x.rid,bad.since,bad.reason from bad,lateral (select r.rid from @.run r "
         "where r.holder=bad.id and (bad.since>$1::bigint or r.rid>$2::bigint) order by r.rid limit "
         "$3::int) x where bad.since>=$1 order by bad.since,x.rid limit $3) union all "
-        "(select r.rid,r.hold_until,4 from t,@.run r join @.lease l on l.id=r.holder join @.beat b "
-        "on b.lease=l.id where r.hold_until<>0 and r.hold_until<=t.now and "
-        "(r.hold_until,r.rid)>($1,$2) and l.died=0 and t.now<b.deadline order by "
+        "(select r.rid,r.hold_until,4 from t cross join lateral (select o.rid,o.hold_until,o.holder "
+        "from @.run o where o.hold_until<>0 and o.hold_until<=t.now and "
+        "(o.hold_until,o.rid)>($1,$2) order by o.hold_until,o.rid offset 0) r join @.lease l on "
+        "l.id=r.holder join @.beat b on b.lease=l.id where l.died=0 and t.now<b.deadline order by "
         "r.hold_until,r.rid limit $3)) "
         "select " PG_RUN_COLUMNS ",q.since,q.reason from q join @.run r on r.rid=q.rid join @.hot "
         "h on h.rid=r.rid order by q.since,r.rid limit $3",
