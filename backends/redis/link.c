@@ -183,6 +183,8 @@ static int check_version(const struct rd_params *p, const redisReply *server,
 
 static int check_meta(const struct rd_store *store, const redisReply *meta, struct kedge_error *err)
 {
+    if (rd_reply_is(meta, "ASK") || rd_reply_is(meta, "TRYAGAIN"))
+        return KEDGE_OK; /* the slot is on its way elsewhere, and the record has gone ahead */
     if (meta->type == REDIS_REPLY_ERROR)
         return rd_reply_fail(&store->params, meta, err);
     if (store->meta[0] == '\0')
@@ -203,9 +205,9 @@ static int check_hello(struct rd_link *link, redisReply **r, struct kedge_error 
     char text[64];
     int rc;
 
-    if (r[HELLO_AUTH]->type == REDIS_REPLY_ERROR)
+    if (store->params.password != NULL && r[HELLO_AUTH]->type == REDIS_REPLY_ERROR)
         return rd_reply_fail(&store->params, r[HELLO_AUTH], err);
-    if (r[HELLO_SELECT]->type == REDIS_REPLY_ERROR)
+    if (store->params.db != 0 && r[HELLO_SELECT]->type == REDIS_REPLY_ERROR)
         return rd_reply_fail(&store->params, r[HELLO_SELECT], err);
     rc = check_version(&store->params, r[HELLO_SERVER], err);
     if (rc == KEDGE_OK)
@@ -530,8 +532,13 @@ static int repeat_one(struct call *c, size_t i, struct kedge_error *err)
         rd_conn_close(&c->link->conn);
         take_back(c, i);
     } else if (rd_reply_is(r, "ASK") && read_redirect(r, &c->link->conn.at, &host)) {
+        int rc;
+
         take_back(c, i);
-        return ask_there(c, i, &host, err);
+        rc = ask_there(c, i, &host, err);
+        if (rc != KEDGE_OK || c->tries++ >= REDIRECTS_MOST)
+            return rc;
+        return repeat_one(c, i, err); /* there, too, it may be none */
     } else if (rd_reply_is(r, "TRYAGAIN") && rd_mono_us() + TRY_AGAIN_US < c->deadline) {
         take_back(c, i);
         c->tries--; /* until the deadline */
