@@ -10,6 +10,8 @@
 #include "conn.h"
 #include "fault.h"
 
+/* Parameters a connection keeps memory for. */
+#define KEEP_BYTES ((size_t)4 << 20)
 /* Between attempts to connect: doubled from the first to the last of these. */
 #define RETRY_FIRST_US INT64_C(20000)
 #define RETRY_LAST_US  INT64_C(1000000)
@@ -97,6 +99,8 @@ void pg_put_i64(struct pg_buf *b, int64_t v)
 
 void pg_begin(struct pg_conn *c)
 {
+    if (c->out.cap > KEEP_BYTES) /* one large commit is no reason to keep as much for ever */
+        pg_buf_free(&c->out);
     c->out.len = 0;
     c->out.failed = false;
 }
@@ -341,7 +345,7 @@ static bool send_query(struct talk *t, size_t i)
 static bool send_all(struct talk *t, enum pg_mode mode)
 {
     bool reads = mode == PG_READ && t->n > 1;
-    bool whole = reads || (mode == PG_WRITE && t->c->pooled);
+    bool whole = reads || (mode != PG_READ && t->c->pooled);
     bool ok = true;
 
     if (whole)
@@ -618,7 +622,7 @@ static bool again(const struct pg_conn *c, enum pg_mode mode, int rc, enum pg_re
     if (*fresh || c->pg != NULL)
         return false;
     *fresh = true;
-    return retry == PG_RETRY_ANEW || (mode == PG_READ && rc == KEDGE_ERR_UNAVAILABLE);
+    return retry == PG_RETRY_ANEW || (mode != PG_WRITE && rc == KEDGE_ERR_UNAVAILABLE);
 }
 
 int pg_run(struct pg_conn *c, struct pg_query *q, size_t n, enum pg_mode mode, int64_t end,

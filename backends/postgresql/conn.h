@@ -68,7 +68,8 @@ struct pg_conn {
 
 enum pg_mode {
     PG_READ, /* several statements see one moment */
-    PG_WRITE /* one statement, one transaction, durable */
+    PG_NOTE, /* may write what nobody relies on: doing it twice, or not at all, is as good */
+    PG_WRITE /* one transaction, durable */
 };
 
 int64_t pg_mono_us(void);

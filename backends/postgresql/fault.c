@@ -93,11 +93,18 @@ bool pg_fault_is_final(const PGresult *fault)
            (severity != NULL && strcmp(severity, "ERROR") != 0);
 }
 
-/* libpq hands out no SQLSTATE here, only a text in the server's language: what it stands for is
-   told by what the server would not say otherwise. */
+/* libpq hands out no SQLSTATE here, only a text, in the server's language: what is not recognised
+   may be over soon. */
 int pg_fault_connect(const PGconn *pg)
 {
-    if (pg != NULL && (PQconnectionNeedsPassword(pg) || PQconnectionUsedPassword(pg)))
+    static const char *const refusals[] = { "authentication failed", "pg_hba.conf",
+                                            "is not permitted to log in", "permission denied" };
+    const char *text = pg == NULL ? "" : PQerrorMessage(pg);
+
+    if (pg != NULL && PQconnectionNeedsPassword(pg))
         return KEDGE_ERR_PERMISSION;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+        if (strstr(text, refusals[i]) != NULL)
+            return KEDGE_ERR_PERMISSION;
     return KEDGE_ERR_UNAVAILABLE;
 }

@@ -276,17 +276,6 @@ static int judge(struct pg_session *s, const struct suspects *all, const struct 
     return kit_lease_may_bury(&lease->k, all->now, &suspicion);
 }
 
-/* Nothing is written here, whatever the mode: an answer that did not come changed nothing. */
-static int not_unknown(int rc, struct kedge_error *err)
-{
-    if (rc == KEDGE_ERR_UNKNOWN) {
-        rc = KEDGE_ERR_UNAVAILABLE;
-        if (err != NULL)
-            err->code = rc;
-    }
-    return rc;
-}
-
 static int restamp(struct pg_session *s, int64_t end, struct kedge_error *err)
 {
     struct pg_query q;
@@ -294,9 +283,9 @@ static int restamp(struct pg_session *s, int64_t end, struct kedge_error *err)
 
     pg_begin(&s->conn);
     pg_query_init(&q, PG_SQL_RESTAMP);
-    rc = pg_run(&s->conn, &q, 1, PG_WRITE, end, err);
+    rc = pg_run(&s->conn, &q, 1, PG_NOTE, end, err);
     pg_clear(&q, 1);
-    return not_unknown(rc, err);
+    return rc;
 }
 
 int pg_lease_bury(void *session, const struct kedge_id128 *id, int64_t timeout_us,
@@ -319,7 +308,7 @@ int pg_lease_bury(void *session, const struct kedge_id128 *id, int64_t timeout_u
     pg_query_init(&q[0], PG_SQL_SUSPECT);
     pg_arg_id(&s->conn, &q[0], id);
     pg_query_init(&q[1], PG_SQL_INCARNATION); /* it may note a new one: no read-only transaction */
-    rc = not_unknown(pg_run(&s->conn, q, 2, PG_WRITE, end, err), err);
+    rc = pg_run(&s->conn, q, 2, PG_NOTE, end, err);
     if (rc != KEDGE_OK)
         return rc;
     all.r = q[0].result;

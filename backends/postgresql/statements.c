@@ -37,12 +37,12 @@ static const char *const templates[PG_SQL_COUNT] = {
     /* $1: the process number libpq was told.  Nothing is set where a pooler answers. */
     [PG_SQL_SETTINGS] =
         "select set_config('default_transaction_isolation','read committed',false),"
-        "set_config('bytea_output','hex',false),set_config('jit','off',false),"
+        "set_config('jit','off',false),"
         "set_config('plan_cache_mode','force_generic_plan',false),"
         "set_config('enable_seqscan','off',false),set_config('enable_hashjoin','off',false),"
         "set_config('enable_mergejoin','off',false),set_config('enable_bitmapscan','off',false),"
         "set_config('lock_timeout','5s',false),"
-        "set_config('statement_timeout','60s',false),"
+        "set_config('statement_timeout','10min',false),"
         "set_config('idle_in_transaction_session_timeout','20s',false),"
         "(select set_config(s.name,'1s',false) from pg_settings s where "
         "s.name='client_connection_check_interval' and s.setting='0') "

@@ -277,9 +277,9 @@ int pg_info(void *session, struct kedge_info *out, int64_t timeout_us, struct ke
     if (rc != KEDGE_OK)
         return rc;
     pg_query_init(&q, PG_SQL_INFO);
-    rc = pg_run(&s->conn, &q, 1, PG_WRITE, end, err); /* it may note a new life of the server */
+    rc = pg_run(&s->conn, &q, 1, PG_NOTE, end, err); /* it may note a new life of the server */
     if (rc != KEDGE_OK)
-        return rc == KEDGE_ERR_UNKNOWN ? KEDGE_ERR_UNAVAILABLE : rc;
+        return rc;
     info.server = copy_text(&t, pg_bytes(q.result, 0, AT_VERSION));
     info.place = copy_text(&t, kedge_text(s->store->place.shown));
     info.durability = durability(q.result);
