@@ -98,6 +98,7 @@ void store_new(void)
 
 void store_drop(void)
 {
+    static const struct timespec a_moment = { 0, 1000000 };
     struct kedge_open open = { .struct_size = sizeof open, .url = url };
     int rc;
 
@@ -107,9 +108,8 @@ void store_drop(void)
     }
     open.ns = kedge_text("default");
     /* Who was killed has it open until the server has seen that. */
-    do
-        rc = backend->store_drop(kedge_host_default(), &open, &err);
-    while (served && rc == KEDGE_HELD);
+    while ((rc = backend->store_drop(kedge_host_default(), &open, &err)) == KEDGE_HELD && served)
+        (void)nanosleep(&a_moment, NULL);
     must(rc, "drop");
 }
 

@@ -16,7 +16,13 @@ use_backend "$backend"
 # The stores of the six processes of `doomed'.
 six_stores() {
 	case $backend in
-	redis) urls="$url?db={}" ;;
+	redis)
+		# A server each: a namespace of one database is in use for all of them.
+		for i in 0 1 2 3 4 5; do
+			server redis "$i" || exit 99
+		done
+		urls=$(printf '%s\n' "$url" | sed 's|/store/|/{}/|')
+		;;
 	postgresql)
 		urls=$(printf '%s\n' "$url" | sed 's|///[^?]*|///{}|')
 		for i in 0 1 2 3 4 5; do
