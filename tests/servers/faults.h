@@ -53,6 +53,7 @@ struct fault_op {
     int (*call)(struct stage *s);   /* as far as it answers OK it has compared what it was told */
     int again;                      /* also right when it has taken place before */
     void (*check)(struct stage *s); /* it has taken place, once */
+    bool (*there)(struct world *w); /* NULL: every backend has it */
 };
 
 extern const struct fault_op fault_ops[];
