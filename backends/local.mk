@@ -77,7 +77,7 @@ endif
 # -------------------------------------------------------------------- redis
 redis_sources = %D%/redis/redis.c %D%/redis/session.h %D%/redis/params.c %D%/redis/params.h \
 	%D%/redis/conn.c %D%/redis/conn.h %D%/redis/link.c %D%/redis/scripts.c %D%/redis/scripts.h \
-	%D%/redis/keys.c %D%/redis/keys.h %D%/redis/rows.c %D%/redis/rows.h %D%/redis/store.c \
+	%D%/redis/keys.c %D%/redis/keys.h %D%/redis/build.c %D%/redis/look.c %D%/redis/cache.c %D%/redis/rows.h %D%/redis/store.c \
 	%D%/redis/hints.c %D%/redis/hints.h %D%/redis/commits.c %D%/redis/claim.c %D%/redis/leases.c \
 	%D%/redis/reads.c %D%/redis/lists.c %D%/redis/upkeep.c %D%/redis/verify.c %D%/redis/info.c \
 	%D%/redis/wait.c

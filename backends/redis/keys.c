@@ -157,6 +157,24 @@ struct kedge_bytes rd_u64_bytes(struct rd_arena *a, uint64_t number)
     return (struct kedge_bytes){ p, 8 };
 }
 
+struct kedge_bytes rd_two_u32(struct rd_arena *a, uint32_t one, uint32_t two)
+{
+    unsigned char *p = rd_alloc(a, 8);
+
+    if (p == NULL)
+        return nothing;
+    rd_put_u32(p, one);
+    rd_put_u32(p + 4, two);
+    return (struct kedge_bytes){ p, 8 };
+}
+
+struct kedge_bytes rd_set_field(struct rd_arena *a, uint32_t set)
+{
+    struct kedge_bytes b = rd_two_u32(a, set, 0);
+
+    return (struct kedge_bytes){ b.data, b.data == NULL ? 0 : 4 };
+}
+
 /* -------------------------------------------------------------------- heads */
 
 static uint64_t settled(uint64_t fence)

@@ -151,6 +151,9 @@ struct kedge_bytes rd_timed(struct rd_arena *a, int64_t time, uint64_t incarnati
 struct kedge_bytes rd_edge(struct rd_arena *a, char kind, uint64_t one);
 struct kedge_bytes rd_edge2(struct rd_arena *a, char kind, uint64_t one, uint64_t two);
 struct kedge_bytes rd_u64_bytes(struct rd_arena *a, uint64_t number);
+/* Fields of the slots: a set; a set and an index.  The values of the first look the same. */
+struct kedge_bytes rd_set_field(struct rd_arena *a, uint32_t set);
+struct kedge_bytes rd_two_u32(struct rd_arena *a, uint32_t one, uint32_t two);
 
 /* ------------------------------------------------------------------- rows */
 

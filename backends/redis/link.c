@@ -364,7 +364,8 @@ static void back_off(struct rd_link *link)
         us = BACKOFF_MOST_US;
     link->failures++;
     /* Not all at the same moment: the low digits of the clock are chance enough. */
-    link->retry_at = now + us / 2 + (now * INT64_C(2654435761) & INT64_C(0x7fffffff)) % (us / 2);
+    link->retry_at =
+        now + us / 2 + (int64_t)(((uint64_t)now * UINT64_C(2654435761) >> 16) % (uint64_t)(us / 2));
 }
 
 int rd_link_ready(struct rd_link *link, int64_t deadline, struct kedge_error *err)

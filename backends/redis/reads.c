@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct kedge_bytes nothing;
-
 #define EXACT_MAX (INT64_C(1) << 53) /* of a number in a script */
 
 /* ---------------------------------------------------------------- run, records */
@@ -204,17 +202,6 @@ struct slots {
     int64_t deadline;
 };
 
-static struct kedge_bytes field(struct rd_arena *a, uint32_t set, uint32_t index)
-{
-    unsigned char *p = rd_alloc(a, 8);
-
-    if (p == NULL)
-        return nothing;
-    rd_put_u32(p, set);
-    rd_put_u32(p + 4, index);
-    return (struct kedge_bytes){ p, 8 };
-}
-
 /* The run and the set, and the values of N fields of it: elements 4 and on. */
 static int look_set(struct slots *q, const struct kedge_bytes *fields, size_t n, redisReply **reply,
                     struct kedge_error *err)
@@ -222,6 +209,7 @@ static int look_set(struct slots *q, const struct kedge_bytes *fields, size_t n,
     struct rd_session *s = q->s;
     struct rd_arena *a = &s->arena;
     struct kedge_bytes key = rd_key(a, s->store->params.prefix, 'q', q->id);
+    struct kedge_bytes set;
     struct kit_run run;
     redisReply *r = NULL;
     int64_t now;
@@ -229,7 +217,8 @@ static int look_set(struct slots *q, const struct kedge_bytes *fields, size_t n,
 
     rd_look_begin(s);
     rd_look_run(s, q->id);
-    rd_look_command(s, "HGET", key, &(struct kedge_bytes){ field(a, q->set, 0).data, 4 }, 1);
+    set = rd_set_field(a, q->set);
+    rd_look_command(s, "HGET", key, &set, 1);
     if (n != 0)
         rd_look_command(s, "HMGET", key, fields, n);
     else
@@ -320,7 +309,7 @@ static int add_slots(struct slots *q, const uint32_t *indexes, size_t n, struct 
     if (fields == NULL)
         return rd_no_memory(err);
     for (size_t i = 0; i < n; i++)
-        fields[i] = field(&q->s->arena, q->set, indexes[i]);
+        fields[i] = rd_two_u32(&q->s->arena, q->set, indexes[i]);
     rc = look_set(q, fields, n, &r, err);
     for (size_t i = 0; rc == KEDGE_OK && i < n; i++)
         if (r->element[4]->elements == n && r->element[4]->element[i]->type != REDIS_REPLY_NIL)

@@ -4,7 +4,7 @@
  * How a commit travels: arguments are checked (kit/check.c); plain appends by holders need no
  * decision and go as they are, the rest is decided by the rules on what is remembered or looked up
  * (kit/remote.c); both are carried out by one script in one round trip and one flush of the
- * server's journal (rows.c, scripts.c).
+ * server's journal (build.c, scripts.c).
  *
  * Time is the server's, both clocks.  What a write survives is what the server is set to; info
  * tells. A server that is replaced by a replica may lose writes it has acknowledged, fences among

@@ -11,6 +11,11 @@
 #include "session.h"
 
 extern const struct kit_remote_ops rd_remote_ops;
+/* Of these: look.c, build.c. */
+int rd_look_rows(void *ctx, struct kit_row *const *rows, size_t n, int64_t *now, int64_t timeout_us,
+                 struct kedge_error *err);
+int rd_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, size_t n_fences,
+             int64_t *now, int64_t timeout_us, struct kedge_error *err);
 
 /* Appends that wait to be sent along; results[i] are 11 bytes each once they were. */
 struct rd_hot {
@@ -24,6 +29,9 @@ struct rd_hot {
 };
 #define RD_HOT_FIXED  64u
 #define RD_HOT_RESULT 11u
+/* As a command of their own, s->cmds[1]; and what was answered to it, or why nothing was. */
+void rd_hot_command(struct rd_session *s);
+void rd_hot_answer(struct rd_session *s, int rc, const redisReply *reply, struct kedge_error *err);
 
 /* 16 bytes that nobody makes twice. */
 void rd_unique(struct rd_session *s, unsigned char out[16]);

@@ -398,6 +398,34 @@ void rd_store_close(void *store)
 
 /* ----------------------------------------------------------------------- drop */
 
+/* Where nobody may look at the clients: is there a lease that has not lapsed? */
+static int any_live(struct rd_store *store, int64_t deadline, struct kedge_error *err)
+{
+    struct kedge_bytes cursor = { NULL, 0 };
+    struct kedge_lease_page page = { 0 };
+    void *session;
+    int rc = rd_session_open(store, &session, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    do {
+        struct kedge_mem *last = page.mem;
+        int64_t left = deadline - rd_mono_us();
+
+        rc = rd_lease_list(session, cursor, 500, &page, left > 1 ? left : 1, err);
+        kedge_mem_free(store->host, last);
+        if (rc != KEDGE_OK)
+            page.mem = NULL;
+        for (size_t i = 0; rc == KEDGE_OK && i < page.n; i++)
+            if (page.leases[i].state == KEDGE_LEASE_LIVE)
+                rc = KEDGE_HELD;
+        cursor = page.next;
+    } while (rc == KEDGE_OK && cursor.len != 0);
+    kedge_mem_free(store->host, page.mem);
+    rd_session_close(session);
+    return rc;
+}
+
 /* OK: nobody but we has it open, as far as the server tells; HELD. */
 static int in_use(struct rd_link *link, int64_t deadline, struct kedge_error *err)
 {
@@ -412,6 +440,8 @@ static int in_use(struct rd_link *link, int64_t deadline, struct kedge_error *er
                       : rd_call(link, &(struct rd_cmd *){ &cmd }, 1, &r, RD_READS, deadline, err);
     if (rc == KEDGE_OK && r->type == REDIS_REPLY_STRING)
         rc = rd_clients_named(r, link->store->params.tag, link->conn.id) ? KEDGE_HELD : KEDGE_OK;
+    else if (rc == KEDGE_OK)
+        rc = any_live(link->store, deadline, err);
     rd_replies_free(&r, 1);
     rd_cmd_free(&cmd);
     rd_arena_free(&arena);

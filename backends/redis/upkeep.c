@@ -15,7 +15,8 @@ static const struct kedge_bytes nothing;
 
 /* -------------------------------------------------------------------- purge */
 
-#define AT_ONCE 64u
+#define AT_ONCE       64u
+#define SLOTS_AT_ONCE 1000u /* a command in a script has room for some thousands */
 
 struct purge {
     struct rd_session *s;
@@ -151,7 +152,8 @@ static int look_trash(struct purge *p, struct kedge_bytes name, redisReply **rep
     struct kedge_bytes key = rd_key(&s->arena, s->store->params.prefix, 'w', name);
     char kind = name.len != 0 ? *(const char *)name.data : 's';
     char count[24];
-    struct kedge_bytes some = { count, (size_t)snprintf(count, sizeof count, "%zu", room_left(p)) };
+    size_t most = room_left(p) < SLOTS_AT_ONCE ? room_left(p) : SLOTS_AT_ONCE;
+    struct kedge_bytes some = { count, (size_t)snprintf(count, sizeof count, "%zu", most) };
 
     rd_look_begin(s);
     rd_look_command(s, kind == 'j' ? "LLEN" : (kind == 'q' ? "HLEN" : "EXISTS"), key, NULL, 0);
@@ -192,7 +194,8 @@ static int empty_trash(struct purge *p, struct kedge_bytes name, const redisRepl
         rd_write_arg(&b, (struct kedge_bytes){ "-1", 2 });
     } else {
         rd_write_begin(&b, "HDEL", key);
-        for (size_t i = 0; i < looked->element[2]->elements; i++)
+        rows = looked->element[2]->elements;
+        for (size_t i = 0; i < rows; i++)
             rd_write_arg(&b, rd_reply_bytes(looked->element[2]->element[i]));
     }
     rd_write_end(&b);

@@ -1,4 +1,6 @@
-/* rows.c - what the kit's rules look at and write; see rows.h */
+/*
+ * build.c - groups of expectations and writes as one call of the script `commit'
+ */
 #include <config.h>
 
 #include "rows.h"
@@ -100,29 +102,13 @@ void rd_expect_members(struct rd_build *b, struct kedge_bytes set, uint64_t memb
     b->n_expects++;
 }
 
-static struct kedge_bytes two_u32(struct rd_arena *a, uint32_t one, uint32_t two)
-{
-    unsigned char *p = rd_alloc(a, 8);
-
-    if (p == NULL)
-        return nothing;
-    rd_put_u32(p, one);
-    rd_put_u32(p + 4, two);
-    return (struct kedge_bytes){ p, 8 };
-}
-
-static struct kedge_bytes set_field(struct rd_arena *a, uint32_t set)
-{
-    return (struct kedge_bytes){ two_u32(a, set, 0).data, 4 };
-}
-
 static void expect_set(struct rd_build *b, const struct kit_expect *e)
 {
     key(b, rd_key(b->a, b->prefix, 'q', e->row->of->name));
     arg_text(b, e->there ? "h" : "H");
-    arg(b, set_field(b->a, e->row->set));
+    arg(b, rd_set_field(b->a, e->row->set));
     if (e->there)
-        arg(b, two_u32(b->a, e->row->slots.total, (uint32_t)e->stamp));
+        arg(b, rd_two_u32(b->a, e->row->slots.total, (uint32_t)e->stamp));
     b->n_expects++;
 }
 
@@ -406,10 +392,10 @@ static void write_slot(struct rd_build *b, const struct kit_write *w)
 {
     rd_write_begin(b, "HSET", rd_key(b->a, b->prefix, 'q', w->row->of->name));
     if (w->kind == KIT_WRITE_SET) {
-        arg(b, set_field(b->a, w->row->set));
-        arg(b, two_u32(b->a, w->slots_new.total, w->slots_new.remaining));
+        arg(b, rd_set_field(b->a, w->row->set));
+        arg(b, rd_two_u32(b->a, w->slots_new.total, w->slots_new.remaining));
     } else {
-        arg(b, two_u32(b->a, w->row->set, w->index));
+        arg(b, rd_two_u32(b->a, w->row->set, w->index));
         arg(b, summed(b->a, 8, w->index, w->value));
     }
     rd_write_end(b);
@@ -640,8 +626,8 @@ int rd_build_send(struct rd_build *b, size_t groups, const char **outcomes, uint
     return rc;
 }
 
-static int apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, size_t n_fences,
-                 int64_t *now, int64_t timeout_us, struct kedge_error *err)
+int rd_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, size_t n_fences,
+             int64_t *now, int64_t timeout_us, struct kedge_error *err)
 {
     struct rd_session *s = ctx;
     struct rd_build b;
@@ -671,47 +657,8 @@ static int apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences
     return KEDGE_OK;
 }
 
-/* ---------------------------------------------------------------------- looking */
-
-void rd_look_begin(struct rd_session *s)
-{
-    s->keys.n = s->args.n = 0;
-}
-
-void rd_look_run(struct rd_session *s, struct kedge_bytes id)
-{
-    const char *prefix = s->store->params.prefix;
-
-    rd_list_add(&s->arena, &s->keys, rd_key(&s->arena, prefix, 'h', id));
-    rd_list_add(&s->arena, &s->keys, rd_key(&s->arena, prefix, 'j', id));
-    rd_list_add_text(&s->arena, &s->args, "r");
-}
-
-void rd_look_string(struct rd_session *s, struct kedge_bytes k)
-{
-    rd_list_add(&s->arena, &s->keys, k);
-    rd_list_add_text(&s->arena, &s->args, "s");
-}
-
-void rd_look_command(struct rd_session *s, const char *command, struct kedge_bytes k,
-                     const struct kedge_bytes *args, size_t n)
-{
-    rd_list_add(&s->arena, &s->keys, k);
-    rd_list_add_text(&s->arena, &s->args, "c");
-    rd_list_add_text(&s->arena, &s->args, command);
-    rd_list_add_number(&s->arena, &s->args, (int64_t)n);
-    for (size_t i = 0; i < n; i++)
-        rd_list_add(&s->arena, &s->args, args[i]);
-}
-
-static bool look_fits(const redisReply *r, size_t n, int64_t *now)
-{
-    return r->type == REDIS_REPLY_ARRAY && r->elements == n + 1 &&
-           rd_reply_time(r->element[0], now);
-}
-
-/* Appends that wait go first, in the same write. */
-static void add_hot(struct rd_session *s)
+/* Appends that wait, as a command of their own: s->cmds[1]. */
+void rd_hot_command(struct rd_session *s)
 {
     struct rd_build b;
     struct rd_list keys = s->keys;
@@ -727,7 +674,7 @@ static void add_hot(struct rd_session *s)
     s->args = args;
 }
 
-static void hot_along(struct rd_session *s, int rc, const redisReply *r, struct kedge_error *err)
+void rd_hot_answer(struct rd_session *s, int rc, const redisReply *r, struct kedge_error *err)
 {
     struct kedge_error why = *err;
 
@@ -735,378 +682,3 @@ static void hot_along(struct rd_session *s, int rc, const redisReply *r, struct 
         rc = rd_reply_fail(&s->store->params, r, &why);
     hot_told(s->hot, rc, rc == KEDGE_OK ? r->element[1] : NULL, &why);
 }
-
-int rd_look_send(struct rd_session *s, size_t n, redisReply **reply, int64_t *now, int64_t deadline,
-                 struct kedge_error *err)
-{
-    bool hot = s->hot != NULL && s->hot->n != 0 && !s->hot->sent;
-    struct rd_cmd *cmds[2] = { &s->cmds[0], &s->cmds[1] };
-    redisReply *r[2] = { NULL, NULL };
-    struct kedge_error local = { 0 };
-    int rc;
-
-    if (err == NULL)
-        err = &local;
-    rd_cmd_call(&s->arena, cmds[0], &s->store->scripts[RD_SCRIPT_LOOK], &s->keys, &s->args);
-    if (hot) {
-        add_hot(s);
-        cmds[0] = &s->cmds[1];
-        cmds[1] = &s->cmds[0];
-    }
-    rc = s->arena.failed
-             ? rd_no_memory(err)
-             : rd_call(&s->link, cmds, hot ? 2 : 1, r, hot ? RD_WRITES : RD_READS, deadline, err);
-    if (hot)
-        hot_along(s, rc, r[0], err);
-    if (rc == KEDGE_ERR_UNKNOWN) /* that was the appends; a look changes nothing */
-        rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0, "Redis (%s) did not answer in time",
-                             s->store->params.place);
-    if (hot && rc == KEDGE_OK) {
-        rd_replies_free(&r[0], 1);
-        r[0] = r[1];
-        r[1] = NULL;
-    }
-    if (rc == KEDGE_OK && !look_fits(r[0], n, now))
-        rc = rd_reply_fail(&s->store->params, r[0], err);
-    if (rc != KEDGE_OK) {
-        rd_replies_free(r, 2);
-        return rc;
-    }
-    rd_saw_time(s, *now);
-    *reply = r[0];
-    return KEDGE_OK;
-}
-
-int rd_run_read(const redisReply *head, const redisReply *length, struct kit_run *out,
-                struct kedge_bytes *unknown)
-{
-    if (head->type == REDIS_REPLY_NIL)
-        return KEDGE_NOT_FOUND;
-    if (head->type != REDIS_REPLY_STRING || length->type != REDIS_REPLY_INTEGER ||
-        length->integer < 0)
-        return KEDGE_ERR_CORRUPT;
-    return rd_head_decode(rd_reply_bytes(head), (uint64_t)length->integer, out, unknown)
-               ? KEDGE_OK
-               : KEDGE_ERR_CORRUPT;
-}
-
-int rd_lease_read(struct rd_session *s, struct kedge_mem **mem, const struct kedge_id128 *id,
-                  const redisReply *value, struct kit_lease *out)
-{
-    if (value->type == REDIS_REPLY_NIL)
-        return KEDGE_NOT_FOUND;
-    if (value->type != REDIS_REPLY_STRING)
-        return KEDGE_ERR_CORRUPT;
-    return rd_lease_decode(s->host, mem, id, rd_reply_bytes(value), out);
-}
-
-static void ask_row(struct rd_session *s, const struct kit_row *row)
-{
-    struct rd_arena *a = &s->arena;
-    const char *prefix = s->store->params.prefix;
-
-    switch (row->kind) {
-    case KIT_ROW_RUN:
-        rd_look_run(s, row->name);
-        return;
-    case KIT_ROW_LEASE:
-        rd_look_string(s, rd_key_lease(a, prefix, 'l', &row->lease_id));
-        return;
-    case KIT_ROW_CELL:
-    case KIT_ROW_LOCK:
-        rd_look_string(s, rd_key(a, prefix, row->kind == KIT_ROW_CELL ? 'v' : 'n', row->name));
-        return;
-    case KIT_ROW_SET:
-    case KIT_ROW_SLOT:
-        rd_list_add(a, &s->keys, rd_key(a, prefix, 'q', row->of->name));
-        rd_list_add_text(a, &s->args, row->kind == KIT_ROW_SET ? "h" : "x");
-        rd_list_add(a, &s->args,
-                    row->kind == KIT_ROW_SET ? set_field(a, row->set)
-                                             : two_u32(a, row->set, row->index));
-        return;
-    default: /* KIT_ROW_RECORD */
-        rd_list_add(a, &s->keys, rd_key(a, prefix, 'j', row->of->name));
-        rd_list_add_text(a, &s->args, "q");
-        rd_list_add_number(a, &s->args, (int64_t)row->number);
-    }
-}
-
-/* A copy of REPLY, whole, where rows may point to it. */
-static bool keep_reply(struct rd_session *s, const redisReply *reply, redisReply *out)
-{
-    struct kedge_bytes b = rd_reply_bytes(reply);
-
-    *out = *reply;
-    if (reply->type != REDIS_REPLY_STRING)
-        return true;
-    if (!kit_copy(s->host, kit_remote_mem(s->remote), b, &b))
-        return false;
-    out->str = (char *)(uintptr_t)b.data;
-    return true;
-}
-
-static int got_run(struct rd_session *s, struct kit_row *row, const redisReply *head,
-                   const redisReply *length)
-{
-    struct kedge_mem **mem = kit_remote_mem(s->remote);
-    struct kedge_bytes unknown = nothing;
-    struct kit_run *run = kedge_mem_alloc(s->host, mem, sizeof *run);
-    struct kedge_bytes *keep;
-    redisReply copy;
-    int rc;
-
-    row->own = NULL;
-    if (run == NULL || !keep_reply(s, head, &copy))
-        return KEDGE_ERR_NOMEM;
-    rc = rd_run_read(&copy, length, run, &unknown);
-    if (rc != KEDGE_OK)
-        return rc;
-    if (unknown.len != 0) {
-        keep = kedge_mem_alloc(s->host, mem, sizeof *keep);
-        if (keep == NULL)
-            return KEDGE_ERR_NOMEM;
-        *keep = unknown;
-        row->own = keep;
-    }
-    row->run = run;
-    return kit_bytes_equal(run->r.id, row->name) ? KEDGE_OK : KEDGE_ERR_CORRUPT;
-}
-
-static int got_lease(struct rd_session *s, struct kit_row *row, const redisReply *value)
-{
-    struct kedge_mem **mem = kit_remote_mem(s->remote);
-    struct kit_lease *lease = kedge_mem_alloc(s->host, mem, sizeof *lease);
-    redisReply copy;
-
-    if (lease == NULL || !keep_reply(s, value, &copy))
-        return KEDGE_ERR_NOMEM;
-    row->lease = lease;
-    return rd_lease_read(s, mem, &row->lease_id, &copy, lease);
-}
-
-static int got_named(struct rd_session *s, struct kit_row *row, const redisReply *value)
-{
-    struct kedge_mem **mem = kit_remote_mem(s->remote);
-    struct kit_cell *cell;
-    struct kit_lock *lock;
-    redisReply copy;
-
-    if (value->type == REDIS_REPLY_NIL)
-        return KEDGE_NOT_FOUND;
-    if (value->type != REDIS_REPLY_STRING)
-        return KEDGE_ERR_CORRUPT;
-    cell = kedge_mem_alloc(s->host, mem, sizeof *cell);
-    lock = kedge_mem_alloc(s->host, mem, sizeof *lock);
-    if (cell == NULL || lock == NULL || !keep_reply(s, value, &copy))
-        return KEDGE_ERR_NOMEM;
-    row->cell = cell;
-    row->lock = lock;
-    if (row->kind == KIT_ROW_CELL)
-        return rd_cell_decode(rd_reply_bytes(&copy), cell) ? KEDGE_OK : KEDGE_ERR_CORRUPT;
-    return rd_lock_decode(rd_reply_bytes(&copy), lock) ? KEDGE_OK : KEDGE_ERR_CORRUPT;
-}
-
-static int got_part(struct kit_row *row, const redisReply *value)
-{
-    if (value->type == REDIS_REPLY_NIL)
-        return KEDGE_NOT_FOUND;
-    if (row->kind == KIT_ROW_SLOT)
-        return value->type != REDIS_REPLY_INTEGER || value->integer < 0
-                   ? KEDGE_ERR_CORRUPT
-                   : (value->integer == 0 ? KEDGE_NOT_FOUND : KEDGE_OK);
-    if (value->type != REDIS_REPLY_STRING)
-        return KEDGE_ERR_CORRUPT;
-    if (row->kind == KIT_ROW_SET) {
-        if (value->len != 8)
-            return KEDGE_ERR_CORRUPT;
-        row->slots = (struct kit_slots){ rd_get_u32(value->str), rd_get_u32(value->str + 4) };
-        return KEDGE_OK;
-    }
-    if (value->len < RD_RECORD_SIZE || (unsigned char)value->str[RD_RECORD_FORMAT] != RD_FORMAT)
-        return KEDGE_ERR_CORRUPT;
-    memcpy(row->request.b, value->str + RD_RECORD_REQUEST, 16);
-    return KEDGE_OK;
-}
-
-static int got_row(struct rd_session *s, struct kit_row *row, redisReply *const *e)
-{
-    switch (row->kind) {
-    case KIT_ROW_RUN:
-        return got_run(s, row, e[0], e[1]);
-    case KIT_ROW_LEASE:
-        return got_lease(s, row, e[0]);
-    case KIT_ROW_CELL:
-    case KIT_ROW_LOCK:
-        return got_named(s, row, e[0]);
-    default:
-        return got_part(row, e[0]);
-    }
-}
-
-static int look(void *ctx, struct kit_row *const *rows, size_t n, int64_t *now, int64_t timeout_us,
-                struct kedge_error *err)
-{
-    struct rd_session *s = ctx;
-    redisReply *r = NULL;
-    size_t elements = n;
-    size_t at = 1;
-    int rc;
-
-    rd_look_begin(s);
-    for (size_t i = 0; i < n; i++) {
-        ask_row(s, rows[i]);
-        elements += rows[i]->kind == KIT_ROW_RUN;
-    }
-    rc = rd_look_send(s, elements, &r, now, rd_deadline(timeout_us), err);
-    if (rc != KEDGE_OK)
-        return rc;
-    for (size_t i = 0; i < n && rc == KEDGE_OK; i++) {
-        int got = got_row(s, rows[i], &r->element[at]);
-
-        at += rows[i]->kind == KIT_ROW_RUN ? 2 : 1;
-        rows[i]->there = got == KEDGE_OK;
-        rows[i]->fault = got == KEDGE_ERR_CORRUPT ? got : 0;
-        if (got == KEDGE_ERR_NOMEM)
-            rc = rd_no_memory(err);
-    }
-    freeReplyObject(r);
-    return rc;
-}
-
-/* ------------------------------------------------------------------ what was seen */
-
-#define CACHE_SIZE 1024u
-
-/* One allocation: the run, then the bytes it points to. */
-struct rd_cache {
-    struct seen {
-        struct kit_run run;
-        size_t size;
-    } * slots[CACHE_SIZE];
-};
-
-static struct seen **cache_slot(struct rd_session *s, struct kedge_bytes id)
-{
-    return &s->cache->slots[kit_hash64(id) % CACHE_SIZE];
-}
-
-static struct seen *cache_get(struct rd_session *s, struct kedge_bytes id)
-{
-    struct seen *seen = s->cache == NULL ? NULL : *cache_slot(s, id);
-
-    return seen != NULL && kit_bytes_equal(seen->run.r.id, id) ? seen : NULL;
-}
-
-void rd_cache_drop(struct rd_session *s, struct kedge_bytes id)
-{
-    struct seen *seen = cache_get(s, id);
-
-    if (seen != NULL) {
-        *cache_slot(s, id) = NULL;
-        free(seen);
-    }
-}
-
-static void place_bytes(struct kedge_bytes *b, unsigned char **to)
-{
-    if (b->len != 0)
-        memcpy(*to, b->data, b->len);
-    b->data = *to;
-    *to += b->len;
-}
-
-void rd_cache_put(struct rd_session *s, const struct kit_run *run)
-{
-    const struct kedge_run *r = &run->r;
-    size_t size =
-        r->id.len + r->reactor.len + r->queue.len + r->context.len + r->parent.len + r->root.len;
-    struct seen *seen;
-    unsigned char *to;
-    struct seen **slot;
-
-    if (s->cache == NULL)
-        s->cache = calloc(1, sizeof *s->cache);
-    if (s->cache == NULL)
-        return;
-    slot = cache_slot(s, r->id);
-    seen = malloc(sizeof *seen + size);
-    if (seen != NULL) {
-        seen->run = *run;
-        seen->size = size;
-        to = (unsigned char *)(seen + 1);
-        place_bytes(&seen->run.r.id, &to);
-        place_bytes(&seen->run.r.reactor, &to);
-        place_bytes(&seen->run.r.queue, &to);
-        place_bytes(&seen->run.r.context, &to);
-        place_bytes(&seen->run.r.parent, &to);
-        place_bytes(&seen->run.r.root, &to);
-    }
-    free(*slot);
-    *slot = seen;
-}
-
-void rd_cache_advance(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
-                      uint64_t position)
-{
-    struct seen *seen = cache_get(s, id);
-
-    if (seen != NULL && seen->run.r.fence == fence)
-        kit_run_load(&seen->run, position);
-}
-
-void rd_cache_free(struct rd_session *s)
-{
-    for (size_t i = 0; s->cache != NULL && i < CACHE_SIZE; i++)
-        free(s->cache->slots[i]);
-    free(s->cache);
-    s->cache = NULL;
-}
-
-static bool recall(void *ctx, struct kit_row *row)
-{
-    struct rd_session *s = ctx;
-    struct kedge_mem **mem = kit_remote_mem(s->remote);
-    const struct seen *seen = row->kind == KIT_ROW_RUN ? cache_get(s, row->name) : NULL;
-    struct kit_run *run;
-
-    if (seen == NULL)
-        return false;
-    run = kedge_mem_alloc(s->host, mem, sizeof *run);
-    if (run == NULL)
-        return false;
-    *run = seen->run;
-    if (!kit_copy_run(s->host, mem, &seen->run.r, &run->r))
-        return false;
-    row->run = run;
-    row->there = true;
-    row->own = NULL;
-    return true;
-}
-
-static bool guess_now(void *ctx, int64_t *wall)
-{
-    const struct rd_session *s = ctx;
-
-    return kit_moment_guess(&s->store->moment, rd_mono_us(), wall);
-}
-
-static void learn(void *ctx, const struct kit_row *row)
-{
-    if (row->own == NULL) /* what has fields we do not know is read each time */
-        rd_cache_put(ctx, row->run);
-}
-
-static void forget(void *ctx, const struct kit_row *row)
-{
-    if (row->kind == KIT_ROW_RUN)
-        rd_cache_drop(ctx, row->name);
-}
-
-const struct kit_remote_ops rd_remote_ops = {
-    .recall = recall,
-    .guess_now = guess_now,
-    .look = look,
-    .apply = apply,
-    .learn = learn,
-    .forget = forget,
-};

@@ -1,0 +1,148 @@
+/*
+ * cache.c - heads as this session saw them last, and what the kit asks for beside looking and
+ * writing
+ *
+ * What is remembered is only a guess: the server confirms it when it is written.  It saves a look
+ * for each commit of a holder on a run of his own.
+ */
+#include <config.h>
+
+#include "rows.h"
+
+#include <stdlib.h>
+
+#define CACHE_SIZE 1024u
+
+/* One allocation: the run, then the bytes it points to. */
+struct rd_cache {
+    struct seen {
+        struct kit_run run;
+        size_t size;
+    } * slots[CACHE_SIZE];
+};
+
+static struct seen **cache_slot(struct rd_session *s, struct kedge_bytes id)
+{
+    return &s->cache->slots[kit_hash64(id) % CACHE_SIZE];
+}
+
+static struct seen *cache_get(struct rd_session *s, struct kedge_bytes id)
+{
+    struct seen *seen = s->cache == NULL ? NULL : *cache_slot(s, id);
+
+    return seen != NULL && kit_bytes_equal(seen->run.r.id, id) ? seen : NULL;
+}
+
+void rd_cache_drop(struct rd_session *s, struct kedge_bytes id)
+{
+    struct seen *seen = cache_get(s, id);
+
+    if (seen != NULL) {
+        *cache_slot(s, id) = NULL;
+        free(seen);
+    }
+}
+
+static void place_bytes(struct kedge_bytes *b, unsigned char **to)
+{
+    if (b->len != 0)
+        memcpy(*to, b->data, b->len);
+    b->data = *to;
+    *to += b->len;
+}
+
+void rd_cache_put(struct rd_session *s, const struct kit_run *run)
+{
+    const struct kedge_run *r = &run->r;
+    size_t size =
+        r->id.len + r->reactor.len + r->queue.len + r->context.len + r->parent.len + r->root.len;
+    struct seen *seen;
+    unsigned char *to;
+    struct seen **slot;
+
+    if (s->cache == NULL)
+        s->cache = calloc(1, sizeof *s->cache);
+    if (s->cache == NULL)
+        return;
+    slot = cache_slot(s, r->id);
+    seen = malloc(sizeof *seen + size);
+    if (seen != NULL) {
+        seen->run = *run;
+        seen->size = size;
+        to = (unsigned char *)(seen + 1);
+        place_bytes(&seen->run.r.id, &to);
+        place_bytes(&seen->run.r.reactor, &to);
+        place_bytes(&seen->run.r.queue, &to);
+        place_bytes(&seen->run.r.context, &to);
+        place_bytes(&seen->run.r.parent, &to);
+        place_bytes(&seen->run.r.root, &to);
+    }
+    free(*slot);
+    *slot = seen;
+}
+
+void rd_cache_advance(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
+                      uint64_t position)
+{
+    struct seen *seen = cache_get(s, id);
+
+    if (seen != NULL && seen->run.r.fence == fence)
+        kit_run_load(&seen->run, position);
+}
+
+void rd_cache_free(struct rd_session *s)
+{
+    for (size_t i = 0; s->cache != NULL && i < CACHE_SIZE; i++)
+        free(s->cache->slots[i]);
+    free(s->cache);
+    s->cache = NULL;
+}
+
+static bool recall(void *ctx, struct kit_row *row)
+{
+    struct rd_session *s = ctx;
+    struct kedge_mem **mem = kit_remote_mem(s->remote);
+    const struct seen *seen = row->kind == KIT_ROW_RUN ? cache_get(s, row->name) : NULL;
+    struct kit_run *run;
+
+    if (seen == NULL)
+        return false;
+    run = kedge_mem_alloc(s->host, mem, sizeof *run);
+    if (run == NULL)
+        return false;
+    *run = seen->run;
+    if (!kit_copy_run(s->host, mem, &seen->run.r, &run->r))
+        return false;
+    row->run = run;
+    row->there = true;
+    row->own = NULL;
+    return true;
+}
+
+static bool guess_now(void *ctx, int64_t *wall)
+{
+    const struct rd_session *s = ctx;
+
+    return kit_moment_guess(&s->store->moment, rd_mono_us(), wall);
+}
+
+static void learn(void *ctx, const struct kit_row *row)
+{
+    if (row->own == NULL) /* what has fields we do not know is read each time */
+        rd_cache_put(ctx, row->run);
+}
+
+static void forget(void *ctx, const struct kit_row *row)
+{
+    if (row->kind == KIT_ROW_RUN)
+        rd_cache_drop(ctx, row->name);
+}
+
+const struct kit_remote_ops rd_remote_ops = {
+    .recall = recall,
+    .guess_now = guess_now,
+    .look = rd_look_rows,
+    .apply = rd_apply,
+    .learn = learn,
+    .forget = forget,
+};
