@@ -297,10 +297,13 @@ static const char *const version_1[] = {
      * Due runs to a lease.  Taking a run is kit_run_take() of kit/run.c said once more, in columns.
      * Looks first and locks what it will hand out only: a claim that finds nothing writes nothing.
      */
+    /* The lists of due runs there are of what is served.  PL/pgSQL, as that keeps its plans. */
     "create function @.lists(p_queue bytea[],p_reactor bytea[],p_min bigint[],p_max bigint[],"
-    "out queue bytea,out reactor bytea,out version bigint) returns setof record language sql "
-    "stable" PLAIN_PLANS " as $$\n"
-    "with recursive v(queue,reactor,top,version) as (\n"
+    "out queue bytea,out reactor bytea,out version bigint) returns setof record language plpgsql "
+    "stable as $$\n"
+    "#variable_conflict use_column\n"
+    "begin\n"
+    "return query with recursive v(queue,reactor,top,version) as (\n"
     " select s.queue,s.reactor,s.top,(select r.version from @.run r where r.queue=s.queue and\n"
     "  r.reactor=s.reactor and r.version>=s.low and r.due<>0 order by r.version limit 1)\n"
     " from unnest(p_queue,p_reactor,p_min,p_max) s(queue,reactor,low,top)\n"
@@ -308,7 +311,8 @@ static const char *const version_1[] = {
     " select v.queue,v.reactor,v.top,(select r.version from @.run r where r.queue=v.queue and\n"
     "  r.reactor=v.reactor and r.version>v.version and r.due<>0 order by r.version limit 1)\n"
     " from v where v.version<=v.top)\n"
-    "select distinct v.queue,v.reactor,v.version from v where v.version<=v.top$$",
+    "select distinct v.queue,v.reactor,v.version from v where v.version<=v.top;\n"
+    "end$$",
 
     "create function @.claim(p_lease uuid,p_request uuid,p_queue bytea[],p_reactor bytea[],"
     "p_min bigint[],p_max bigint[],p_limit int,p_until_base int,p_until bigint,out code int,"
