@@ -47,7 +47,6 @@ struct item {
 };
 
 struct applying {
-    struct pg_session *s;
     struct pg_conn *c;
     struct kit_group *groups;
     size_t n;
@@ -342,7 +341,6 @@ static void put_done(struct pg_conn *c, const struct kit_done *d)
 /* What never changes is sent for a new run only. */
 static void put_origin(struct pg_conn *c, const struct kit_run *k, bool neu)
 {
-    static const struct kedge_bytes none;
     static const struct kit_run blank;
     const struct kedge_run *r = neu ? &k->r : &blank.r;
 
@@ -351,7 +349,7 @@ static void put_origin(struct pg_conn *c, const struct kit_run *k, bool neu)
     pg_col_bytes(c, k->r.queue);
     pg_col_bytes(c, r->context);
     pg_col_bytes(c, r->parent);
-    pg_col_bytes(c, neu ? r->root : none);
+    pg_col_bytes(c, r->root);
     pg_col_i64(c, (int64_t)r->parent_incarnation);
     pg_col_i64(c, r->parent_set);
     pg_col_i64(c, r->parent_slot);
@@ -661,7 +659,7 @@ int pg_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, si
              int64_t *now, int64_t timeout_us, struct kedge_error *err)
 {
     struct pg_session *s = ctx;
-    struct applying a = { .s = s, .c = &s->conn, .groups = groups, .n = n };
+    struct applying a = { .c = &s->conn, .groups = groups, .n = n };
     int64_t end = pg_end(timeout_us);
     int rc = pg_conn_ready(&s->conn, end, err); /* it knows the numbers of the types */
 

@@ -145,18 +145,15 @@ bool pg_cache_recall(struct pg_cache *cache, struct kedge_bytes id, const struct
                      struct kedge_mem **mem, struct kit_run *out)
 {
     const struct entry *e;
-    struct kit_run copy;
     bool ok = false;
 
     (void)pthread_mutex_lock(&cache->lock);
     e = *find(cache, id);
     if (e != NULL) {
-        copy = e->run;
-        ok = kit_copy_run(host, mem, &e->run.r, &copy.r);
+        *out = e->run;
+        ok = kit_copy_run(host, mem, &e->run.r, &out->r);
     }
     (void)pthread_mutex_unlock(&cache->lock);
-    if (ok)
-        *out = copy;
     return ok;
 }
 

@@ -455,14 +455,14 @@ static int exchange(struct talk *t, enum pg_mode mode, int64_t end, struct kedge
 {
     struct pg_conn *c = t->c;
     int why = EPIPE;
-    int rc;
 
     t->left = false;
     c->doubt = false;
     if (!send_all(t, mode) || !converse(t, end, &why))
         return broke(t, mode, why, err);
     if (t->fault != NULL) {
-        rc = pg_fault(c, t->fault, err);
+        int rc = pg_fault(c, t->fault, err);
+
         if (PQtransactionStatus(c->pg) != PQTRANS_IDLE || pg_fault_is_final(t->fault))
             pg_conn_drop(c);
         return rc;

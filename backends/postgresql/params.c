@@ -72,13 +72,11 @@ static int take_name(struct kedge_bytes value, const char *what, char out[PG_SCH
 static int read_option(struct pg_place *place, struct kedge_bytes name, struct kedge_bytes value,
                        struct kedge_error *err)
 {
-    char role[PG_SCHEMA_MAX];
-    int rc;
-
     if (kedge_url_is(name, "schema"))
         return take_name(value, "schema", place->schema, err);
     if (kedge_url_is(name, "grant")) {
-        rc = take_name(value, "grant", role, err);
+        char role[PG_SCHEMA_MAX];
+        int rc = take_name(value, "grant", role, err);
         if (rc == KEDGE_OK)
             quote(role, place->grantee);
         return rc;
@@ -192,12 +190,11 @@ static int read_conninfo(struct pg_place *place, const char *url, struct kedge_e
 
 static int keep_ns(struct pg_place *place, struct kedge_bytes ns, struct kedge_error *err)
 {
-    void *copy = malloc(ns.len);
-
-    if (copy == NULL)
+    place->ns_copy = malloc(ns.len);
+    if (place->ns_copy == NULL)
         return no_memory(err);
-    memcpy(copy, ns.data, ns.len);
-    place->ns = (struct kedge_bytes){ copy, ns.len };
+    memcpy(place->ns_copy, ns.data, ns.len);
+    place->ns = (struct kedge_bytes){ place->ns_copy, ns.len };
     return KEDGE_OK;
 }
 
@@ -226,7 +223,7 @@ void pg_place_fini(struct pg_place *place)
     free(place->conninfo);
     for (size_t i = 0; i < sizeof place->secrets / sizeof place->secrets[0]; i++)
         free(place->secrets[i]);
-    free((void *)(uintptr_t)place->ns.data);
+    free(place->ns_copy);
     memset(place, 0, sizeof *place);
 }
 

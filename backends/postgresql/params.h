@@ -18,8 +18,9 @@ struct pg_place {
     char quoted[PG_QUOTED_MAX]; /* as it stands in a statement */
     char where[PG_PLACE_MAX + PG_SCHEMA_MAX + 16]; /* the namespace, for people */
     char grantee[PG_QUOTED_MAX]; /* quoted: who may use what is set up; empty: nobody else */
-    struct kedge_bytes ns;       /* a copy */
-    bool pooler;                 /* said by an option: do not even try to find out */
+    void *ns_copy;
+    struct kedge_bytes ns; /* a copy */
+    bool pooler;           /* said by an option: do not even try to find out */
 };
 
 /* From URL, namespace and options (schema, grant, pooler). */

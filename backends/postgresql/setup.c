@@ -59,10 +59,9 @@ static void texts_free(struct texts *t)
 static void texts_append(struct texts *t, char *text)
 {
     char *both = NULL;
-    size_t before;
 
     if (text != NULL && t->n != 0 && !t->failed) {
-        before = strlen(t->list[t->n - 1]);
+        size_t before = strlen(t->list[t->n - 1]);
         both = realloc(t->list[t->n - 1], before + strlen(text) + 1);
         if (both != NULL) {
             memcpy(both + before, text, strlen(text) + 1);
