@@ -100,26 +100,44 @@ static void put_fixed(unsigned char *to, const struct kedge_commit *c,
     rd_put_u64(to, c->guards[0].number);
     memcpy(to + 8, c->guards[0].lease.b, 16);
     put_digits(to + 24, 10, ch->append.first - 1);
-    put_digits(to + 34, 3, ch->append.n);
-    to[37] = RD_FORMAT;
-    memcpy(to + 38, c->request.b, 16);
-    rd_put_u64(to + 54, rd_sum(ch->append.first, ch->append.records[0]));
-    to[62] = to[63] = 0;
 }
 
-static void add_records(struct batch *b, const struct kedge_change *ch)
+/* Elements of the journal but for their time, which the server puts in front: strings that it
+   would have to put together are dear in there. */
+static void add_records(struct batch *b, const struct kedge_commit *c,
+                        const struct kedge_change *ch)
 {
     struct rd_arena *a = &b->s->arena;
+    const size_t front = RD_RECORD_SIZE - RD_RECORD_FORMAT;
 
-    if (ch->append.n == 1) {
-        rd_list_add(a, &b->hot.args, ch->append.records[0]);
-        return;
-    }
     for (size_t i = 0; i < ch->append.n; i++) {
-        rd_list_add(a, &b->hot.args,
-                    rd_u64_bytes(a, rd_sum(ch->append.first + i, ch->append.records[i])));
-        rd_list_add(a, &b->hot.args, ch->append.records[i]);
+        struct kedge_bytes record = ch->append.records[i];
+        unsigned char *p = rd_alloc(a, front + record.len);
+
+        if (p == NULL)
+            return;
+        p[0] = RD_FORMAT;
+        memcpy(p + RD_RECORD_REQUEST - RD_RECORD_FORMAT, c->request.b, 16);
+        rd_put_u64(p + RD_RECORD_SUM - RD_RECORD_FORMAT, rd_sum(ch->append.first + i, record));
+        if (record.len != 0)
+            memcpy(p + front, record.data, record.len);
+        rd_list_add(a, &b->hot.args, (struct kedge_bytes){ p, front + record.len });
     }
+}
+
+/* How many records each append has, three digits each; nothing: one each. */
+static struct kedge_bytes how_many(struct batch *b)
+{
+    unsigned char *p = NULL;
+
+    for (size_t i = 0; i < b->hot.n && p == NULL; i++)
+        if (b->commits[b->which[i]].changes[0].append.n != 1)
+            p = rd_alloc(&b->s->arena, 3 * b->hot.n);
+    if (p == NULL)
+        return (struct kedge_bytes){ NULL, 0 };
+    for (size_t i = 0; i < b->hot.n; i++)
+        put_digits(p + 3 * i, 3, b->commits[b->which[i]].changes[0].append.n);
+    return (struct kedge_bytes){ p, 3 * b->hot.n };
 }
 
 static bool gather(struct batch *b)
@@ -161,6 +179,7 @@ static void build_hot(struct batch *b)
     rd_list_add(a, &b->hot.keys,
                 rd_key_lease(a, prefix, 'l', &b->commits[b->which[0]].guards[0].lease));
     rd_list_add(a, &b->hot.args, (struct kedge_bytes){ fixed, n * RD_HOT_FIXED });
+    rd_list_add(a, &b->hot.args, how_many(b));
     for (size_t i = 0; i < n; i++)
         rd_list_add(a, &b->hot.keys,
                     rd_key(a, prefix, 'h', b->commits[b->which[i]].changes[0].name));
@@ -169,7 +188,7 @@ static void build_hot(struct batch *b)
 
         rd_list_add(a, &b->hot.keys, rd_key(a, prefix, 'j', c->changes[0].name));
         put_fixed(fixed + i * RD_HOT_FIXED, c, &c->changes[0]);
-        add_records(b, &c->changes[0]);
+        add_records(b, c, &c->changes[0]);
     }
 }
 

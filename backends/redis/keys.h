@@ -19,7 +19,7 @@
  *   i                 incarnation 8 | time it was first seen 8
  *   z                 never exists
  *   h id              head: RD_HEAD_SIZE bytes, then kit/codec
- *   j id              journal, a list: format 1 | request 16 | time 8 | checksum 8 | record
+ *   j id              journal, a list: time 8 | format 1 | request 16 | checksum 8 | record
  *   s id              snapshot: checksum 8 | bytes
  *   q id              slots, a hash: set 4 -> total 4 | empty 4
  *                                    set 4 | index 4 -> checksum 8 | value
@@ -85,9 +85,9 @@ enum {
 
 /* In an element of a journal. */
 enum {
-    RD_RECORD_FORMAT = 0,
-    RD_RECORD_REQUEST = 1,
-    RD_RECORD_TIME = 17,
+    RD_RECORD_TIME = 0,
+    RD_RECORD_FORMAT = 8, /* what a client sends begins here */
+    RD_RECORD_REQUEST = 9,
     RD_RECORD_SUM = 25,
     RD_RECORD_SIZE = 33
 };

@@ -27,7 +27,7 @@ struct rd_hot {
     char why[256];
     unsigned char *results;
 };
-#define RD_HOT_FIXED  64u
+#define RD_HOT_FIXED  34u
 #define RD_HOT_RESULT 11u
 /* As a command of their own, s->cmds[1]; and what was answered to it, or why nothing was. */
 void rd_hot_command(struct rd_session *s);

@@ -30,7 +30,9 @@
  *          then, if there are appends: the lease, the heads, the journals,
  *          then the keys of the groups in the order of their use
  * ARGV     appends n, groups, fences wanted, keys of appends (1 + 2n or 0)
- *          appends: n fixed parts in one string (keys.h), then their records
+ *          appends: n fixed parts in one string (fence 8, lease 16, position in 10 digits), how many
+ *                   records each has (3 digits; nothing: one each), then the records: elements of
+ *                   the journal (keys.h) without their time
  *          a group: from, to, flags (1 grows, 2 brings work), keys, arguments that follow,
  *                   expectations, writes, then those
  *          an expectation: one key and
@@ -72,31 +74,33 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "local kp=tonumber(A[4])+4\n"
     "local a=5\n"
     "if n>0 then\n"
-    "  local F=A[5]\n"
-    "  a=6\n"
+    "  local F,M=A[5],A[6]\n"
+    "  local many=M~=''\n"
+    "  a=7\n"
     "  local rows=call('MGET',unpack(K,4,4+n))\n"
     "  local live=rows[1] and sub(rows[1],1,1)=='L'\n"
     "  local T=bin(sec,usec)\n"
     "  for i=1,n do\n"
-    "    local o=(i-1)*64\n"
+    "    local o=(i-1)*34\n"
     "    local h=rows[i+1]\n"
-    "    local m=tonumber(sub(F,o+35,o+37))\n"
+    "    local m=many and tonumber(sub(M,i*3-2,i*3)) or 1\n"
     "    local k=K[4+n+i]\n"
-    "    local r='00000000000'\n"
     "    if live and h and not full and sub(h,1,24)==sub(F,o+1,o+24)\n"
     "        and pcal('LLEN',k)==tonumber(sub(F,o+25,o+34)) then\n"
-    "      local id=sub(F,o+38,o+54)..T\n"
     "      if m==1 then\n"
-    "        call('RPUSH',k,id..sub(F,o+55,o+62)..A[a])\n"
+    "        call('RPUSH',k,T..A[a])\n"
     "      else\n"
     "        local c={}\n"
-    "        for j=1,m do c[j]=id..A[a+2*j-2]..A[a+2*j-1] end\n"
+    "        for j=1,m do c[j]=T..A[a+j-1] end\n"
     "        call('RPUSH',k,unpack(c))\n"
     "      end\n"
-    "      r='1'..sub(h,33,42)\n"
+    "      hot[2*i-1]='1'\n"
+    "      hot[2*i]=sub(h,33,42)\n"
+    "    else\n"
+    "      hot[2*i-1]='0'\n"
+    "      hot[2*i]='0000000000'\n"
     "    end\n"
-    "    a=a+(m==1 and 1 or 2*m)\n"
-    "    hot[i]=r\n"
+    "    a=a+m\n"
     "  end\n"
     "end\n"
     "if ng==0 then return {now,table.concat(hot),'','0'} end\n"
