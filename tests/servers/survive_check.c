@@ -36,6 +36,23 @@ static bool has_fence(const struct line *line)
     return line->kind == LINE_BEGIN || line->kind == LINE_TAKEN;
 }
 
+/* All that is said of a run: a few times. */
+static void show_run(const struct survive_log *log, int run)
+{
+    static int shown_runs;
+
+    if (shown_runs++ >= 5)
+        return;
+    for (size_t i = 0; i < log->n; i++) {
+        const struct line *line = &log->lines[i];
+
+        if (line->run == run || line->kind == LINE_LEASE || line->kind == LINE_BURIED)
+            printf("# %lld us: worker %d: %c of run %d step %d under %llu, doubt %d\n",
+                   (long long)(line->at - log->lines[0].at), line->worker, (char)line->kind,
+                   line->run, line->step, (unsigned long long)line->fence, line->doubt);
+    }
+}
+
 static void fences_and_steps(const struct survive_log *log, const struct survive_rules *rules)
 {
     struct seen *seen = calloc(RUNS_MOST, sizeof *seen);
@@ -66,6 +83,8 @@ static void fences_and_steps(const struct survive_log *log, const struct survive
                 COMPLAIN("run %d: step %d twice, under fence %llu and %llu", line->run, line->step,
                          (unsigned long long)s->fence, (unsigned long long)line->fence);
             back += line->fence == s->fence;
+            if (line->fence == s->fence || rules->once)
+                show_run(log, line->run);
         }
         s->fence = line->fence;
         if (line->kind == LINE_BEGIN)
@@ -84,7 +103,8 @@ static void finished_ones(const struct survive_log *log)
     int n = 0;
 
     for (size_t i = log->finished; i < log->n; i++)
-        n += log->lines[i].run >= 0 && log->lines[i].run < log->n_finished;
+        n += (has_fence(&log->lines[i]) || log->lines[i].kind == LINE_END) &&
+             log->lines[i].run >= 0 && log->lines[i].run < log->n_finished;
     verdict(n == 0, "nothing happens to a run that had ended before");
 }
 

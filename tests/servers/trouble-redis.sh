@@ -40,10 +40,10 @@ conf=
 	# Idle connections are closed after a second, also those that say who is alive.
 	conf='timeout 1'
 	alone timeout-1 true true runs=3 steps=4 step_ms=1600 ttl_ms=20000
-	# It takes seconds to read what it has, and answers LOADING meanwhile.
-	conf='loading-process-events-interval-bytes 1024 key-load-delay 1000'
-	alone loading '$server kill $name; $server start $name &
-		i=0; until [ "$($redis ping 2>&1 | cut -c1-7)" = LOADING ]; do i=$((i + 1)); [ $i -lt 2000 ] || exit 1; done' \
+	# It takes seconds to read what it has, and answers LOADING every now and then.
+	conf='key-load-delay 500'
+	alone loading '$redis eval "for i=1,4000 do redis.call(\"incr\",\"other\") end" 0 >/dev/null; $server kill $name; $server start $name &
+		i=0; until [ "$($redis ping 2>&1 | cut -c1-7)" = LOADING ]; do i=$((i + 1)); [ $i -lt 300 ] || exit 1; done' \
 		'until [ "$($redis ping 2>&1)" = PONG ]; do sleep 0.05; done' refuses
 }
 plan
