@@ -11,26 +11,45 @@
 
 #include <stdlib.h>
 
-#define CACHE_SIZE 1024u
+#define CACHE_SETS 256u
+#define CACHE_WAYS 4u
 
-/* One allocation: the run, then the bytes it points to. */
+/*
+ * One allocation: the run, then the bytes it points to.  A run may be in any place of its set; what
+ * was used last is first, and what is last goes.  With one place only, one in ten of what 64 runs
+ * in flight do would not be remembered, and cost its batch a second flush.
+ */
 struct rd_cache {
     struct seen {
         struct kit_run run;
         size_t size;
-    } * slots[CACHE_SIZE];
+    } * sets[CACHE_SETS][CACHE_WAYS];
 };
 
-static struct seen **cache_slot(struct rd_session *s, struct kedge_bytes id)
+static struct seen **cache_set(struct rd_session *s, struct kedge_bytes id)
 {
-    return &s->cache->slots[kit_hash64(id) % CACHE_SIZE];
+    return s->cache->sets[kit_hash64(id) % CACHE_SETS];
+}
+
+/* What is in place AT of a set becomes its first. */
+static void cache_use(struct seen **set, size_t at)
+{
+    struct seen *seen = set[at];
+
+    memmove(set + 1, set, at * sizeof(struct seen *));
+    set[0] = seen;
 }
 
 static struct seen *cache_get(struct rd_session *s, struct kedge_bytes id)
 {
-    struct seen *seen = s->cache == NULL ? NULL : *cache_slot(s, id);
+    struct seen **set = s->cache == NULL ? NULL : cache_set(s, id);
 
-    return seen != NULL && kit_bytes_equal(seen->run.r.id, id) ? seen : NULL;
+    for (size_t i = 0; set != NULL && i < CACHE_WAYS; i++)
+        if (set[i] != NULL && kit_bytes_equal(set[i]->run.r.id, id)) {
+            cache_use(set, i);
+            return set[0];
+        }
+    return NULL;
 }
 
 void rd_cache_drop(struct rd_session *s, struct kedge_bytes id)
@@ -38,9 +57,23 @@ void rd_cache_drop(struct rd_session *s, struct kedge_bytes id)
     struct seen *seen = cache_get(s, id);
 
     if (seen != NULL) {
-        *cache_slot(s, id) = NULL;
+        *cache_set(s, id) = NULL;
         free(seen);
     }
+}
+
+/* A place for ID, which is in none: the first of its set. */
+static struct seen **cache_room(struct rd_session *s, struct kedge_bytes id)
+{
+    struct seen **set = cache_set(s, id);
+    size_t at = 0;
+
+    while (at < CACHE_WAYS - 1 && set[at] != NULL)
+        at++;
+    cache_use(set, at);
+    free(set[0]);
+    set[0] = NULL;
+    return set;
 }
 
 static void place_bytes(struct kedge_bytes *b, unsigned char **to)
@@ -58,13 +91,11 @@ void rd_cache_put(struct rd_session *s, const struct kit_run *run)
         r->id.len + r->reactor.len + r->queue.len + r->context.len + r->parent.len + r->root.len;
     struct seen *seen;
     unsigned char *to;
-    struct seen **slot;
 
     if (s->cache == NULL)
         s->cache = calloc(1, sizeof *s->cache);
     if (s->cache == NULL)
         return;
-    slot = cache_slot(s, r->id);
     seen = malloc(sizeof *seen + size);
     if (seen != NULL) {
         seen->run = *run;
@@ -77,8 +108,8 @@ void rd_cache_put(struct rd_session *s, const struct kit_run *run)
         place_bytes(&seen->run.r.parent, &to);
         place_bytes(&seen->run.r.root, &to);
     }
-    free(*slot);
-    *slot = seen;
+    rd_cache_drop(s, run->r.id);
+    *cache_room(s, run->r.id) = seen;
 }
 
 void rd_cache_advance(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
@@ -92,8 +123,9 @@ void rd_cache_advance(struct rd_session *s, struct kedge_bytes id, uint64_t fenc
 
 void rd_cache_free(struct rd_session *s)
 {
-    for (size_t i = 0; s->cache != NULL && i < CACHE_SIZE; i++)
-        free(s->cache->slots[i]);
+    for (size_t i = 0; s->cache != NULL && i < CACHE_SETS; i++)
+        for (size_t k = 0; k < CACHE_WAYS; k++)
+            free(s->cache->sets[i][k]);
     free(s->cache);
     s->cache = NULL;
 }
