@@ -183,6 +183,12 @@ libclockshim_la_SOURCES = %D%/support/clockshim.c %D%/support/clockfile.h
 libclockshim_la_CFLAGS = $(KEDGE_WFLAGS)
 libclockshim_la_LDFLAGS = -avoid-version -rpath /nowhere
 libclockshim_la_LIBADD = $(DL_LIBS)
+# What such a server flushes, counted.
+check_LTLIBRARIES += libflushshim.la
+libflushshim_la_SOURCES = %D%/support/flushshim.c
+libflushshim_la_CFLAGS = $(KEDGE_WFLAGS)
+libflushshim_la_LDFLAGS = -avoid-version -shared -rpath /nowhere
+libflushshim_la_LIBADD = $(DL_LIBS)
 check_PROGRAMS += clock_set
 clock_set_SOURCES = %D%/support/clock_set.c %D%/support/clockfile.h
 dist_check_SCRIPTS += %D%/clock.sh
@@ -283,7 +289,19 @@ survive_LDADD = libkedge.la $(PTHREAD_LIBS)
 check_PROGRAMS += late
 late_SOURCES = %D%/servers/late.c %D%/engine/effects.c %D%/engine/effects.h $(KEDGE_PROXY)
 late_LDADD = libkedge.la $(PTHREAD_LIBS)
-kedge_servers_tests = %D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
+# A Redis that is looked at beside the contract, or that something is done to: servers/redis_cases.c
+check_PROGRAMS += redis_cases
+redis_cases_SOURCES = %D%/servers/redis_cases.c %D%/servers/redis_cases.h \
+	%D%/servers/redis_seen.c %D%/servers/redis_seen.h %D%/servers/redis_costs.c \
+	%D%/servers/redis_events.c %D%/contract/world.c %D%/contract/world.h %D%/contract/tx.c \
+	%D%/contract/dump.c
+redis_cases_LDADD = libkedge.la $(PTHREAD_LIBS)
+check_PROGRAMS += redis_runs
+redis_runs_SOURCES = %D%/servers/redis_runs.c %D%/servers/redis_seen.c %D%/servers/redis_seen.h \
+	%D%/support/saga.c %D%/support/saga.h
+redis_runs_LDADD = libkedge.la $(PTHREAD_LIBS)
+kedge_servers_tests = %D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
+	%D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
 	%D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
 	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh \
 	%D%/servers/trouble-redis.sh %D%/servers/trouble-postgresql.sh \

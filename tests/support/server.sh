@@ -27,7 +27,8 @@
 # on its socket in a directory that is closed to others, and by TCP on 127.0.0.1.
 #
 # With KEDGE_TEST_CLOCK, the name of a file made by clock_set, servers are started with the clock
-# in that file: tests/support/clockshim.c.
+# in that file: tests/support/clockshim.c.  With KEDGE_TEST_FLUSHES, the name of a file of eight bytes
+# that anybody may write to, what they flush is counted there: tests/support/flushshim.c.
 set -u
 
 patience=60 # seconds, for anything here: a machine that is slower fails
@@ -198,6 +199,10 @@ to_run() {
 		# The build may be where the server's user cannot look.
 		cp "$KEDGE_BUILDDIR/.libs/libclockshim.so" "$dir/" || die "libclockshim.so is not built"
 		preload="LD_PRELOAD=$dir/libclockshim.so KEDGE_TEST_CLOCK=$KEDGE_TEST_CLOCK"
+	fi
+	if [ -n "${KEDGE_TEST_FLUSHES-}" ]; then
+		cp "$KEDGE_BUILDDIR/.libs/libflushshim.so" "$dir/" || die "libflushshim.so is not built"
+		preload="LD_PRELOAD=$dir/libflushshim.so${preload:+:${preload#LD_PRELOAD=}} KEDGE_TEST_FLUSHES=$KEDGE_TEST_FLUSHES"
 	fi
 	{
 		echo "# becomes the server"

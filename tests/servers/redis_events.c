@@ -1,0 +1,235 @@
+/*
+ * redis_events.c - what happens to a Redis server between two calls, and what is answered then
+ *
+ * In the environment: server (the command that tests/support/server.sh is), and R and S, names of a
+ * server and of its replica.
+ */
+#include <stdlib.h>
+
+#include "redis_cases.h"
+
+enum { RUNS = 64, ROUNDS = 5 };
+
+/* A batch of appends in which all runs take part. */
+static void append_all(struct world *w, struct run *runs, size_t n)
+{
+    struct tx *txs[RUNS];
+
+    for (size_t i = 0; i < n; i++) {
+        txs[i] = tx_new(w);
+        append_to(txs[i], &runs[i], "a record");
+    }
+    tx_send_batch(w, txs, n);
+    for (size_t i = 0; i < n; i++)
+        expect_outcome(txs[i], KEDGE_OK);
+}
+
+static void check_all(struct world *w, const struct run *runs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct kedge_record_page page;
+
+        expect_ok(do_records(w, runs[i].id, runs[i].incarnation, 1, 100, 1 << 20, &page));
+        expect_eq(page.n, runs[i].position);
+        for (size_t k = 0; k < page.n; k++)
+            expect_bytes(page.records[k].data, str("a record"));
+    }
+}
+
+/* ------------------------------------------------------------- forgotten scripts */
+
+static void flush_scripts(void)
+{
+    shell("$server cli $R script flush", NULL, 0);
+}
+
+static void flushed_scripts(struct world *w)
+{
+    struct run *runs = runs_held(w, RUNS);
+    struct kedge_id128 lease = runs[0].lease;
+    struct kedge_lease_state state;
+    struct kedge_purged purged;
+    struct kedge_lock_state lock;
+    struct tx *t = tx_new(w);
+
+    flush_scripts();
+    append_all(w, runs, RUNS);
+    flush_scripts();
+    expect_ok(do_extend(w, lease, &state));
+    flush_scripts();
+    (void)run_due(w, str("due"), from_now(0));
+    flush_scripts();
+    (void)claim_one(w, str("due"), lease);
+    flush_scripts();
+    expect_ok(do_lock_acquire(w, str("lock"), lease, random_id(w), &lock));
+    flush_scripts();
+    append_to(t, &runs[0], "a record");
+    (void)c_rest(t, runs[0].id, KEDGE_COMPLETED, never());
+    expect_eq(tx_send(w, t), KEDGE_OK);
+    flush_scripts();
+    check_all(w, runs, RUNS);
+    flush_scripts();
+    expect_ok(do_purge(w, 100, &purged));
+    flush_scripts();
+    expect_ok(do_revoke(w, lease));
+    free(runs);
+}
+
+/* ------------------------------------------------------------------ a killed server */
+
+static void killed(struct world *w)
+{
+    struct run *runs = runs_held(w, RUNS);
+    struct kedge_lease_state state;
+    uint64_t fence = runs[RUNS - 1].fence;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        struct run one;
+
+        context("kill -9 number %d", i + 1);
+        append_all(w, runs, RUNS);
+        shell("$server kill $R && $server start $R", NULL, 0);
+        /* Each time something else comes first. */
+        if (i == 1)
+            check_all(w, runs, RUNS);
+        else if (i == 2)
+            expect_ok(do_extend(w, runs[0].lease, &state));
+        else if (i == 3)
+            step(w, &runs[0], "a record");
+        append_all(w, runs, RUNS);
+        one = run_held(w, name(w, "later-%d", i), runs[0].lease);
+        expect(one.fence > fence);
+        fence = one.fence;
+        check_all(w, runs, RUNS);
+    }
+    free(runs);
+}
+
+/* ------------------------------------------------------------------ a replica to wait for */
+
+#define PATIENT MS(800)
+
+static uint64_t replica_has(struct world *w, const struct run *r)
+{
+    char command[256];
+    char text[64];
+
+    (void)snprintf(command, sizeof command, "$server cli $S llen 'kedge:{%s}:j%.*s'", w->ns,
+                   (int)r->id.len, (const char *)r->id.data);
+    shell(command, text, sizeof text);
+    return strtoull(text, NULL, 10);
+}
+
+static int send_for(struct world *w, struct tx *t, int64_t timeout_us)
+{
+    int rc = w->ops->commit(w->session, tx_ready(t), 1, &t->answer, timeout_us, &w->err);
+
+    return rc != KEDGE_OK ? rc : t->answer.outcome;
+}
+
+static void waits(struct world *w)
+{
+    struct run *r = runs_held(w, 1);
+    struct tx *t;
+    int64_t since;
+
+    for (int i = 0; i < 10; i++) {
+        step(w, r, "a record");
+        expect_eq(replica_has(w, r), r->position);
+    }
+    t = tx_new(w);
+    append_to(t, r, "a record");
+    shell("$server pause $S; (sleep 0.4; $server resume $S) >/dev/null 2>&1 &", NULL, 0);
+    since = real_us();
+    expect_eq(send_for(w, t, SEC(20)), KEDGE_OK);
+    since = real_us() - since;
+    note("a replica that stands still for 400 ms: answered after %lld ms", (long long)since / 1000);
+    expect(since > MS(200));
+    expect_eq(replica_has(w, r), r->position);
+    check_all(w, r, 1);
+    free(r);
+}
+
+/* While nobody confirms, the answer is that it is not known, also to who asks again. */
+static void unconfirmed(struct world *w, struct tx *t, const char *what)
+{
+    for (int i = 0; i < 3; i++) {
+        int64_t since = real_us();
+        int rc;
+
+        context("%s, %s", what,
+                i == 0   ? "the first time"
+                : i == 1 ? "again"
+                         : "again, from a session of its own");
+        if (i == 2) {
+            w->ops->session_close(w->session);
+            expect_ok(w->ops->session_open(w->store, &w->session, &w->err));
+        }
+        rc = send_for(w, t, PATIENT);
+        expect_eq(rc, KEDGE_ERR_UNKNOWN);
+        expect(real_us() - since < PATIENT + SEC(1));
+        if (i == 0)
+            note("%s: %s", what, w->err.msg);
+    }
+}
+
+static void confirmed(struct world *w, struct tx *t, const char *what)
+{
+    context("%s, the replica is back", what);
+    expect_eq(send_for(w, t, PATIENCE), KEDGE_OK);
+    context(NULL);
+}
+
+static void replica_stops(struct world *w)
+{
+    struct run *r = runs_held(w, 3);
+    struct tx *plain = tx_new(w);
+    struct tx *end = tx_new(w);
+    struct tx *born = tx_new(w);
+    struct kedge_cell cell;
+
+    append_to(plain, &r[0], "a record");
+    append_to(end, &r[1], "a record");
+    (void)c_rest(end, r[1].id, KEDGE_COMPLETED, never());
+    (void)g_absent(born, str("born"));
+    (void)c_create_due(born, str("born"), from_now(0));
+    shell("$server pause $S", NULL, 0);
+    unconfirmed(w, plain, "an append");
+    unconfirmed(w, end, "an end");
+    unconfirmed(w, born, "a creation");
+    expect_rc(do_cell(w, str("nothing"), &cell), KEDGE_NOT_FOUND); /* reading goes on */
+    shell("$server resume $S", NULL, 0);
+    confirmed(w, plain, "an append");
+    confirmed(w, end, "an end");
+    confirmed(w, born, "a creation");
+    expect_eq(replica_has(w, &r[0]), r[0].position);
+    check_all(w, r, 3);
+    free(r);
+}
+
+static void replica_dies(struct world *w)
+{
+    struct run *r = runs_held(w, 1);
+    struct tx *t = tx_new(w);
+
+    append_to(t, r, "a record");
+    shell("$server kill $S", NULL, 0);
+    unconfirmed(w, t, "an append");
+    shell("$server start $S", NULL, 0);
+    confirmed(w, t, "an append");
+    expect_eq(replica_has(w, r), r->position);
+    check_all(w, r, 1);
+    free(r);
+}
+
+const struct redis_case redis_events[] = {
+    { "flushed-scripts", "SCRIPT FLUSH before each call: it is carried out", flushed_scripts },
+    { "killed", "kill -9 between calls: they go on, and nothing that was acknowledged is lost",
+      killed },
+    { "waits", "a commit is answered when the replica has it", waits },
+    { "replica-stops", "a replica that stands still: in doubt until it goes on, then done once",
+      replica_stops },
+    { "replica-dies", "a replica that is gone: in doubt until it is back, then done once",
+      replica_dies },
+    { NULL, NULL, NULL },
+};
