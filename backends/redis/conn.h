@@ -62,8 +62,6 @@ struct rd_conn {
     uint64_t id;          /* CLIENT ID; 0: not known */
     uint64_t incarnation; /* of the server process; 0: not known */
     bool cluster;
-    unsigned replicas;   /* that were following it, when that was last looked at */
-    int64_t replicas_at; /* monotonic */
 };
 
 /* What became of an exchange that failed. */

@@ -21,7 +21,6 @@
 #define BACKOFF_MOST_US  INT64_C(1000000)
 #define REDIRECTS_MOST   8u
 #define TRY_AGAIN_US     INT64_C(20000)
-#define REPLICAS_LOOK_US INT64_C(1000000)
 
 int64_t rd_deadline(int64_t timeout_us)
 {
@@ -200,17 +199,6 @@ static int check_meta(const struct rd_store *store, const redisReply *meta, stru
         store->params.place);
 }
 
-/* What INFO tells of those that follow: each that is up to date has a line with "state=online". */
-static void saw_replicas(struct rd_conn *conn, const redisReply *info)
-{
-    conn->replicas_at = rd_mono_us();
-    conn->replicas = 0;
-    if (info->type != REDIS_REPLY_STRING)
-        return;
-    for (const char *p = info->str; (p = strstr(p, "state=online")) != NULL; p++)
-        conn->replicas++;
-}
-
 static int check_hello(struct rd_link *link, redisReply **r, struct kedge_error *err)
 {
     struct rd_store *store = link->store;
@@ -236,7 +224,6 @@ static int check_hello(struct rd_link *link, redisReply **r, struct kedge_error 
         link->conn.id = (uint64_t)r[HELLO_ID]->integer;
     if (rd_info_field(r[HELLO_SERVER], "run_id", text, sizeof text))
         link->conn.incarnation = kit_hash64((struct kedge_bytes){ text, strlen(text) }) >> 1 | 1u;
-    saw_replicas(&link->conn, r[HELLO_ROLE]);
     link->conn.cluster = rd_info_field(r[HELLO_SERVER], "redis_mode", text, sizeof text) &&
                          strcmp(text, "cluster") == 0;
     return KEDGE_OK;
@@ -408,7 +395,6 @@ struct call {
     bool again;     /* a connection broke once already */
     unsigned tries; /* redirections and the like */
     struct rd_cmd wait;
-    struct rd_cmd info;
     long long waited; /* replicas that have it; -1: not asked */
 };
 
@@ -423,47 +409,18 @@ static size_t pending(const struct call *c, const struct rd_cmd **list)
     return n;
 }
 
-/*
- * WAIT goes along with what is to be waited for: the replicas that the URL says, or as many of them
- * as there are.  (A server that is to take no writes without them is told so by its own setting,
- * min-replicas-to-write.)  While there are too few, it is looked every now and then if more have
- * come.
- */
-static size_t add_wait(struct call *c, struct rd_arena *a, const struct rd_cmd **list)
+/* WAIT goes along with what is to be waited for. */
+static bool add_wait(struct call *c, struct rd_arena *a)
 {
-    const struct rd_conn *conn = &c->link->conn;
-    unsigned wanted = c->link->store->params.wait;
-    int64_t now = rd_mono_us();
-    int64_t left = (c->deadline - now) / 1000 * 3 / 4;
-    size_t n = 0;
+    int64_t left = (c->deadline - rd_mono_us()) / 1000 * 3 / 4;
 
     c->waited = -1;
-    if (c->kind != RD_WRITES || wanted == 0)
-        return 0;
-    if (conn->replicas != 0) {
-        rd_cmd_begin(&c->wait, "WAIT");
-        rd_arg_number(a, &c->wait, wanted < conn->replicas ? wanted : conn->replicas);
-        rd_arg_number(a, &c->wait, left > 1 ? (uint64_t)left : 1);
-        list[n++] = &c->wait;
-    }
-    if (conn->replicas < wanted && now - conn->replicas_at > REPLICAS_LOOK_US) {
-        rd_cmd_begin(&c->info, "INFO");
-        rd_arg_text(a, &c->info, "replication");
-        list[n++] = &c->info;
-    }
-    return n;
-}
-
-/* The answers to what add_wait put behind the commands. */
-static void take_wait(struct call *c, const struct rd_cmd *const *list, redisReply **got, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (list[i] == &c->wait)
-            c->waited = got[i]->type == REDIS_REPLY_INTEGER ? got[i]->integer : 0;
-        else
-            saw_replicas(&c->link->conn, got[i]);
-        freeReplyObject(got[i]);
-    }
+    if (c->kind != RD_WRITES || c->link->store->params.wait == 0)
+        return false;
+    rd_cmd_begin(&c->wait, "WAIT");
+    rd_arg_number(a, &c->wait, c->link->store->params.wait);
+    rd_arg_number(a, &c->wait, left > 1 ? (uint64_t)left : 1);
+    return true;
 }
 
 static int send_pending(struct call *c, enum rd_left *left, struct kedge_error *err)
@@ -472,18 +429,22 @@ static int send_pending(struct call *c, enum rd_left *left, struct kedge_error *
     const struct rd_cmd *list[32];
     redisReply *got[32];
     size_t n = pending(c, list);
-    size_t more = add_wait(c, &arena, list + n);
+    size_t all = n;
     size_t k = 0;
     int rc;
 
+    if (add_wait(c, &arena))
+        list[all++] = &c->wait;
     *left = RD_NOTHING_SENT;
-    rc = arena.failed
-             ? rd_no_memory(err)
-             : rd_conn_exchange(&c->link->conn, list, n + more, got, c->deadline, left, err);
+    rc = arena.failed ? rd_no_memory(err)
+                      : rd_conn_exchange(&c->link->conn, list, all, got, c->deadline, left, err);
     rd_arena_free(&arena);
     if (rc != KEDGE_OK)
         return rc;
-    take_wait(c, list + n, got + n, more);
+    if (all != n) {
+        c->waited = got[n]->type == REDIS_REPLY_INTEGER ? got[n]->integer : 0;
+        freeReplyObject(got[n]);
+    }
     for (size_t i = 0; i < c->n; i++)
         if (c->replies[i] == NULL)
             c->replies[i] = got[k++];
@@ -595,15 +556,6 @@ static bool all_answered(const struct call *c)
     return true;
 }
 
-/* Nodes that send one another the slot are in the middle of something: a little later, then. */
-static bool patience(const struct call *c)
-{
-    if (rd_mono_us() + TRY_AGAIN_US >= c->deadline)
-        return false;
-    wait_us(TRY_AGAIN_US);
-    return true;
-}
-
 static int call_turn(struct call *c, struct kedge_error *err)
 {
     enum rd_left left;
@@ -619,38 +571,14 @@ static int call_turn(struct call *c, struct kedge_error *err)
     return rc;
 }
 
-/* How many replicas follow now?  Unknown: as before. */
-static unsigned look_replicas(struct call *c)
-{
-    struct rd_arena arena = { .host = c->link->store->host };
-    const struct rd_cmd *list = &c->info;
-    redisReply *got = NULL;
-    enum rd_left left;
-
-    rd_cmd_begin(&c->info, "INFO");
-    rd_arg_text(&arena, &c->info, "replication");
-    if (c->link->conn.ctx != NULL && !arena.failed &&
-        rd_conn_exchange(&c->link->conn, &list, 1, &got, rd_mono_us() + REPLICAS_LOOK_US, &left,
-                         NULL) == KEDGE_OK) {
-        saw_replicas(&c->link->conn, got);
-        freeReplyObject(got);
-    }
-    rd_arena_free(&arena);
-    return c->link->conn.replicas;
-}
-
-static int call_end(struct call *c, struct kedge_error *err)
+static int call_end(const struct call *c, struct kedge_error *err)
 {
     unsigned wanted = c->link->store->params.wait;
-    unsigned there;
 
     for (size_t i = 0; i < c->n; i++)
         if (c->replies[i]->type == REDIS_REPLY_ERROR)
             return KEDGE_OK; /* the caller sees it */
     if (c->waited < 0 || c->waited >= (long long)wanted)
-        return KEDGE_OK;
-    there = look_replicas(c);
-    if (c->waited >= (long long)(there < wanted ? there : wanted))
         return KEDGE_OK;
     return kedge_error_set(err, KEDGE_ERR_UNKNOWN, 0,
                            "Redis has carried it out, but %lld of %u replicas have confirmed it in "
@@ -676,7 +604,7 @@ int rd_call(struct rd_link *link, struct rd_cmd *const *cmds, size_t n, redisRep
     for (size_t i = 0; i < n; i++)
         replies[i] = NULL;
     while (rc == KEDGE_OK && !all_answered(&c)) {
-        if (c.tries++ >= REDIRECTS_MOST && !patience(&c))
+        if (c.tries++ >= REDIRECTS_MOST)
             rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0,
                                  "Redis (%s) sends this from one node to another; try again",
                                  link->store->params.place);
@@ -686,7 +614,6 @@ int rd_call(struct rd_link *link, struct rd_cmd *const *cmds, size_t n, redisRep
     if (rc == KEDGE_OK)
         rc = call_end(&c, err);
     rd_cmd_free(&c.wait);
-    rd_cmd_free(&c.info);
     if (rc != KEDGE_OK)
         rd_replies_free(replies, n);
     return rc;
