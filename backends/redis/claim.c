@@ -489,7 +489,7 @@ static int read_held(struct claim *c, struct kedge_bytes **ids, size_t *n, struc
     rd_look_begin(s);
     rd_look_command(s, "ZRANGEBYLEX",
                     rd_key_lease(&s->arena, s->store->params.prefix, 'x', &c->in->lease), range, 2);
-    rc = rd_look_send(s, 1, &r, &c->now, c->deadline, err);
+    rc = rd_look_confirmed(s, 1, &r, &c->now, c->deadline, err);
     if (rc != KEDGE_OK)
         return rc;
     list = r->element[1];

@@ -262,7 +262,8 @@ int rd_hints_register(struct rd_hints *h, const struct kedge_id128 *lease, uint6
 
 /* -------------------------------------------------------------------- watching */
 
-/* Since when this server process is at work is known from the first that meets it on. */
+/* Since when this server process is at work is known from the first that meets it on.  No replica
+   need know: a server that takes its place is another one. */
 static int meet_server(struct rd_hints *h, int64_t deadline, struct kedge_error *err)
 {
     struct rd_arena arena = { .host = h->store->host };
@@ -282,7 +283,7 @@ static int meet_server(struct rd_hints *h, int64_t deadline, struct kedge_error 
     rd_cmd_call(&arena, &cmd, &h->store->scripts[RD_SCRIPT_SEEN], &keys, &args);
     rc = arena.failed
              ? rd_no_memory(err)
-             : rd_call_one(&h->link, &cmd, &r, REDIS_REPLY_STRING, 0, RD_WRITES, deadline, err);
+             : rd_call_one(&h->link, &cmd, &r, REDIS_REPLY_STRING, 0, RD_READS, deadline, err);
     rd_replies_free(&r, 1);
     rd_cmd_free(&cmd);
     rd_list_free(&keys);

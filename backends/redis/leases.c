@@ -68,7 +68,7 @@ static int read_lease(struct rd_session *s, const struct kedge_id128 *id, struct
 
     rd_look_begin(s);
     rd_look_string(s, lease_key(s, 'l', id));
-    rc = rd_look_send(s, 1, &r, now, deadline, err);
+    rc = rd_look_confirmed(s, 1, &r, now, deadline, err);
     if (rc != KEDGE_OK)
         return rc;
     copy = *r->element[1];

@@ -415,7 +415,7 @@ static bool add_wait(struct call *c, struct rd_arena *a)
     int64_t left = (c->deadline - rd_mono_us()) / 1000 * 3 / 4;
 
     c->waited = -1;
-    if (c->kind != RD_WRITES || c->link->store->params.wait == 0)
+    if (c->kind == RD_READS || c->link->store->params.wait == 0)
         return false;
     rd_cmd_begin(&c->wait, "WAIT");
     rd_arg_number(a, &c->wait, c->link->store->params.wait);

@@ -48,8 +48,8 @@ static bool look_fits(const redisReply *r, size_t n, int64_t *now)
            rd_reply_time(r->element[0], now);
 }
 
-int rd_look_send(struct rd_session *s, size_t n, redisReply **reply, int64_t *now, int64_t deadline,
-                 struct kedge_error *err)
+static int send_look(struct rd_session *s, enum rd_kind kind, size_t n, redisReply **reply,
+                     int64_t *now, int64_t deadline, struct kedge_error *err)
 {
     bool hot = s->hot != NULL && s->hot->n != 0 && !s->hot->sent;
     struct rd_cmd *cmds[2] = { &s->cmds[0], &s->cmds[1] };
@@ -67,10 +67,11 @@ int rd_look_send(struct rd_session *s, size_t n, redisReply **reply, int64_t *no
     }
     rc = s->arena.failed
              ? rd_no_memory(err)
-             : rd_call(&s->link, cmds, hot ? 2 : 1, r, hot ? RD_WRITES : RD_READS, deadline, err);
+             : rd_call(&s->link, cmds, hot ? 2 : 1, r, hot ? RD_WRITES : kind, deadline, err);
     if (hot)
         rd_hot_answer(s, rc, r[0], err);
-    if (rc == KEDGE_ERR_UNKNOWN) /* that was the appends; a look changes nothing */
+    /* That was the appends; a look changes nothing. */
+    if (rc == KEDGE_ERR_UNKNOWN && (kind == RD_READS || s->store->params.wait == 0))
         rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0, "Redis (%s) did not answer in time",
                              s->store->params.place);
     if (hot && rc == KEDGE_OK) {
@@ -87,6 +88,18 @@ int rd_look_send(struct rd_session *s, size_t n, redisReply **reply, int64_t *no
     rd_saw_time(s, *now);
     *reply = r[0];
     return KEDGE_OK;
+}
+
+int rd_look_send(struct rd_session *s, size_t n, redisReply **reply, int64_t *now, int64_t deadline,
+                 struct kedge_error *err)
+{
+    return send_look(s, RD_READS, n, reply, now, deadline, err);
+}
+
+int rd_look_confirmed(struct rd_session *s, size_t n, redisReply **reply, int64_t *now,
+                      int64_t deadline, struct kedge_error *err)
+{
+    return send_look(s, RD_CONFIRMS, n, reply, now, deadline, err);
 }
 
 int rd_run_read(const redisReply *head, const redisReply *length, struct kit_run *out,
@@ -269,7 +282,7 @@ int rd_look_rows(void *ctx, struct kit_row *const *rows, size_t n, int64_t *now,
         ask_row(s, rows[i]);
         elements += rows[i]->kind == KIT_ROW_RUN;
     }
-    rc = rd_look_send(s, elements, &r, now, rd_deadline(timeout_us), err);
+    rc = rd_look_confirmed(s, elements, &r, now, rd_deadline(timeout_us), err);
     if (rc != KEDGE_OK)
         return rc;
     for (size_t i = 0; i < n && rc == KEDGE_OK; i++) {

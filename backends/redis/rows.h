@@ -95,6 +95,10 @@ void rd_look_command(struct rd_session *s, const char *command, struct kedge_byt
                      const struct kedge_bytes *args, size_t n);
 int rd_look_send(struct rd_session *s, size_t n, redisReply **reply, int64_t *now, int64_t deadline,
                  struct kedge_error *err);
+/* The same for who may find that something was done before: what is read then counts when the
+   replicas that are waited for have it, else ERR_UNKNOWN. */
+int rd_look_confirmed(struct rd_session *s, size_t n, redisReply **reply, int64_t *now,
+                      int64_t deadline, struct kedge_error *err);
 
 /*
  * A head and its length as a look answered them.  OK, NOT_FOUND, ERR_CORRUPT.  What it points to is

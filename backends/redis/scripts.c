@@ -30,9 +30,9 @@
  *          then, if there are appends: the lease, the heads, the journals,
  *          then the keys of the groups in the order of their use
  * ARGV     appends n, groups, fences wanted, keys of appends (1 + 2n or 0)
- *          appends: n fixed parts in one string (fence 8, lease 16, position in 10 digits), how many
- *                   records each has (3 digits; nothing: one each), then the records: elements of
- *                   the journal (keys.h) without their time
+ *          appends: n fixed parts in one string (fence 8, lease 16, position in 10 digits),
+ *                   how many records each has (3 digits; nothing: one each), then the records:
+ *                   elements of the journal (keys.h) without their time
  *          a group: from, to, flags (1 grows, 2 brings work), keys, arguments that follow,
  *                   expectations, writes, then those
  *          an expectation: one key and

@@ -86,7 +86,8 @@ int rd_fork_check(const struct rd_store *store, struct kedge_error *err);
 int64_t rd_deadline(int64_t timeout_us);
 int rd_no_memory(struct kedge_error *err);
 
-enum rd_kind { RD_READS, RD_WRITES };
+/* RD_CONFIRMS: it reads, and replicas are waited for as after a write. */
+enum rd_kind { RD_READS, RD_CONFIRMS, RD_WRITES };
 
 /*
  * Send CMDS and read their answers; what a cluster or a forgotten script asks for is done.  OK:
