@@ -237,6 +237,16 @@ static int purge_trash(struct purge *p, struct kedge_error *err)
     return rc;
 }
 
+/* May a cell go, as MEMBER of the index says?  One that was written anew since that was read, and
+   has expired again, has another entry. */
+static bool cell_may_go(const struct purge *p, const redisReply *member, const redisReply *row,
+                        struct kit_cell *cell)
+{
+    return row->type == REDIS_REPLY_STRING && rd_cell_decode(rd_reply_bytes(row), cell) &&
+           cell->expires != 0 && cell->expires <= p->now && member->len >= 8 &&
+           rd_get_u64(member->str) == (uint64_t)cell->expires;
+}
+
 static int purge_cells(struct purge *p, size_t *removed, struct kedge_error *err)
 {
     struct rd_session *s = p->s;
@@ -262,18 +272,14 @@ static int purge_cells(struct purge *p, size_t *removed, struct kedge_error *err
     for (size_t i = 0; rc == KEDGE_OK && i < list->elements; i++) {
         struct kit_cell cell;
 
-        groups += rows->element[1 + i]->type == REDIS_REPLY_STRING &&
-                  rd_cell_decode(rd_reply_bytes(rows->element[1 + i]), &cell) &&
-                  cell.expires != 0 && cell.expires <= p->now;
+        groups += cell_may_go(p, list->element[i], rows->element[1 + i], &cell);
     }
     rd_build_begin(&b, s, groups, 0);
     for (size_t i = 0; rc == KEDGE_OK && i < list->elements; i++) {
         struct kedge_bytes key = rd_key(a, prefix, 'v', behind(list->element[i], 8));
         struct kit_cell cell;
 
-        if (rows->element[1 + i]->type != REDIS_REPLY_STRING ||
-            !rd_cell_decode(rd_reply_bytes(rows->element[1 + i]), &cell) || cell.expires == 0 ||
-            cell.expires > p->now)
+        if (!cell_may_go(p, list->element[i], rows->element[1 + i], &cell))
             continue;
         rd_group_begin(&b);
         rd_expect_u64(&b, key, 0, cell.version);
