@@ -301,6 +301,7 @@ redis_runs_SOURCES = %D%/servers/redis_runs.c %D%/servers/redis_seen.c %D%/serve
 	%D%/support/saga.c %D%/support/saga.h
 redis_runs_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests = %D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
+	%D%/servers/moves-redis.sh %D%/servers/cluster-redis.sh \
 	%D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
 	%D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
 	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh \
@@ -309,7 +310,7 @@ kedge_servers_tests = %D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
 	%D%/servers/failover-redis.sh %D%/servers/failover-postgresql.sh %D%/servers/disk-postgresql.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)
 TESTS += $(kedge_servers_tests)
-EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh
+EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh
 
 # ------------------------------------------------------------- whole sagas
 KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/support/fault_store.c \

@@ -2,9 +2,10 @@
  * redis_events.c - what happens to a Redis server between two calls, and what is answered then
  *
  * In the environment: server (the command that tests/support/server.sh is), and R and S, names of a
- * server and of its replica.
+ * server and of its replica; or C, the name of a cluster, and move (move-slot.sh).
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "redis_cases.h"
 
@@ -29,7 +30,7 @@ static void check_all(struct world *w, const struct run *runs, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct kedge_record_page page;
 
-        expect_ok(do_records(w, runs[i].id, runs[i].incarnation, 1, 100, 1 << 20, &page));
+        expect_ok(do_records(w, runs[i].id, runs[i].incarnation, 1, 1000, 1 << 20, &page));
         expect_eq(page.n, runs[i].position);
         for (size_t k = 0; k < page.n; k++)
             expect_bytes(page.records[k].data, str("a record"));
@@ -222,6 +223,96 @@ static void replica_dies(struct world *w)
     free(r);
 }
 
+/* ------------------------------------------------------------------- a slot that moves */
+
+static void move(const struct world *w, const char *what)
+{
+    char command[256];
+
+    (void)snprintf(command, sizeof command, "($move $C 'kedge:{%s}:m' %s)", w->ns, what);
+    shell(command, NULL, 0);
+}
+
+/* Everything that is in the cluster is of this namespace. */
+static void check_one_slot(struct world *w)
+{
+    char command[512];
+    char text[128];
+
+    (void)snprintf(command, sizeof command,
+                   "slot=$($server cli $C-1 cluster keyslot 'kedge:{%s}:m') all=0 in=0;"
+                   "for i in 1 2 3; do all=$((all + $($server cli $C-$i dbsize)))"
+                   " in=$((in + $($server cli $C-$i cluster countkeysinslot $slot))); done;"
+                   "echo \"$all keys, $in in slot $slot\"; [ $all -eq $in ] && [ $all -gt 130 ]",
+                   w->ns);
+    shell(command, text, sizeof text);
+    note("%.*s", (int)strcspn(text, "\n"), text);
+}
+
+static void slot_moves(struct world *w)
+{
+    struct run *runs = runs_held(w, RUNS);
+    struct kedge_lock_state lock;
+    struct kedge_lease_state state;
+    struct tx *t = tx_new(w);
+    char done[1024];
+    int64_t slowest = 0;
+    int batches = 0;
+    int after = 0;
+
+    cell_put(w, str("cell"), "value");
+    expect_ok(do_lock_acquire(w, str("lock"), runs[0].lease, random_id(w), &lock));
+    append_to(t, &runs[0], "a record");
+    (void)c_slots(t, runs[0].id, 1, 2);
+    (void)c_create_child(t, str("child"), &runs[0], 1, 0);
+    expect_eq(tx_send(w, t), KEDGE_OK);
+    append_all(w, runs, RUNS);
+    check_one_slot(w);
+    (void)snprintf(done, sizeof done, "%s/moved", getenv("KEDGE_SERVERS"));
+    move(w, "all; echo $? >$KEDGE_SERVERS/moved) >/dev/null 2>&1 & (true"); /* while we work */
+    while (after < 5) {
+        int64_t since = real_us();
+
+        after += access(done, F_OK) == 0;
+        append_all(w, runs, RUNS);
+        expect_ok(do_extend(w, runs[0].lease, &state));
+        since = real_us() - since;
+        slowest = since > slowest ? since : slowest;
+        batches++;
+    }
+    note("%d batches while the slot moved and after; the slowest took %lld ms", batches,
+         (long long)slowest / 1000);
+    check_all(w, runs, RUNS);
+    move(w, "all"); /* and while we do not */
+    append_all(w, runs, RUNS);
+    check_all(w, runs, RUNS);
+    free(runs);
+}
+
+/* All keys are at the other node, and the slot is not yet. */
+static void slot_half_moved(struct world *w)
+{
+    struct run *runs = runs_held(w, RUNS);
+    struct tx *t = tx_new(w);
+    struct kedge_cell cell;
+    int rc;
+
+    cell_put(w, str("cell"), "value");
+    shell("for i in 1 2 3; do $server cli $C-$i script flush; done", NULL, 0);
+    move(w, "keys");
+    expect_ok(do_cell(w, str("cell"), &cell)); /* by ASK */
+    expect_bytes(cell.value, str("value"));
+    append_to(t, &runs[0], "a record");
+    rc = send_for(w, t, MS(300));
+    note("a commit meanwhile: %s", rc == KEDGE_OK ? "OK" : w->err.msg);
+    expect(rc == KEDGE_OK || rc == KEDGE_ERR_UNAVAILABLE || rc == KEDGE_ERR_UNKNOWN);
+    move(w, "rest) >/dev/null 2>&1 & (true"); /* while the same is asked for again */
+    expect_eq(send_for(w, t, PATIENCE), KEDGE_OK);
+    append_all(w, runs, RUNS);
+    check_all(w, runs, RUNS);
+    free(runs);
+}
+
 const struct redis_case redis_events[] = {
     { "flushed-scripts", "SCRIPT FLUSH before each call: it is carried out", flushed_scripts },
     { "killed", "kill -9 between calls: they go on, and nothing that was acknowledged is lost",
@@ -231,5 +322,8 @@ const struct redis_case redis_events[] = {
       replica_stops },
     { "replica-dies", "a replica that is gone: in doubt until it is back, then done once",
       replica_dies },
+    { "slot-moves", "a slot moves from node to node, under work and without", slot_moves },
+    { "slot-half-moved", "keys are asked for where they are, and waited for where they may be",
+      slot_half_moved },
     { NULL, NULL, NULL },
 };
