@@ -229,6 +229,9 @@ static int check_hello(struct rd_link *link, redisReply **r, struct kedge_error 
     return KEDGE_OK;
 }
 
+static int ask_record(struct rd_link *link, struct rd_cmd *cmd, redisReply **reply,
+                      const struct rd_host *host, int64_t deadline, struct kedge_error *err);
+
 /* OK; KEDGE_NOT_FOUND: *moved says where else; or a failure. */
 static int introduce(struct rd_link *link, struct rd_host *moved, int64_t deadline,
                      struct kedge_error *err)
@@ -250,7 +253,10 @@ static int introduce(struct rd_link *link, struct rd_host *moved, int64_t deadli
     if (rc == KEDGE_OK && rd_reply_is(replies[HELLO_META], "MOVED") &&
         read_redirect(replies[HELLO_META], &link->conn.at, moved))
         rc = KEDGE_NOT_FOUND;
-    else if (rc == KEDGE_OK)
+    else if (rc == KEDGE_OK && rd_reply_is(replies[HELLO_META], "ASK") &&
+             read_redirect(replies[HELLO_META], &link->conn.at, moved))
+        rc = ask_record(link, &cmds[HELLO_META], &replies[HELLO_META], moved, deadline, err);
+    if (rc == KEDGE_OK)
         rc = check_hello(link, replies, err);
     rd_replies_free(replies, HELLO_PARTS);
     for (size_t i = 0; i < HELLO_PARTS; i++)
@@ -505,6 +511,18 @@ static int ask_there(struct call *c, size_t i, const struct rd_host *host, struc
     rd_cmd_free(&asking);
     rd_arena_free(&arena);
     return rc;
+}
+
+/* The schema record is at HOST already, and we stay where its slot still is. */
+static int ask_record(struct rd_link *link, struct rd_cmd *cmd, redisReply **reply,
+                      const struct rd_host *host, int64_t deadline, struct kedge_error *err)
+{
+    struct call c = {
+        .link = link, .cmds = &cmd, .n = 1, .replies = reply, .kind = RD_READS, .deadline = deadline
+    };
+
+    rd_replies_free(reply, 1);
+    return ask_there(&c, 0, host, err);
 }
 
 static void take_back(struct call *c, size_t i)
