@@ -531,18 +531,34 @@ static void take_back(struct call *c, size_t i)
     c->replies[i] = NULL;
 }
 
+/* The node does not know the script, or not have all keys while a slot is on its way: the command
+   comes again, in full or in a little. */
+static bool is_put_off(struct call *c, size_t i)
+{
+    const redisReply *r = c->replies[i];
+
+    if (rd_reply_is(r, "NOSCRIPT")) {
+        c->cmds[i]->full_text = true;
+    } else if (rd_reply_is(r, "TRYAGAIN") && rd_mono_us() + TRY_AGAIN_US < c->deadline) {
+        if (c->tries > 0)
+            c->tries--; /* until the deadline */
+        wait_us(TRY_AGAIN_US);
+    } else {
+        return false;
+    }
+    take_back(c, i);
+    return true;
+}
+
 /* Answers that are none: what they ask for is done, and the command comes again. */
 static int repeat_one(struct call *c, size_t i, struct kedge_error *err)
 {
     redisReply *r = c->replies[i];
     struct rd_host host;
 
-    if (r->type != REDIS_REPLY_ERROR)
+    if (r->type != REDIS_REPLY_ERROR || is_put_off(c, i))
         return KEDGE_OK;
-    if (rd_reply_is(r, "NOSCRIPT")) {
-        c->cmds[i]->full_text = true;
-        take_back(c, i);
-    } else if (rd_reply_is(r, "MOVED") && read_redirect(r, &c->link->conn.at, &host)) {
+    if (rd_reply_is(r, "MOVED") && read_redirect(r, &c->link->conn.at, &host)) {
         remember(c->link->store, &host);
         rd_conn_close(&c->link->conn);
         take_back(c, i);
@@ -555,13 +571,9 @@ static int repeat_one(struct call *c, size_t i, struct kedge_error *err)
 
         take_back(c, i);
         rc = ask_there(c, i, &host, err);
-        if (rc != KEDGE_OK || c->tries++ >= REDIRECTS_MOST)
+        if (rc != KEDGE_OK)
             return rc;
-        return repeat_one(c, i, err); /* there, too, it may be none */
-    } else if (rd_reply_is(r, "TRYAGAIN") && rd_mono_us() + TRY_AGAIN_US < c->deadline) {
-        take_back(c, i);
-        c->tries--; /* until the deadline */
-        wait_us(TRY_AGAIN_US);
+        (void)is_put_off(c, i);
     }
     return KEDGE_OK;
 }
