@@ -150,7 +150,7 @@ static pid_t asks_in; /* that process */
 static _Thread_local bool may_ask;
 
 #define BEGINNING   (INT64_C(1800000000) * SEC(1))
-#define BETWEEN     SEC(86400)
+#define BETWEEN     SEC(3600)
 #define LEASE_FIRST SEC(50000)
 
 /* The clock of the server, which all cases share, in their turn: each begins later than the last.

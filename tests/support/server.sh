@@ -355,6 +355,8 @@ pg_command() {
 	shift
 	set -- -c unix_socket_directories="$dir" -c port=5432 -c listen_addresses= -c fsync=on \
 		-c synchronous_commit=on -c dynamic_shared_memory_type=mmap -c shared_buffers=32MB "$@"
+	# A clock that jumps makes every jump a reason for a checkpoint.
+	[ -z "${KEDGE_TEST_CLOCK-}" ] || set -- -c checkpoint_timeout=1d "$@"
 	if [ -f "$dir/tcp" ]; then
 		free_port >"$dir/port"
 		# The socket is named after the port as well.
