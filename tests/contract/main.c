@@ -1,10 +1,11 @@
 /*
  * contract - does a backend keep the storage contract?  Prints TAP.
  *
- *	contract [--list] [--case ID]... [--seed N] [--jobs N] BACKEND URL
+ *	contract [--list] [--case ID]... [--seed N] [--jobs N] [--keep] BACKEND URL
  *
  * URL must name a store whose data outlive the handles on it.  {} in it is replaced by the case's
  * id, so that each case can have a store to itself.
+ * With --keep the namespaces, called as the cases, were set up by somebody else and stay.
  * --case ID may be an area ("leases") too.  Every case runs in a process of its own, forked before
  * any store is open, and is killed with whatever it started when its time is up.
  */
@@ -78,14 +79,14 @@ static void gather(char *const *ids, size_t n)
 }
 
 /* Why this backend cannot be asked for this; NULL: it can. */
-static const char *lacks(const struct contract_case *c)
+static const char *lacks(const struct contract_case *c, const struct world *w)
 {
     if ((c->needs & NEEDS_CLOCKS) == NEEDS_CLOCKS && (ops->caps & KEDGE_CAP_SERVER_CLOCK))
         return "its two clocks are one, a server's";
     if ((c->needs & NEEDS_CLOCK) && (ops->caps & KEDGE_CAP_SERVER_CLOCK) &&
         clock_of_server(ops) == NULL)
         return "its time is a server's";
-    if ((c->needs & NEEDS_HINT) && !(ops->caps & KEDGE_CAP_HINT))
+    if ((c->needs & NEEDS_HINT) && !(w->caps & KEDGE_CAP_HINT))
         return "it has no crash hints";
     if ((c->needs & NEEDS_SHARED) && !(ops->caps & KEDGE_CAP_SHARED))
         return "it is for one process";
@@ -110,7 +111,7 @@ static _Noreturn void run_case(const struct contract_case *c)
 
     alarm(CASE_SECONDS);
     world_open(&w, backend, ops, url, c->id, seed_of(c));
-    lack = lacks(c);
+    lack = lacks(c, &w);
     if (lack == NULL)
         c->run(&w);
     world_close(&w);
@@ -214,7 +215,8 @@ static void list_all(void)
 
 static _Noreturn void usage(void)
 {
-    (void)fputs("usage: contract [--list] [--case ID]... [--seed N] [--jobs N] BACKEND URL\n",
+    (void)fputs("usage: contract [--list] [--case ID]... [--seed N] [--jobs N] [--keep] BACKEND "
+                "URL\n",
                 stderr);
     exit(2);
 }
@@ -222,11 +224,9 @@ static _Noreturn void usage(void)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "case", required_argument, NULL, 'c' },
-        { "list", no_argument, NULL, 'l' },
-        { "seed", required_argument, NULL, 's' },
-        { "jobs", required_argument, NULL, 'j' },
-        { NULL, 0, NULL, 0 },
+        { "case", required_argument, NULL, 'c' }, { "list", no_argument, NULL, 'l' },
+        { "seed", required_argument, NULL, 's' }, { "jobs", required_argument, NULL, 'j' },
+        { "keep", no_argument, NULL, 'k' },       { NULL, 0, NULL, 0 },
     };
     char *ids[CASES_MAX];
     size_t n_ids = 0;
@@ -246,6 +246,8 @@ int main(int argc, char **argv)
             seed = strtoull(optarg, NULL, 0);
         else if (opt == 'j')
             jobs = strtoul(optarg, NULL, 10);
+        else if (opt == 'k')
+            world_keeps = true;
         else
             usage();
     }

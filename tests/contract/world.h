@@ -52,6 +52,7 @@ struct world {
     void *session;
     struct kedge_limits limits; /* as info() reports them */
     uint32_t durability;
+    uint64_t caps;
     uint64_t seed;
     uint64_t rng;
     struct kedge_error err;    /* of the last call */
@@ -65,6 +66,8 @@ struct world {
 /* Open W over URL, with {} in it replaced by TAG; the namespace is TAG. */
 void world_open(struct world *w, const char *backend, const struct kedge_backend_ops *ops,
                 const char *url, const char *tag, uint64_t seed);
+/* Namespaces were there before their cases, and stay. */
+extern bool world_keeps;
 /* Check that all is sound, close, drop. */
 void world_close(struct world *w);
 /* Close and open again, as another process would. */
