@@ -308,6 +308,17 @@ kedge_servers_tests = %D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
 	%D%/servers/trouble-redis.sh %D%/servers/trouble-postgresql.sh \
 	%D%/servers/info-redis.sh %D%/servers/info-postgresql.sh \
 	%D%/servers/failover-redis.sh %D%/servers/failover-postgresql.sh %D%/servers/disk-postgresql.sh
+# So much work of one kind, for scripts that count at the server: ./toil URL WORK N...,
+# and over the whole engine: ./steps URL RUNS STEPS
+check_PROGRAMS += toil steps
+toil_SOURCES = %D%/servers/toil.c %D%/contract/world.c %D%/contract/world.h %D%/contract/tx.c \
+	%D%/contract/dump.c
+toil_LDADD = libkedge.la $(PTHREAD_LIBS)
+steps_SOURCES = %D%/servers/steps.c %D%/support/saga.c %D%/support/saga.h
+steps_LDADD = libkedge.la $(PTHREAD_LIBS)
+kedge_servers_tests += %D%/servers/costs-postgresql.sh %D%/servers/hot-postgresql.sh \
+	%D%/servers/growth-postgresql.sh
+EXTRA_DIST += %D%/servers/figures.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)
 TESTS += $(kedge_servers_tests)
 EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh
