@@ -319,6 +319,7 @@ steps_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests += %D%/servers/costs-postgresql.sh %D%/servers/hot-postgresql.sh \
 	%D%/servers/growth-postgresql.sh
 EXTRA_DIST += %D%/servers/figures.sh
+kedge_servers_tests += %D%/servers/prepared-postgresql.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)
 TESTS += $(kedge_servers_tests)
 EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh
