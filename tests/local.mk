@@ -320,6 +320,9 @@ kedge_servers_tests += %D%/servers/costs-postgresql.sh %D%/servers/hot-postgresq
 	%D%/servers/growth-postgresql.sh
 EXTRA_DIST += %D%/servers/figures.sh
 kedge_servers_tests += %D%/servers/prepared-postgresql.sh
+kedge_servers_tests += %D%/servers/pooler-postgresql.sh %D%/servers/isolation-postgresql.sh \
+	%D%/servers/roles-postgresql.sh
+EXTRA_DIST += %D%/servers/contract.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)
 TESTS += $(kedge_servers_tests)
 EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh

@@ -1,0 +1,40 @@
+# shellcheck shell=sh
+# contract.sh - sourced by scripts that run the contract over a server that is set up in their way
+#
+#	contract_begin postgresql       its server is called store; the clock is moved, as in run.sh
+#	contract URL [OPTION...]
+#	plan
+#
+# The long tests (KEDGE_TEST_LONG) take all cases, the others those of $areas.
+
+# shellcheck source=tests/servers/with.sh
+. "$KEDGE_SRCDIR/tests/servers/with.sh"
+# shellcheck source=tests/support/backend.sh
+. "$KEDGE_SRCDIR/tests/support/backend.sh"
+
+areas='commit batch claim leases resend'
+
+contract_begin() {
+	# shellcheck disable=SC2034 # for use_backend
+	backend_clock=moved contract_backend=$1
+	use_backend "$1"
+	: >"$dir/tap"
+	# shellcheck source=tests/servers/info.sh
+	. "$KEDGE_SRCDIR/tests/servers/info.sh"
+}
+
+# cases: as options, unless the caller gives its own
+cases() {
+	[ -z "${KEDGE_TEST_LONG-}" ] || return 0
+	for area in $areas; do
+		printf ' --case %s' "$area"
+	done
+}
+
+contract() {
+	contract_url=$1
+	shift
+	# shellcheck disable=SC2046 # words on purpose
+	[ $# -gt 0 ] || set -- $(cases)
+	tally "$KEDGE_BUILDDIR/contract" "$@" "$contract_backend" "$contract_url"
+}
