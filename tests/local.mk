@@ -323,6 +323,7 @@ kedge_servers_tests += %D%/servers/prepared-postgresql.sh
 kedge_servers_tests += %D%/servers/pooler-postgresql.sh %D%/servers/isolation-postgresql.sh \
 	%D%/servers/roles-postgresql.sh
 EXTRA_DIST += %D%/servers/contract.sh
+kedge_servers_tests += %D%/servers/tls-postgresql.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)
 TESTS += $(kedge_servers_tests)
 EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh
