@@ -360,6 +360,16 @@ static int open_record(struct rd_store *s, struct rd_link *link, bool create, in
     return rc;
 }
 
+/* What opening or dropping wrote without an answer is written, or passed over, when it is done
+ * again. */
+static int again(int rc, struct kedge_error *err)
+{
+    if (rc != KEDGE_ERR_UNKNOWN)
+        return rc;
+    err->code = KEDGE_ERR_UNAVAILABLE;
+    return KEDGE_ERR_UNAVAILABLE;
+}
+
 int rd_store_open(const struct kedge_host *host, const struct kedge_open *open, void **store,
                   struct kedge_error *err)
 {
@@ -384,7 +394,7 @@ int rd_store_open(const struct kedge_host *host, const struct kedge_open *open, 
         rc = rd_hints_start(s->hints, deadline, err);
     if (rc != KEDGE_OK) {
         store_free(s);
-        return rc;
+        return again(rc, err);
     }
     *store = s;
     return KEDGE_OK;
@@ -527,7 +537,7 @@ int rd_store_drop(const struct kedge_host *host, const struct kedge_open *open,
             rc = drop_record(link, &rec, deadline, err);
     }
     store_free(s);
-    return rc;
+    return again(rc, err);
 }
 
 /* ------------------------------------------------------------------- sessions */

@@ -347,26 +347,42 @@ static bool calls_for(struct check *c, char index, struct kedge_bytes key,
            kit_bytes_equal(rd_key_lease(c->a, c->prefix, 'x', &lock.lease), key);
 }
 
-static int check_member(struct check *c, char index, struct kedge_bytes key,
-                        struct kedge_bytes member)
+static bool is_run_member(char index, struct kedge_bytes member)
 {
-    bool is_run = index != 'y' && !(index == 'x' && *(const char *)member.data == 'k');
+    return index != 'y' && !(index == 'x' && *(const char *)member.data == 'k');
+}
+
+/* Members of an index with what they name, all at one moment. */
+static int check_members(struct check *c, char index, struct kedge_bytes key,
+                         const redisReply *members)
+{
     redisReply *r = NULL;
+    size_t elements = 0;
+    size_t at = 1;
     int rc;
 
     rd_look_begin(c->s);
-    if (member.len == 0 || !ask_owner(c, index, key, member)) {
-        fault(c, "an index has what is no name", key);
-        return KEDGE_OK;
+    for (size_t i = 0; i < members->elements; i++) {
+        struct kedge_bytes member = rd_reply_bytes(members->element[i]);
+
+        if (member.len == 0 || !ask_owner(c, index, key, member)) {
+            fault(c, "an index has what is no name", key);
+            return KEDGE_OK;
+        }
+        elements += is_run_member(index, member) ? 3 : 2;
     }
-    rc = send_look(c, is_run ? 3 : 2, &r);
-    if (rc != KEDGE_OK)
-        return rc;
-    if (r->element[1]->type == REDIS_REPLY_STRING &&
-        !calls_for(c, index, key, member, &r->element[2], is_run))
-        fault(c, "an index has what nothing calls for", member);
-    freeReplyObject(r);
-    return KEDGE_OK;
+    rc = send_look(c, elements, &r);
+    for (size_t i = 0; rc == KEDGE_OK && i < members->elements; i++) {
+        struct kedge_bytes member = rd_reply_bytes(members->element[i]);
+        bool is_run = is_run_member(index, member);
+
+        if (r->element[at]->type == REDIS_REPLY_STRING &&
+            !calls_for(c, index, key, member, &r->element[at + 1], is_run))
+            fault(c, "an index has what nothing calls for", member);
+        at += is_run ? 3 : 2;
+    }
+    rd_replies_free(&r, 1);
+    return rc;
 }
 
 static int check_index(struct check *c, char index, struct kedge_bytes key)
@@ -388,10 +404,9 @@ static int check_index(struct check *c, char index, struct kedge_bytes key)
         if (rc != KEDGE_OK)
             break;
         n = r->element[1]->type == REDIS_REPLY_ARRAY ? r->element[1]->elements : 0;
-        for (size_t i = 0; rc == KEDGE_OK && i < n; i++) {
-            rd_arena_reset(c->a);
-            rc = check_member(c, index, key, rd_reply_bytes(r->element[1]->element[i]));
-        }
+        rd_arena_reset(c->a);
+        if (n != 0)
+            rc = check_members(c, index, key, r->element[1]);
         if (n == 100) { /* on from behind the last */
             struct kedge_bytes last = rd_reply_bytes(r->element[1]->element[n - 1]);
 
