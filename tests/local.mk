@@ -300,7 +300,13 @@ check_PROGRAMS += redis_runs
 redis_runs_SOURCES = %D%/servers/redis_runs.c %D%/servers/redis_seen.c %D%/servers/redis_seen.h \
 	%D%/support/saga.c %D%/support/saga.h
 redis_runs_LDADD = libkedge.la $(PTHREAD_LIBS)
-kedge_servers_tests = %D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
+# A server that was started again, and leases: ./renewed BACKEND URL TARGET PROXIED-URL DIR RESTART
+check_PROGRAMS += renewed
+renewed_SOURCES = %D%/servers/renewed.c %D%/contract/world.c %D%/contract/world.h \
+	%D%/contract/tx.c %D%/contract/dump.c $(KEDGE_PROXY)
+renewed_LDADD = libkedge.la $(PTHREAD_LIBS)
+kedge_servers_tests = %D%/servers/renewed-redis.sh %D%/servers/renewed-postgresql.sh \
+	%D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
 	%D%/servers/moves-redis.sh %D%/servers/cluster-redis.sh \
 	%D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
 	%D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
