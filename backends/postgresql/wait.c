@@ -109,6 +109,7 @@ int pg_wait(void *session, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
     struct pg_ear *ear = NULL;
     int64_t end = pg_end(timeout_us);
     int64_t patient = pg_end(timeout_us > PATIENT_US ? timeout_us : PATIENT_US);
+    bool fresh = false;
     int rc = timeout_us == 0 ? KEDGE_OK : kit_check_timeout(timeout_us, err);
 
     if (rc == KEDGE_OK)
@@ -117,13 +118,19 @@ int pg_wait(void *session, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
         rc = ear_open(s, &ear, err);
     while (rc == KEDGE_OK) {
         rc = listens(ear, patient, err);
-        if (rc == KEDGE_OK && !ear->known)
+        if (rc == KEDGE_OK && !ear->known) {
             rc = read_ticket(ear, patient, err);
+            fresh = true;
+        }
         if (rc != KEDGE_OK || !ear->known)
             continue;
-        if (ear->ticket != seen) {
+        if (ear->ticket != seen && fresh) {
             *ticket = ear->ticket;
             return KEDGE_OK;
+        }
+        if (ear->ticket != seen) {
+            ear->known = false; /* it may have moved on, and we be told any moment */
+            continue;
         }
         if (pg_mono_us() >= end)
             return KEDGE_QUIET;

@@ -499,11 +499,17 @@ static int mass(struct rd_session *s, int64_t ttl_us, bool *ignored, int64_t dea
     return rc;
 }
 
-/* Was it last extended under an earlier server process, and is the present one new? */
-static bool is_early(const struct kit_lease *lease, const redisReply *seen, int64_t now)
+/*
+ * Was it last extended under an earlier server process, and is the present one new?  It is, too, as
+ * long as nobody has noted that he met it: PRESENT is the process that was asked, 0: not known.
+ */
+static bool is_early(const struct kit_lease *lease, const redisReply *seen, uint64_t present,
+                     int64_t now)
 {
     if (seen->type != REDIS_REPLY_STRING || seen->len != 16)
         return false;
+    if (present != 0 && rd_get_u64(seen->str) != present)
+        return lease->l.incarnation != present;
     return rd_get_u64(seen->str) != lease->l.incarnation &&
            now - (int64_t)rd_get_u64(seen->str + 8) < lease->l.ttl_us;
 }
@@ -522,7 +528,7 @@ static int suspect(struct rd_session *s, const struct kit_lease *lease, int64_t 
     rc = rd_look_send(s, 1, &r, &ignored, deadline, err);
     if (rc != KEDGE_OK)
         return rc;
-    out->early = is_early(lease, r->element[1], now);
+    out->early = is_early(lease, r->element[1], s->link.conn.incarnation, now);
     freeReplyObject(r);
     rc = rd_hints_look(s, lease, 1, &hint, &out->absent_us, deadline, err);
     out->hint_absent = hint == KEDGE_HINT_ABSENT;
