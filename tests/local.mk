@@ -330,6 +330,14 @@ kedge_servers_tests += %D%/servers/pooler-postgresql.sh %D%/servers/isolation-po
 	%D%/servers/roles-postgresql.sh
 EXTRA_DIST += %D%/servers/contract.sh
 kedge_servers_tests += %D%/servers/tls-postgresql.sh
+# A kedge with tables one version ahead: ./next_schema URL open | migrate | print
+next_schema_SOURCES = %D%/servers/next_schema.c
+next_schema_LDADD = libkedge-core.la $(PTHREAD_LIBS)
+EXTRA_PROGRAMS += next_schema
+if STATIC_POSTGRESQL
+check_PROGRAMS += next_schema
+endif
+kedge_servers_tests += %D%/servers/schema-postgresql.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)
 TESTS += $(kedge_servers_tests)
 EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh
