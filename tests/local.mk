@@ -308,6 +308,7 @@ renewed_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests = %D%/servers/renewed-redis.sh %D%/servers/renewed-postgresql.sh \
 	%D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
 	%D%/servers/moves-redis.sh %D%/servers/cluster-redis.sh %D%/servers/keys-redis.sh \
+	%D%/servers/access-redis.sh \
 	%D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
 	%D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
 	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh \

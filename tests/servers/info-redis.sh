@@ -30,6 +30,14 @@ set_to no-appendfsync-on-rewrite no appendonly no && told "$url" && says 'durabi
 ok 'no file of writes: not a crash'
 set_to appendonly yes
 
+durability_is() { # WHAT: in JSON
+	told "$url" --json && json .durability "$1"
+}
+durability_is 'process server power' && set_to appendfsync everysec && durability_is process &&
+	set_to appendfsync no && durability_is 'process server' && set_to appendonly no && durability_is process
+ok 'the same in JSON'
+set_to appendonly yes appendfsync always
+
 set_to maxmemory 100mb maxmemory-policy allkeys-lru
 kedge store info "$url"
 [ $status -eq 1 ] && [ ! -s out ] && [ "$(wc -l <err)" -eq 1 ] && grep -q 'maxmemory-policy allkeys-lru' err && grep -q noeviction err &&

@@ -76,6 +76,63 @@ static void flushed_scripts(struct world *w)
     free(runs);
 }
 
+/* --------------------------------------------------------------------- two namespaces */
+
+static long number_of(const char *command)
+{
+    char text[64];
+
+    shell(command, text, sizeof text);
+    return strtol(text, NULL, 10);
+}
+
+/* Some of everything, by the same names in each namespace. */
+static void fill(struct world *w, struct run *runs)
+{
+    struct tx *t = tx_new(w);
+    struct kedge_lock_state lock;
+
+    cell_put(w, str("cell"), w->ns);
+    expect_ok(do_lock_acquire(w, str("lock"), runs[0].lease, random_id(w), &lock));
+    append_to(t, &runs[0], w->ns);
+    (void)c_slots(t, runs[0].id, 1, 2);
+    (void)c_create_child(t, str("child"), &runs[0], 1, 0);
+    (void)c_snapshot(t, runs[0].id, 1, str(w->ns));
+    expect_eq(tx_send(w, t), KEDGE_OK);
+    release_rest(w, &runs[1], KEDGE_COMPLETED, from_now(SEC(1000)));
+}
+
+static void namespaces(struct world *w)
+{
+    static struct world other;
+    struct run *runs = runs_held(w, 3);
+    struct run *others;
+    struct kedge_cell cell;
+    struct kedge_record_page page;
+    long before;
+
+    fill(w, runs);
+    before = number_of("$server cli $R dbsize");
+    world_open(&other, w->backend, w->ops, w->url, "other", 2);
+    expect(!is_there(&other, str("child")));
+    expect_rc(do_cell(&other, str("cell"), &cell), KEDGE_NOT_FOUND);
+    others = runs_held(&other, 3);
+    fill(&other, others);
+    expect_ok(do_records(w, runs[0].id, runs[0].incarnation, 1, 10, 1 << 20, &page));
+    expect_eq(page.n, 1);
+    expect_bytes(page.records[0].data, str(w->ns));
+    expect_ok(do_cell(w, str("cell"), &cell));
+    expect_bytes(cell.value, str(w->ns));
+    note("%ld keys of one namespace, %ld with another one", before,
+         number_of("$server cli $R dbsize"));
+    free(others);
+    world_close(&other); /* it is dropped */
+    expect_eq(number_of("$server cli $R dbsize"), before);
+    expect_eq(number_of("$server cli $R --scan --pattern 'kedge:{other}*' | wc -l"), 0);
+    world_check(w);
+    free(runs);
+}
+
 /* ------------------------------------------------------------------ a killed server */
 
 static void killed(struct world *w)
@@ -324,6 +381,8 @@ static void slot_half_moved(struct world *w)
 
 const struct redis_case redis_events[] = {
     { "flushed-scripts", "SCRIPT FLUSH before each call: it is carried out", flushed_scripts },
+    { "namespaces", "two of them do not see each other; one that is dropped leaves no key behind",
+      namespaces },
     { "killed", "kill -9 between calls: they go on, and nothing that was acknowledged is lost",
       killed },
     { "waits", "a commit is answered when the replica has it", waits },
