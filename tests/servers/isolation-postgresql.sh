@@ -7,12 +7,16 @@ contract_begin postgresql
 server cli store -qc "alter database postgres set default_transaction_isolation = 'serializable'" || exit 99
 [ "$(server cli store -c 'show transaction_isolation')" = serializable ]
 ok 'it is so'
+# shellcheck disable=SC2034 # for contract.sh
+areas='commit batch claim'
 contract "${url:?}"
 if why=$(server have pgbouncer); then
 	(
 		unset KEDGE_TEST_CLOCK
 		server pgbouncer b store
 	) || exit 99
+	# shellcheck disable=SC2034 # for contract.sh
+	areas='batch claim'
 	contract "$(server url b)"
 else
 	skip 'behind a pooler' "$why"
