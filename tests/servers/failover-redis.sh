@@ -1,7 +1,8 @@
 #!/bin/sh
 # The primary is killed under load, and its replica takes its place.  With wait=1 a write is
-# acknowledged when the replica has it, and nothing that was acknowledged is lost.  Without, the
-# last of it may be: what is tested then is that work goes on.
+# acknowledged when the replica has it, and nothing that was acknowledged is lost; whoever takes over
+# needs a replica as well before he acknowledges anything.  Without, the last of it may be lost: what
+# is tested then is that work goes on.
 # shellcheck source=tests/servers/with.sh
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend redis
@@ -10,26 +11,27 @@ with_backend redis
 failover() {
 	failover_name=$1 failover_parameters=$2 failover_break=$3
 	shift 3
-	a=$failover_name-a b=$failover_name-b
+	a=$failover_name-a b=$failover_name-b c=$failover_name-c
 	server redis "$a" || exit 99
 	server redis-replica "$b" "$a" || exit 99
-	export a b
+	export a b c
 	survive "$failover_name" \
 		"redis://127.0.0.1:$(cat "$KEDGE_SERVERS/$a/port"),127.0.0.1:$(cat "$KEDGE_SERVERS/$b/port")$failover_parameters" \
 		"$failover_break" true steps=100 "$@"
 	server drop "$a"
 	server drop "$b"
+	[ ! -d "$KEDGE_SERVERS/$c" ] || server drop "$c"
 }
 
 # shellcheck disable=SC2016 # what the commands name is theirs
 {
-	failover waits '?wait=1' '$server kill $a; $server promote $b'
+	failover waits '?wait=1' '$server kill $a; $server promote $b; $server redis-replica $c $b'
 	# The replica has not heard of the last third of a second.
 	failover behind '' '$server pause $b; sleep 0.3; $server kill $a; $server resume $b; $server promote $b' \
 		forgets buries
 	if [ -n "${KEDGE_TEST_LONG-}" ]; then
 		for i in 1 2 3 4 5 6 7 8 9 10; do
-			failover "waits-$i" '?wait=1' "sleep 0.$i"'; $server kill $a; $server promote $b' runs=40 workers=4
+			failover "waits-$i" '?wait=1' "sleep 0.$i"'; $server kill $a; $server promote $b; $server redis-replica $c $b' runs=40 workers=4
 		done
 	fi
 }
