@@ -160,7 +160,7 @@ check_PROGRAMS += json_get
 json_get_SOURCES = %D%/support/json_get.c
 json_get_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 json_get_LDADD = $(CJSON_LIBS)
-EXTRA_DIST += %D%/support/tap.sh
+EXTRA_DIST += %D%/support/tap.sh %D%/support/long.sh
 
 dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
 	%D%/plugin.sh %D%/readme.sh

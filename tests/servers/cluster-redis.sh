@@ -2,6 +2,8 @@
 # The storage contract over a Redis Cluster of three nodes.  The URL names one of them; the namespaces
 # of the cases are in slots of all three.  The long tests do all of it.
 # KEDGE_CONTRACT_ARGS: other arguments, such as --case leases
+# shellcheck source=tests/support/long.sh
+. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/with.sh
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend redis

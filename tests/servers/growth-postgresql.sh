@@ -1,6 +1,8 @@
 #!/bin/sh
 # Runs are created, finished and purged, round after round, while somebody reads for a long time:
 # the tables of PostgreSQL do not grow for ever.  KEDGE_TEST_LONG: 100,000 runs, else 8,000.
+# shellcheck source=tests/support/long.sh
+. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/with.sh
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend postgresql

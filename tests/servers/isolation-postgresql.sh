@@ -1,6 +1,8 @@
 #!/bin/sh
 # The storage contract over a PostgreSQL whose transactions are serializable, unless they say
 # otherwise: directly, and behind a pooler, where nobody may say so for a session.
+# shellcheck source=tests/support/long.sh
+. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/contract.sh
 . "$KEDGE_SRCDIR/tests/servers/contract.sh"
 contract_begin postgresql

@@ -2,6 +2,8 @@
 # Every key that a script touches is one that it was called with, and all of them are of one
 # namespace: seen by MONITOR while the contract is tested.  A Redis Cluster does not tell: it lets a
 # script touch any key of a node.  The long tests look at all of the contract.
+# shellcheck source=tests/support/long.sh
+. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/with.sh
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend redis

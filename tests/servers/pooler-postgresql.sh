@@ -1,6 +1,8 @@
 #!/bin/sh
 # The storage contract over PostgreSQL behind pgbouncer, which hands out its sessions transaction by
 # transaction and wipes them each time.
+# shellcheck source=tests/support/long.sh
+. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/contract.sh
 . "$KEDGE_SRCDIR/tests/servers/contract.sh"
 contract_begin postgresql

@@ -1,6 +1,8 @@
 #!/bin/sh
 # The storage contract over PostgreSQL, for a role that may not make anything: its owner sets
 # namespaces up and grants what is needed, by `kedge store init' or by what that prints.
+# shellcheck source=tests/support/long.sh
+. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/contract.sh
 . "$KEDGE_SRCDIR/tests/servers/contract.sh"
 contract_begin postgresql

@@ -1,5 +1,7 @@
 #!/bin/sh
 # Every operation over Redis while its connections are closed by CLIENT KILL all the time.
+# shellcheck source=tests/support/long.sh
+. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/with.sh
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend redis

@@ -1,5 +1,7 @@
 #!/bin/sh
 # Runs under way while their Redis is in trouble.  KEDGE_TEST_TROUBLE='NAME...': some of it.
+# shellcheck source=tests/support/long.sh
+. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/with.sh
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend redis
