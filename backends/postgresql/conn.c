@@ -15,6 +15,8 @@
 /* Between attempts to connect: doubled from the first to the last of these. */
 #define RETRY_FIRST_US INT64_C(20000)
 #define RETRY_LAST_US  INT64_C(1000000)
+/* The longest that one of several hosts is waited for while there are others to be tried. */
+#define HOST_TIME_US INT64_C(2000000)
 
 int64_t pg_mono_us(void)
 {
@@ -259,8 +261,12 @@ static int connect_wait(struct pg_conn *c, int64_t end, struct kedge_error *err)
     }
 }
 
-static int connect_new(struct pg_conn *c, int64_t end, struct kedge_error *err)
+/* To host number I of several, or to the only one. */
+static int connect_to(struct pg_conn *c, unsigned i, int64_t end, struct kedge_error *err)
 {
+    char host[256];
+    char address[64];
+    char port[16];
     /* Before dbname: what the URL says itself prevails. */
     static const char *const names[] = { "fallback_application_name",
                                          "keepalives_idle",
@@ -270,10 +276,22 @@ static int connect_new(struct pg_conn *c, int64_t end, struct kedge_error *err)
                                          "target_session_attrs",
                                          "dbname",
                                          "client_encoding",
+                                         "host",
+                                         "hostaddr",
+                                         "port",
                                          NULL };
-    const char *const values[] = {
-        "kedge", "10", "5", "3", "20000", "read-write", c->place->conninfo, "UTF8", NULL
-    };
+    const char *const values[] = { "kedge",
+                                   "10",
+                                   "5",
+                                   "3",
+                                   "20000",
+                                   "read-write",
+                                   c->place->conninfo,
+                                   "UTF8",
+                                   pg_place_item(c->place->hosts, i, host, sizeof host),
+                                   pg_place_item(c->place->addresses, i, address, sizeof address),
+                                   pg_place_item(c->place->ports, i, port, sizeof port),
+                                   NULL };
     int rc;
 
     c->pg = PQconnectStartParams(names, values, 1);
@@ -540,6 +558,29 @@ static int probe(struct pg_conn *c, int64_t end, struct kedge_error *err)
     talk_end(&t);
     pg_buf_free(&c->out);
     c->out = kept;
+    return rc;
+}
+
+/*
+ * Several hosts one by one, each with its share of the time: libpq itself would wait for the first
+ * until the end, if that one does not even refuse.
+ */
+static int connect_new(struct pg_conn *c, int64_t end, struct kedge_error *err)
+{
+    unsigned n = c->place->n_hosts;
+    unsigned first = c->host;
+    int rc = KEDGE_ERR_UNAVAILABLE;
+
+    for (unsigned k = 0; k < n && rc != KEDGE_OK; k++) {
+        int64_t now = pg_mono_us();
+
+        int64_t share = end > now ? (end - now) / (int64_t)(n - k) : 0;
+
+        if (k + 1 < n && share > HOST_TIME_US)
+            share = HOST_TIME_US;
+        c->host = (first + k) % n;
+        rc = connect_to(c, c->host, now + share, err);
+    }
     return rc;
 }
 

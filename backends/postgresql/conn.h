@@ -55,6 +55,7 @@ struct pg_conn {
     struct pg_buf out; /* parameters under way */
     uint64_t prepared[2];
     uint64_t made; /* counts connections: what hung on an earlier one is gone */
+    unsigned host; /* which of several answered last */
     uint32_t failures;
     int64_t retry_at;
     uint32_t row_in; /* numbers of the composite types in this database */

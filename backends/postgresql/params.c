@@ -111,6 +111,50 @@ static const char *setting(const PQconninfoOption *all, const char *name)
     return NULL;
 }
 
+/* A copy, if it is said.  false: no memory. */
+static bool keep(char **to, const char *text)
+{
+    *to = text == NULL ? NULL : strdup(text);
+    return text == NULL || *to != NULL;
+}
+
+static unsigned count_items(const char *list)
+{
+    unsigned n = 1;
+
+    for (; list != NULL && *list != '\0'; list++)
+        n += *list == ',';
+    return n;
+}
+
+static bool keep_hosts(struct pg_place *place, const PQconninfoOption *said)
+{
+    if (!keep(&place->hosts, setting(said, "host")) ||
+        !keep(&place->addresses, setting(said, "hostaddr")) ||
+        !keep(&place->ports, setting(said, "port")))
+        return false;
+    place->n_hosts = count_items(place->addresses != NULL ? place->addresses : place->hosts);
+    return true;
+}
+
+const char *pg_place_item(const char *list, unsigned i, char *buf, size_t size)
+{
+    size_t len;
+
+    if (count_items(list) == 1)
+        return NULL;
+    for (; i > 0 && list != NULL; i--) {
+        list = strchr(list, ',');
+        list += list != NULL;
+    }
+    len = list == NULL ? 0 : strcspn(list, ",");
+    if (len == 0 || len >= size)
+        return NULL;
+    memcpy(buf, list, len);
+    buf[len] = '\0';
+    return buf;
+}
+
 /* What may be told of it, and what may not. */
 static bool look_into(struct pg_place *place, const PQconninfoOption *said)
 {
@@ -183,7 +227,7 @@ static int read_conninfo(struct pg_place *place, const char *url, struct kedge_e
             "libpq does not understand this URL: write "
             "postgresql://user@host:port/database?name=value, or postgresql: and "
             "settings like host=/run/postgresql dbname=app");
-    ok = look_into(place, said);
+    ok = keep_hosts(place, said) && look_into(place, said);
     PQconninfoFree(said);
     return ok ? KEDGE_OK : no_memory(err);
 }
@@ -221,6 +265,9 @@ int pg_place_init(struct pg_place *place, const struct kedge_open *open, struct 
 void pg_place_fini(struct pg_place *place)
 {
     free(place->conninfo);
+    free(place->hosts);
+    free(place->addresses);
+    free(place->ports);
     for (size_t i = 0; i < sizeof place->secrets / sizeof place->secrets[0]; i++)
         free(place->secrets[i]);
     free(place->ns_copy);

@@ -11,7 +11,12 @@
 #define PG_PLACE_MAX  256
 
 struct pg_place {
-    char *conninfo;             /* as libpq takes it: a URI or a list of settings */
+    char *conninfo; /* as libpq takes it: a URI or a list of settings */
+    /* Lists with commas, as libpq has them; NULL: not said.  n_hosts counts the first there is. */
+    char *hosts;
+    char *addresses;
+    char *ports;
+    unsigned n_hosts;
     char *secrets[4];           /* never to be shown; NULL: no more */
     char shown[PG_PLACE_MAX];   /* for people: host, port, database; no password */
     char schema[PG_SCHEMA_MAX]; /* plain */
@@ -26,6 +31,8 @@ struct pg_place {
 /* From URL, namespace and options (schema, grant, pooler). */
 int pg_place_init(struct pg_place *place, const struct kedge_open *open, struct kedge_error *err);
 void pg_place_fini(struct pg_place *place);
+/* Item I of LIST, in BUF.  NULL: there is none, or it is the only one. */
+const char *pg_place_item(const char *list, unsigned i, char *buf, size_t size);
 /* TEXT of libpq or the server, one line, without secrets, into BUF. */
 const char *pg_place_mask(const struct pg_place *place, const char *text, char *buf, size_t size);
 
