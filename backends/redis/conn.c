@@ -379,15 +379,18 @@ static int append(redisContext *ctx, const struct rd_cmd *cmd)
     return redisAppendCommandArgv(ctx, (int)cmd->n, cmd->argv, cmd->lens);
 }
 
-static int flush(struct rd_conn *conn, int64_t deadline, struct kedge_error *err)
+/* *some: a part may have left, though not all. */
+static int flush(struct rd_conn *conn, int64_t deadline, bool *some, struct kedge_error *err)
 {
     int done = 0;
 
+    *some = false;
     for (;;) {
         if (write_quietly(conn->ctx, &done) != REDIS_OK)
             return broken(conn, "sending", errno, err);
         if (done)
             return KEDGE_OK;
+        *some = true;
         if (!wait_for(conn->ctx->fd, POLLOUT, deadline))
             return broken(conn, "sending", errno, err);
     }
@@ -417,6 +420,7 @@ int rd_conn_exchange(struct rd_conn *conn, const struct rd_cmd *const *cmds, siz
                      redisReply **replies, int64_t deadline, enum rd_left *left,
                      struct kedge_error *err)
 {
+    bool some;
     int rc = KEDGE_OK;
 
     *left = RD_NOTHING_SENT;
@@ -427,10 +431,12 @@ int rd_conn_exchange(struct rd_conn *conn, const struct rd_cmd *const *cmds, siz
             rd_conn_close(conn);
             return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
         }
-    rc = flush(conn, deadline, err);
+    rc = flush(conn, deadline, &some, err);
+    /* The last command is not whole there.  One before it may be. */
+    if (rc == KEDGE_OK || (some && n > 1))
+        *left = RD_IN_DOUBT;
     if (rc != KEDGE_OK)
-        return rc; /* the last command is not whole there */
-    *left = RD_IN_DOUBT;
+        return rc;
     for (size_t i = 0; i < n && rc == KEDGE_OK; i++)
         rc = receive(conn, &replies[i], deadline, err);
     conn->used = rd_mono_us();
