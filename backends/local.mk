@@ -14,7 +14,7 @@ kit_sources = %D%/kit/url.c %D%/kit/url.h %D%/kit/mask.c %D%/kit/schema.c %D%/ki
 	%D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
 	%D%/kit/lease.c %D%/kit/run.c %D%/kit/stage.h %D%/kit/stage.c %D%/kit/guard.c \
 	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c \
-	%D%/kit/moment.h %D%/kit/remote.h %D%/kit/remote.c %D%/kit/view.h %D%/kit/view.c \
+	%D%/kit/moment.h %D%/kit/await.h %D%/kit/await.c %D%/kit/remote.h %D%/kit/remote.c %D%/kit/view.h %D%/kit/view.c \
 	%D%/kit/codec.h %D%/kit/codec.c
 noinst_LTLIBRARIES += libkedge-kit.la
 libkedge_kit_la_SOURCES = $(kit_sources)

@@ -105,12 +105,26 @@ static struct plain *plain_all(struct pg_session *s, const struct kedge_commit *
     return list;
 }
 
-static void encode(struct pg_session *s, struct pg_query *q, const struct plain *list, size_t n)
+static void encode_one(struct pg_session *s, struct pg_query *q, const struct plain *p)
+{
+    struct pg_conn *c = &s->conn;
+    const struct kedge_change *change = &p->commit->changes[0];
+
+    pg_query_init(q, PG_SQL_APPEND_ONE);
+    pg_arg_id(c, q, &p->known.holder);
+    pg_arg_i64(c, q, (int64_t)p->known.rid);
+    pg_arg_i64(c, q, (int64_t)p->known.head_revision);
+    pg_arg_i64(c, q, (int64_t)change->append.first);
+    pg_arg_id(c, q, &p->commit->request);
+    pg_arg_bytes(c, q, change->append.records[0]);
+}
+
+static void encode_many(struct pg_session *s, struct pg_query *q, const struct plain *list,
+                        size_t n)
 {
     struct pg_conn *c = &s->conn;
     struct pg_array a;
 
-    pg_begin(c);
     pg_query_init(q, PG_SQL_APPEND);
     pg_arg_id(c, q, &list[0].known.holder);
     pg_array_open(c, q, &a, PG_OID_INT8);
@@ -158,7 +172,11 @@ static int append(struct pg_session *s, const struct plain *list, size_t n,
     size_t made;
     int rc;
 
-    encode(s, &q, list, n);
+    pg_begin(&s->conn);
+    if (n == 1)
+        encode_one(s, &q, list);
+    else
+        encode_many(s, &q, list, n);
     rc = pg_run(&s->conn, &q, 1, PG_WRITE, end, err);
     if (rc != KEDGE_OK)
         return rc;

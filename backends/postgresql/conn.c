@@ -15,6 +15,8 @@
 /* Between attempts to connect: doubled from the first to the last of these. */
 #define RETRY_FIRST_US INT64_C(20000)
 #define RETRY_LAST_US  INT64_C(1000000)
+/* A connection that was used so lately is not asked whether it is still there. */
+#define FRESH_US INT64_C(1000)
 /* The longest that one of several hosts is waited for while there are others to be tried. */
 #define HOST_TIME_US INT64_C(2000000)
 
@@ -167,29 +169,6 @@ void pg_arg_bytes(struct pg_conn *c, struct pg_query *q, struct kedge_bytes b)
     pg_arg_close(c, q);
 }
 
-/* ------------------------------------------------------------------ waiting */
-
-static int until(int64_t end)
-{
-    int64_t left = end - pg_mono_us();
-
-    if (left <= 0)
-        return 0;
-    return left / 1000 >= 1000000 ? 1000000000 : (int)((left + 999) / 1000);
-}
-
-/* 1: ready; 0: the time is up; negative: errno is set. */
-static int await(int fd, short events, int64_t end)
-{
-    struct pollfd p = { .fd = fd, .events = events };
-    int rc;
-
-    do
-        rc = poll(&p, 1, until(end));
-    while (rc < 0 && errno == EINTR);
-    return rc;
-}
-
 /* --------------------------------------------------------------- connecting */
 
 void pg_conn_init(struct pg_conn *c, const struct pg_place *place,
@@ -214,6 +193,7 @@ void pg_conn_fini(struct pg_conn *c, bool mine)
     if (mine)
         pg_conn_drop(c);
     c->pg = NULL;
+    kit_await_fini(&c->await);
     pg_buf_free(&c->out);
 }
 
@@ -244,7 +224,8 @@ static int connect_wait(struct pg_conn *c, int64_t end, struct kedge_error *err)
     PostgresPollingStatusType want = PGRES_POLLING_WRITING;
 
     for (;;) {
-        int rc = await(PQsocket(c->pg), want == PGRES_POLLING_READING ? POLLIN : POLLOUT, end);
+        int rc = kit_await(&c->await, PQsocket(c->pg),
+                           want == PGRES_POLLING_READING ? POLLIN : POLLOUT, end);
 
         if (rc == 0) {
             pg_conn_drop(c);
@@ -427,7 +408,8 @@ static bool converse(struct talk *t, int64_t end, int *why)
         *why = EPIPE;
         if (flush < 0)
             return false;
-        rc = await(PQsocket(t->c->pg), (short)(flush > 0 ? POLLIN | POLLOUT : POLLIN), end);
+        rc = kit_await(&t->c->await, PQsocket(t->c->pg),
+                       (short)(flush > 0 ? POLLIN | POLLOUT : POLLIN), end);
         if (rc <= 0) {
             *why = rc == 0 ? ETIMEDOUT : errno;
             return false;
@@ -478,6 +460,7 @@ static int exchange(struct talk *t, enum pg_mode mode, int64_t end, struct kedge
     c->doubt = false;
     if (!send_all(t, mode) || !converse(t, end, &why))
         return broke(t, mode, why, err);
+    c->used = pg_mono_us();
     if (t->fault != NULL) {
         int rc = pg_fault(c, t->fault, err);
 
@@ -601,8 +584,10 @@ static int connect_and_probe(struct pg_conn *c, int64_t end, struct kedge_error 
 
 static bool still_there(struct pg_conn *c)
 {
+    if (c->pg != NULL && pg_mono_us() - c->used < FRESH_US)
+        return true;
     /* A server that went away while nothing was asked has left an end of file behind. */
-    return c->pg != NULL && (await(PQsocket(c->pg), POLLIN, 0) == 0 ||
+    return c->pg != NULL && (kit_await(&c->await, PQsocket(c->pg), POLLIN, 0) == 0 ||
                              (PQconsumeInput(c->pg) == 1 && PQstatus(c->pg) == CONNECTION_OK));
 }
 
@@ -619,7 +604,7 @@ bool pg_conn_told(struct pg_conn *c, int64_t end)
             PQfreemem(note);
             told = true;
         }
-        if (!told && await(PQsocket(c->pg), POLLIN, end) == 0)
+        if (!told && kit_await(&c->await, PQsocket(c->pg), POLLIN, end) == 0)
             return false;
     }
     return true;

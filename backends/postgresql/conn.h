@@ -19,6 +19,7 @@
 
 #include <libpq-fe.h>
 
+#include "../kit/await.h"
 #include "../kit/rules.h"
 #include "params.h"
 #include "sql.h"
@@ -52,6 +53,8 @@ struct pg_conn {
     PGconn *pg; /* NULL: none */
     const struct pg_place *place;
     const struct pg_statements *statements;
+    struct kit_await await;
+    int64_t used;      /* when it was last used, monotonic */
     struct pg_buf out; /* parameters under way */
     uint64_t prepared[2];
     uint64_t made; /* counts connections: what hung on an earlier one is gone */

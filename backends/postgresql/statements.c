@@ -95,6 +95,14 @@ static const char *const templates[PG_SQL_COUNT] = {
         "h.pos=b.n-1 and exists(select from ls) returning b.rid,b.n,b.req,b.rec) "
         "insert into @.journal (rid,n,req,at,rec) select u.rid,u.n,u.req,(select " PG_NOW "),u.rec "
         "from u",
+    /* The same of one record, without arrays: a seventh of the server's time less. */
+    [PG_SQL_APPEND_ONE] =
+        "with ls as materialized (select l.no from @.lease l where l.id=$1::uuid and l.died=0 for "
+        "key share),"
+        "u as (update @.hot h set pos=$4::bigint where h.rid=$2::bigint and h.hrev=$3::bigint and "
+        "h.pos=$4::bigint-1 and exists(select from ls) returning h.rid) "
+        "insert into @.journal (rid,n,req,at,rec) select u.rid,$4::bigint,$5::uuid," PG_NOW
+        ",$6::bytea from u",
     [PG_SQL_APPLY] =
         "select * from @.apply($1::int,$2::@.row_in[],$3::@.row_in[],$4::uuid[],$5::bigint[],"
         "$6::bytea[],$7::bytea[],$8::uuid[],$9::@.row_in[],$10::@.row_in[],$11::@.run_in[],"

@@ -9,11 +9,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -170,27 +169,17 @@ void rd_cmd_free(struct rd_cmd *cmd)
 /* --------------------------------------------------------------- connecting */
 
 /* Wait for EVENTS on FD until DEADLINE.  false: it has come, errno is ETIMEDOUT. */
-static bool wait_for(int fd, short events, int64_t deadline)
+static bool wait_for(struct rd_conn *conn, int fd, short events, int64_t deadline)
 {
-    for (;;) {
-        struct pollfd p = { .fd = fd, .events = events };
-        int64_t left = deadline - rd_mono_us();
-        int rc;
+    int rc = kit_await(&conn->await, fd, events, deadline);
 
-        if (left <= 0) {
-            errno = ETIMEDOUT;
-            return false;
-        }
-        left = (left + 999) / 1000;
-        rc = poll(&p, 1, left > 3600000 ? 3600000 : (int)left);
-        if (rc > 0)
-            return true;
-        if (rc < 0 && errno != EINTR)
-            return false;
-    }
+    if (rc == 0)
+        errno = ETIMEDOUT;
+    return rc > 0;
 }
 
-static bool connect_fd(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+static bool connect_fd(struct rd_conn *conn, int fd, const struct sockaddr *addr, socklen_t len,
+                       int64_t deadline)
 {
     socklen_t size = sizeof(int);
     int why = 0;
@@ -199,7 +188,7 @@ static bool connect_fd(int fd, const struct sockaddr *addr, socklen_t len, int64
         return true;
     if (errno != EINPROGRESS)
         return false;
-    if (!wait_for(fd, POLLOUT, deadline))
+    if (!wait_for(conn, fd, POLLOUT, deadline))
         return false;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &size) != 0)
         return false;
@@ -225,7 +214,8 @@ static void set_tcp(int fd)
                          sizeof options[i].value);
 }
 
-static int connect_tcp(const struct rd_host *host, int64_t deadline, const char **why)
+static int connect_tcp(struct rd_conn *conn, const struct rd_host *host, int64_t deadline,
+                       const char **why)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
     struct addrinfo *list = NULL;
@@ -241,7 +231,7 @@ static int connect_tcp(const struct rd_host *host, int64_t deadline, const char 
         int e;
 
         fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-        if (fd >= 0 && connect_fd(fd, a->ai_addr, a->ai_addrlen, deadline))
+        if (fd >= 0 && connect_fd(conn, fd, a->ai_addr, a->ai_addrlen, deadline))
             break;
         e = errno;
         if (fd >= 0)
@@ -257,14 +247,15 @@ static int connect_tcp(const struct rd_host *host, int64_t deadline, const char 
     return fd;
 }
 
-static int connect_socket(const char *path, int64_t deadline, const char **why)
+static int connect_socket(struct rd_conn *conn, const char *path, int64_t deadline,
+                          const char **why)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int e;
 
     (void)snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
-    if (fd >= 0 && connect_fd(fd, (const struct sockaddr *)&addr, sizeof addr, deadline))
+    if (fd >= 0 && connect_fd(conn, fd, (const struct sockaddr *)&addr, sizeof addr, deadline))
         return fd;
     e = errno;
     if (fd >= 0)
@@ -283,8 +274,10 @@ int rd_conn_connect(struct rd_conn *conn, const struct rd_params *params,
     memset(conn, 0, sizeof *conn);
     if (host != NULL)
         conn->at = *host;
-    fd = host != NULL ? connect_tcp(host, deadline, &why)
-                      : connect_socket(params->socket, deadline, &why);
+    fd = host != NULL ? connect_tcp(conn, host, deadline, &why)
+                      : connect_socket(conn, params->socket, deadline, &why);
+    if (fd < 0)
+        kit_await_fini(&conn->await);
     if (fd < 0 && host != NULL)
         return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "cannot reach Redis at %s:%s: %s",
                                host->name, host->port, why);
@@ -294,6 +287,7 @@ int rd_conn_connect(struct rd_conn *conn, const struct rd_params *params,
     conn->ctx = redisConnectFd(fd);
     if (conn->ctx == NULL) {
         (void)close(fd);
+        kit_await_fini(&conn->await);
         return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
     }
     conn->ctx->flags &= ~REDIS_BLOCK; /* it is we who wait */
@@ -305,6 +299,7 @@ void rd_conn_close(struct rd_conn *conn)
 {
     if (conn->ctx != NULL)
         redisFree(conn->ctx);
+    kit_await_fini(&conn->await);
     conn->ctx = NULL;
     conn->id = 0;
 }
@@ -319,32 +314,6 @@ bool rd_conn_broken(const struct rd_conn *conn)
 }
 
 /* ----------------------------------------------------------------- exchange */
-
-/* I4: SIGPIPE is blocked around a write, and one that this write raised is taken away. */
-static int write_quietly(redisContext *ctx, int *done)
-{
-    const struct timespec at_once = { 0, 0 };
-    sigset_t pipe_only;
-    sigset_t before;
-    sigset_t pending;
-    bool was_pending;
-    int rc;
-    int e;
-
-    (void)sigemptyset(&pipe_only);
-    (void)sigaddset(&pipe_only, SIGPIPE);
-    (void)sigpending(&pending);
-    was_pending = sigismember(&pending, SIGPIPE) == 1;
-    (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
-    rc = redisBufferWrite(ctx, done);
-    e = errno;
-    if (rc != REDIS_OK && e == EPIPE && !was_pending)
-        while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR)
-            ;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = e;
-    return rc;
-}
 
 static int broken(struct rd_conn *conn, const char *doing, int e, struct kedge_error *err)
 {
@@ -366,34 +335,64 @@ static int broken(struct rd_conn *conn, const char *doing, int e, struct kedge_e
     return KEDGE_ERR_UNAVAILABLE;
 }
 
-static int append(redisContext *ctx, const struct rd_cmd *cmd)
+/* CMD as it is sent, to be freed with redisFreeCommand(). */
+static bool format(const struct rd_cmd *cmd, struct iovec *out)
 {
-    if (cmd->script != NULL) {
-        bool text = cmd->full_text || cmd->script->digest[0] == '\0';
+    char *text = NULL;
+    int len;
 
-        cmd->argv[0] = text ? "EVAL" : "EVALSHA";
+    if (cmd->script != NULL) {
+        bool whole = cmd->full_text || cmd->script->digest[0] == '\0';
+
+        cmd->argv[0] = whole ? "EVAL" : "EVALSHA";
         cmd->lens[0] = strlen(cmd->argv[0]);
-        cmd->argv[1] = text ? cmd->script->text : cmd->script->digest;
+        cmd->argv[1] = whole ? cmd->script->text : cmd->script->digest;
         cmd->lens[1] = strlen(cmd->argv[1]);
     }
-    return redisAppendCommandArgv(ctx, (int)cmd->n, cmd->argv, cmd->lens);
+    len = redisFormatCommandArgv(&text, (int)cmd->n, cmd->argv, cmd->lens);
+    if (len < 0)
+        return false;
+    out->iov_base = text;
+    out->iov_len = (size_t)len;
+    return true;
 }
 
-/* *some: a part may have left, though not all. */
-static int flush(struct rd_conn *conn, int64_t deadline, bool *some, struct kedge_error *err)
+/* SENT bytes have gone out of what *M still holds. */
+static void advance(struct msghdr *m, size_t sent)
 {
-    int done = 0;
+    while (m->msg_iovlen > 0 && sent >= m->msg_iov->iov_len) {
+        sent -= m->msg_iov->iov_len;
+        m->msg_iov++;
+        m->msg_iovlen--;
+    }
+    if (m->msg_iovlen > 0) {
+        m->msg_iov->iov_base = (char *)m->msg_iov->iov_base + sent;
+        m->msg_iov->iov_len -= sent;
+    }
+}
 
+/* I4: without SIGPIPE.  *some: a part may have left, though not all. */
+static int send_all(struct rd_conn *conn, const struct iovec *parts, size_t n, int64_t deadline,
+                    bool *some, struct kedge_error *err)
+{
+    struct iovec left[RD_PIPELINE_MAX];
+    struct msghdr m = { .msg_iov = left, .msg_iovlen = n };
+
+    memcpy(left, parts, n * sizeof *left);
     *some = false;
-    for (;;) {
-        if (write_quietly(conn->ctx, &done) != REDIS_OK)
+    while (m.msg_iovlen > 0) {
+        ssize_t sent = sendmsg(conn->ctx->fd, &m, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return broken(conn, "sending", errno, err);
-        if (done)
-            return KEDGE_OK;
-        *some = true;
-        if (!wait_for(conn->ctx->fd, POLLOUT, deadline))
+        if (sent > 0) {
+            advance(&m, (size_t)sent);
+            *some = true;
+        }
+        if (sent < 0 && errno == EAGAIN && !wait_for(conn, conn->ctx->fd, POLLOUT, deadline))
             return broken(conn, "sending", errno, err);
     }
+    return KEDGE_OK;
 }
 
 static int receive(struct rd_conn *conn, redisReply **reply, int64_t deadline,
@@ -408,7 +407,7 @@ static int receive(struct rd_conn *conn, redisReply **reply, int64_t deadline,
             *reply = got;
             return KEDGE_OK;
         }
-        if (!wait_for(conn->ctx->fd, POLLIN, deadline))
+        if (!wait_for(conn, conn->ctx->fd, POLLIN, deadline))
             return broken(conn, "waiting for an answer", errno, err);
         errno = ECONNRESET;
         if (redisBufferRead(conn->ctx) != REDIS_OK)
@@ -420,18 +419,20 @@ int rd_conn_exchange(struct rd_conn *conn, const struct rd_cmd *const *cmds, siz
                      redisReply **replies, int64_t deadline, enum rd_left *left,
                      struct kedge_error *err)
 {
-    bool some;
+    struct iovec parts[RD_PIPELINE_MAX] = { { NULL, 0 } };
+    bool some = false;
     int rc = KEDGE_OK;
 
     *left = RD_NOTHING_SENT;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         replies[i] = NULL;
+        if (rc == KEDGE_OK && !format(cmds[i], &parts[i]))
+            rc = kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
+    }
+    if (rc == KEDGE_OK)
+        rc = send_all(conn, parts, n, deadline, &some, err);
     for (size_t i = 0; i < n; i++)
-        if (append(conn->ctx, cmds[i]) != REDIS_OK) {
-            rd_conn_close(conn);
-            return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
-        }
-    rc = flush(conn, deadline, &some, err);
+        redisFreeCommand(parts[i].iov_base);
     /* The last command is not whole there.  One before it may be. */
     if (rc == KEDGE_OK || (some && n > 1))
         *left = RD_IN_DOUBT;
@@ -466,7 +467,7 @@ int rd_conn_hear(struct rd_conn *conn, int64_t deadline)
             heard = 1;
             continue; /* all there is: one look at the ticket answers them all */
         }
-        if (heard != 0 || !wait_for(conn->ctx->fd, POLLIN, deadline))
+        if (heard != 0 || !wait_for(conn, conn->ctx->fd, POLLIN, deadline))
             return heard;
         if (redisBufferRead(conn->ctx) != REDIS_OK) {
             rd_conn_close(conn);

@@ -14,6 +14,7 @@
 
 #include <hiredis.h>
 
+#include "../kit/await.h"
 #include "params.h"
 
 /* ------------------------------------------------------------------- memory */
@@ -55,8 +56,12 @@ void rd_cmd_free(struct rd_cmd *cmd);
 
 /* --------------------------------------------------------------- connection */
 
+/* Commands that travel together, at most. */
+#define RD_PIPELINE_MAX 32u
+
 struct rd_conn {
-    redisContext *ctx;    /* NULL: none */
+    redisContext *ctx; /* NULL: none */
+    struct kit_await await;
     struct rd_host at;    /* where it leads */
     int64_t used;         /* when it was last used, monotonic */
     uint64_t id;          /* CLIENT ID; 0: not known */

@@ -432,8 +432,8 @@ static bool add_wait(struct call *c, struct rd_arena *a)
 static int send_pending(struct call *c, enum rd_left *left, struct kedge_error *err)
 {
     struct rd_arena arena = { .host = c->link->store->host };
-    const struct rd_cmd *list[32];
-    redisReply *got[32];
+    const struct rd_cmd *list[RD_PIPELINE_MAX];
+    redisReply *got[RD_PIPELINE_MAX];
     size_t n = pending(c, list);
     size_t all = n;
     size_t k = 0;
