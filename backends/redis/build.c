@@ -571,15 +571,36 @@ void rd_group_end(struct rd_build *b, int64_t from, int64_t to, bool needs_room,
     args->n = end;
 }
 
+/* A letter for each, and for one whose head was not known what it is answered by. */
+static bool read_results(struct rd_hot *hot, const char *at, size_t len)
+{
+    for (size_t i = 0; i < hot->n; i++) {
+        struct rd_hot_item *item = &hot->items[i];
+        size_t rest = RD_HEAD_FRONT - RD_HEAD_REVISION;
+
+        if (len == 0)
+            return false;
+        item->done = *at == '1';
+        at++;
+        len--;
+        if (!item->done || item->known == RD_HEAD_FRONT)
+            continue;
+        if (len < rest)
+            return false;
+        memcpy(item->front + RD_HEAD_REVISION, at, rest);
+        at += rest;
+        len -= rest;
+    }
+    return len == 0;
+}
+
 /* The appends that went along have been carried out, or not. */
 static void hot_told(struct rd_hot *hot, int rc, const redisReply *results,
                      const struct kedge_error *err)
 {
     hot->sent = true;
     hot->rc = rc;
-    if (rc == KEDGE_OK && results->len == hot->n * RD_HOT_RESULT)
-        memcpy(hot->results, results->str, results->len);
-    else if (rc == KEDGE_OK)
+    if (rc == KEDGE_OK && !read_results(hot, results->str, results->len))
         hot->rc = KEDGE_ERR_CORRUPT;
     if (hot->rc != KEDGE_OK)
         (void)snprintf(hot->why, sizeof hot->why, "%.*s", (int)sizeof hot->why - 1,

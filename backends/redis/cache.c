@@ -121,6 +121,17 @@ void rd_cache_advance(struct rd_session *s, struct kedge_bytes id, uint64_t fenc
         kit_run_load(&seen->run, position);
 }
 
+bool rd_cache_front(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
+                    const struct kedge_id128 *lease, unsigned char out[RD_HEAD_FRONT])
+{
+    const struct seen *seen = cache_get(s, id);
+
+    if (seen == NULL || seen->run.r.fence != fence || !kit_id_equal(&seen->run.r.holder, lease))
+        return false;
+    rd_head_front(&seen->run, out);
+    return true;
+}
+
 void rd_cache_free(struct rd_session *s)
 {
     for (size_t i = 0; s->cache != NULL && i < CACHE_SETS; i++)

@@ -94,12 +94,43 @@ static void put_digits(unsigned char *to, size_t n, uint64_t number)
     }
 }
 
-static void put_fixed(unsigned char *to, const struct kedge_commit *c,
-                      const struct kedge_change *ch)
+/* How the head must begin, as much as is known of it. */
+static void put_front(struct batch *b, struct rd_hot_item *item, const struct kedge_guard *g)
 {
-    rd_put_u64(to, c->guards[0].number);
-    memcpy(to + 8, c->guards[0].lease.b, 16);
-    put_digits(to + 24, 10, ch->append.first - 1);
+    rd_put_u64(item->front + RD_HEAD_FENCE, g->number);
+    memcpy(item->front + RD_HEAD_HOLDER, g->lease.b, 16);
+    item->known = rd_cache_front(b->s, g->name, g->number, &g->lease, item->front) ? RD_HEAD_FRONT
+                                                                                   : RD_HOT_LEAST;
+}
+
+/*
+ * The guards as one array of MessagePack, which the server reads in one go: how the head begins, as
+ * a string, and how long the journal is.
+ */
+#define GUARD_MAX (2u + RD_HEAD_FRONT + 5u)
+
+static struct kedge_bytes guards(struct batch *b)
+{
+    unsigned char *start = rd_alloc(&b->s->arena, 5 + b->hot.n * GUARD_MAX);
+    unsigned char *p = start;
+
+    if (start == NULL)
+        return (struct kedge_bytes){ NULL, 0 };
+    *p = 0xdd; /* an array of as many */
+    rd_put_u32(p + 1, (uint32_t)(2 * b->hot.n));
+    p += 5;
+    for (size_t i = 0; i < b->hot.n; i++) {
+        const struct rd_hot_item *item = &b->hot.items[i];
+
+        p[0] = 0xd9; /* a string of as many bytes */
+        p[1] = item->known;
+        memcpy(p + 2, item->front, item->known);
+        p += 2 + item->known;
+        p[0] = 0xce; /* a number of four bytes */
+        rd_put_u32(p + 1, (uint32_t)(b->commits[b->which[i]].changes[0].append.first - 1));
+        p += 5;
+    }
+    return (struct kedge_bytes){ start, (size_t)(p - start) };
 }
 
 /* Elements of the journal but for their time, which the server puts in front: strings that it
@@ -171,14 +202,16 @@ static void build_hot(struct batch *b)
     struct rd_arena *a = &b->s->arena;
     const char *prefix = b->s->store->params.prefix;
     size_t n = b->hot.n;
-    unsigned char *fixed = rd_alloc(a, n * RD_HOT_FIXED);
 
-    b->hot.results = rd_alloc(a, n * RD_HOT_RESULT);
-    if (fixed == NULL || b->hot.results == NULL)
+    b->hot.items = rd_alloc(a, n * sizeof *b->hot.items);
+    if (b->hot.items == NULL)
         return;
+    memset(b->hot.items, 0, n * sizeof *b->hot.items);
+    for (size_t i = 0; i < n; i++)
+        put_front(b, &b->hot.items[i], &b->commits[b->which[i]].guards[0]);
     rd_list_add(a, &b->hot.keys,
                 rd_key_lease(a, prefix, 'l', &b->commits[b->which[0]].guards[0].lease));
-    rd_list_add(a, &b->hot.args, (struct kedge_bytes){ fixed, n * RD_HOT_FIXED });
+    rd_list_add(a, &b->hot.args, guards(b));
     rd_list_add(a, &b->hot.args, how_many(b));
     for (size_t i = 0; i < n; i++)
         rd_list_add(a, &b->hot.keys,
@@ -187,7 +220,6 @@ static void build_hot(struct batch *b)
         const struct kedge_commit *c = &b->commits[b->which[i]];
 
         rd_list_add(a, &b->hot.keys, rd_key(a, prefix, 'j', c->changes[0].name));
-        put_fixed(fixed + i * RD_HOT_FIXED, c, &c->changes[0]);
         add_records(b, c, &c->changes[0]);
     }
 }
@@ -201,7 +233,7 @@ static void set_failure(struct kedge_answer *a, int status, const char *why)
     (void)snprintf(a->why, sizeof a->why, "%.*s", (int)sizeof a->why - 1, why);
 }
 
-static void answer_done(struct batch *b, size_t i, const unsigned char *result)
+static void answer_done(struct batch *b, size_t i, const unsigned char *front)
 {
     const struct kedge_commit *c = &b->commits[i];
     const struct kedge_change *ch = &c->changes[0];
@@ -209,10 +241,10 @@ static void answer_done(struct batch *b, size_t i, const unsigned char *result)
 
     memset(a, 0, offsetof(struct kedge_answer, why) + 1);
     a->position = ch->append.first + ch->append.n - 1;
-    a->revision = rd_get_u64(result + 1) + a->position;
+    a->revision = rd_get_u64(front + RD_HEAD_REVISION) + a->position;
     a->fence = c->guards[0].number;
-    a->requests = result[9];
-    a->status = result[10];
+    a->requests = front[RD_HEAD_REQUESTS];
+    a->status = front[RD_HEAD_STATUS];
     if (c->results != NULL)
         c->results[0] = a->position;
     rd_cache_advance(b->s, ch->name, a->fence, a->position);
@@ -224,13 +256,13 @@ static size_t answer_hot(struct batch *b)
     size_t left = 0;
 
     for (size_t i = 0; i < b->hot.n; i++) {
-        const unsigned char *result = b->hot.results + i * RD_HOT_RESULT;
+        const struct rd_hot_item *item = &b->hot.items[i];
         size_t at = b->which[i];
 
         if (b->hot.rc != KEDGE_OK)
             set_failure(&b->answers[at], b->hot.rc, b->hot.why);
-        else if (result[0] == '1')
-            answer_done(b, at, result);
+        else if (item->done)
+            answer_done(b, at, item->front);
         else
             b->which[left++] = (uint32_t)at;
     }

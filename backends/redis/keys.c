@@ -182,6 +182,17 @@ static uint64_t settled(uint64_t fence)
     return KIT_IS_PLACE(fence) ? 0 : fence;
 }
 
+void rd_head_front(const struct kit_run *run, unsigned char *out)
+{
+    rd_put_u64(out + RD_HEAD_FENCE, settled(run->r.fence));
+    memcpy(out + RD_HEAD_HOLDER, run->r.holder.b, 16);
+    rd_put_u64(out + RD_HEAD_INCARNATION, settled(run->r.incarnation));
+    rd_put_u64(out + RD_HEAD_REVISION, run->head_revision);
+    out[RD_HEAD_REQUESTS] = (unsigned char)run->r.requests;
+    out[RD_HEAD_STATUS] = (unsigned char)run->r.status;
+    out[RD_HEAD_PLACE] = (unsigned char)run->r.place;
+}
+
 struct kedge_bytes rd_head_encode(struct rd_arena *a, const struct kit_run *run,
                                   struct kedge_bytes unknown)
 {
@@ -194,13 +205,7 @@ struct kedge_bytes rd_head_encode(struct rd_arena *a, const struct kit_run *run,
     p = rd_alloc(a, RD_HEAD_SIZE + size);
     if (p == NULL)
         return nothing;
-    rd_put_u64(p + RD_HEAD_FENCE, settled(run->r.fence));
-    memcpy(p + RD_HEAD_HOLDER, run->r.holder.b, 16);
-    rd_put_u64(p + RD_HEAD_INCARNATION, settled(run->r.incarnation));
-    rd_put_u64(p + RD_HEAD_REVISION, run->head_revision);
-    p[RD_HEAD_REQUESTS] = (unsigned char)run->r.requests;
-    p[RD_HEAD_STATUS] = (unsigned char)run->r.status;
-    p[RD_HEAD_PLACE] = (unsigned char)run->r.place;
+    rd_head_front(run, p);
     p[RD_HEAD_FORMAT] = RD_FORMAT;
     rd_put_u64(p + RD_HEAD_LAST_FENCE, settled(run->last.fence));
     rd_put_u64(p + RD_HEAD_PREV_FENCE, settled(run->prev.fence));

@@ -60,6 +60,7 @@ enum {
     RD_HEAD_REQUESTS = 40,
     RD_HEAD_STATUS = 41,
     RD_HEAD_PLACE = 42,
+    RD_HEAD_FRONT = 43, /* what is before it: all that an append is decided and answered by */
     RD_HEAD_FORMAT = 43,
     RD_HEAD_LAST_FENCE = 44,
     RD_HEAD_PREV_FENCE = 52,
@@ -160,6 +161,8 @@ struct kedge_bytes rd_two_u32(struct rd_arena *a, uint32_t one, uint32_t two);
 /* A head; UNKNOWN are fields of a newer writer, to be kept.  Placeholders become zeros. */
 struct kedge_bytes rd_head_encode(struct rd_arena *a, const struct kit_run *run,
                                   struct kedge_bytes unknown);
+/* Its first RD_HEAD_FRONT bytes. */
+void rd_head_front(const struct kit_run *run, unsigned char *out);
 /* What is decoded points into VALUE.  false: not understood. */
 bool rd_head_decode(struct kedge_bytes value, uint64_t position, struct kit_run *run,
                     struct kedge_bytes *unknown);

@@ -17,18 +17,22 @@ int rd_look_rows(void *ctx, struct kit_row *const *rows, size_t n, int64_t *now,
 int rd_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, size_t n_fences,
              int64_t *now, int64_t timeout_us, struct kedge_error *err);
 
-/* Appends that wait to be sent along; results[i] are 11 bytes each once they were. */
+/* Appends that wait to be sent along. */
 struct rd_hot {
     size_t n;
     struct rd_list keys; /* lease, heads, journals */
-    struct rd_list args; /* fixed parts, records */
+    struct rd_list args; /* guards, numbers of records, records */
     bool sent;
     int rc; /* when sent: OK, or what became of all of them */
     char why[256];
-    unsigned char *results;
+    struct rd_hot_item {
+        /* How the head must begin; known is how much of it, RD_HOT_LEAST or RD_HEAD_FRONT bytes. */
+        unsigned char front[RD_HEAD_FRONT];
+        unsigned char known;
+        bool done; /* when sent: so it was, and the front is whole */
+    } * items;
 };
-#define RD_HOT_FIXED  34u
-#define RD_HOT_RESULT 11u
+#define RD_HOT_LEAST 24u /* fence and holder: what a guard says */
 /* As a command of their own, s->cmds[1]; and what was answered to it, or why nothing was. */
 void rd_hot_command(struct rd_session *s);
 void rd_hot_answer(struct rd_session *s, int rc, const redisReply *reply, struct kedge_error *err);
@@ -110,6 +114,9 @@ int rd_lease_read(struct rd_session *s, struct kedge_mem **mem, const struct ked
                   const redisReply *value, struct kit_lease *out);
 
 /* Heads as they were last seen. */
+/* How the head begins, if what is remembered is held under FENCE by LEASE. */
+bool rd_cache_front(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
+                    const struct kedge_id128 *lease, unsigned char out[RD_HEAD_FRONT]);
 void rd_cache_put(struct rd_session *s, const struct kit_run *run);
 void rd_cache_drop(struct rd_session *s, struct kedge_bytes id);
 /* An append under that fence was done. */

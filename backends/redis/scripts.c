@@ -30,9 +30,10 @@
  *          then, if there are appends: the lease, the heads, the journals,
  *          then the keys of the groups in the order of their use
  * ARGV     appends n, groups, fences wanted, keys of appends (1 + 2n or 0)
- *          appends: n fixed parts in one string (fence 8, lease 16, position in 10 digits),
- *                   how many records each has (3 digits; nothing: one each), then the records:
- *                   elements of the journal (keys.h) without their time
+ *          appends: n guards, an array of MessagePack with two members each: how the head begins
+ *                   (its front, keys.h, or as much as its fence and holder), and how many records
+ *                   there are; how many records each adds (3 digits; nothing: one each); then the
+ *                   records: elements of the journal (keys.h) without their time
  *          a group: from, to, flags (1 grows, 2 brings work), keys, arguments that follow,
  *                   expectations, writes, then those
  *          an expectation: one key and
@@ -48,8 +49,12 @@
  *          list of classes (a second key counts what was entered); TRH renames a key, if it is
  *          there, to a second one and enters that in a third, for purge.
  *
- * Answer   time; 11 bytes for each append (1 or 0, head_revision, requests, status); a letter per
- *          group: 1 written, 0 not so, F full, C not understood; the fence before the first
+ * Answer   time; 1 or 0 for each append, and if it is 1 and its front was not given whole, what
+ *          was missing; a letter per group: 1 written, 0 not so, F full, C not understood; the
+ * fence before the first
+ *
+ * An append is a write whose answer tells the length that there was: one redis.call for each, where
+ * to look first would be two.  What went behind others than it was to follow is taken back.
  *
  * A full server refuses a script its first write only.  So it is asked at once whether it would,
  * and groups that let go of things, or delete, go on.
@@ -74,31 +79,36 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "local kp=tonumber(A[4])+4\n"
     "local a=5\n"
     "if n>0 then\n"
-    "  local F,M=A[5],A[6]\n"
+    "  local G,M=cmsgpack.unpack(A[5]),A[6]\n"
     "  local many=M~=''\n"
+    "  local wrote=false\n"
     "  a=7\n"
     "  local rows=call('MGET',unpack(K,4,4+n))\n"
-    "  local live=rows[1] and sub(rows[1],1,1)=='L'\n"
+    "  local live=rows[1] and sub(rows[1],1,1)=='L' and not full\n"
     "  local T=bin(sec,usec)\n"
     "  for i=1,n do\n"
-    "    local o=(i-1)*34\n"
-    "    local h=rows[i+1]\n"
+    "    local h,g=rows[i+1],G[2*i-1]\n"
     "    local m=many and tonumber(sub(M,i*3-2,i*3)) or 1\n"
-    "    local k=K[4+n+i]\n"
-    "    if live and h and not full and sub(h,1,24)==sub(F,o+1,o+24)\n"
-    "        and pcal('LLEN',k)==tonumber(sub(F,o+25,o+34)) then\n"
+    "    hot[i]='0'\n"
+    "    if live and h and sub(h,1,#g)==g then\n"
+    "      local k=K[4+n+i]\n"
+    "      local len\n"
     "      if m==1 then\n"
-    "        call('RPUSH',k,T..A[a])\n"
+    "        len=pcal('RPUSH',k,T..A[a])\n"
     "      else\n"
     "        local c={}\n"
     "        for j=1,m do c[j]=T..A[a+j-1] end\n"
-    "        call('RPUSH',k,unpack(c))\n"
+    "        len=pcal('RPUSH',k,unpack(c))\n"
     "      end\n"
-    "      hot[2*i-1]='1'\n"
-    "      hot[2*i]=sub(h,33,42)\n"
-    "    else\n"
-    "      hot[2*i-1]='0'\n"
-    "      hot[2*i]='0000000000'\n"
+    "      if len==G[2*i]+m then\n"
+    "        wrote=true\n"
+    "        hot[i]=#g==43 and '1' or '1'..sub(h,33,43)\n"
+    "      elseif type(len)=='number' then\n"
+    "        call('RPOP',k,m)\n"
+    "        wrote=true\n"
+    "      elseif not wrote and string.sub(len.err,1,9)~='WRONGTYPE' then\n"
+    "        return len\n"
+    "      end\n"
     "    end\n"
     "    a=a+m\n"
     "  end\n"
