@@ -188,7 +188,6 @@ bool pg_cache_plain(struct pg_cache *cache, const struct kedge_commit *c, struct
                                   .head_revision = e->run.head_revision,
                                   .position = e->run.r.position,
                                   .fence = e->run.r.fence,
-                                  .holder = e->run.r.holder,
                                   .status = e->run.r.status,
                                   .requests = e->run.r.requests };
     (void)pthread_mutex_unlock(&cache->lock);

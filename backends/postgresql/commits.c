@@ -1,8 +1,8 @@
 /*
  * commits.c - the way of a commit: the short one for appends, the long one for all
  *
- * The short way is one statement for a batch of plain appends under one lease: it locks the lease,
- * moves each run's length on if head revision and length are those that are remembered, and adds
+ * The short way is one statement for a batch of plain appends: it moves each run's length on if
+ * head revision and length are those that are remembered and the holder was not buried, and adds
  * the records; its answer is a number.  All of them: each is done, and what is remembered is
  * confirmed, so that the answers follow from it.  Fewer: nothing is known of any single one.  They
  * go the long way then, unchanged, and are found by their request ids if they are there.
@@ -81,8 +81,7 @@ static int by_rid(const void *a, const void *b)
     return (x->known.rid > y->known.rid) - (x->known.rid < y->known.rid);
 }
 
-/* All of them are plain, remembered, and of one lease?  NULL if not; else by incarnation, the
-   order of locks. */
+/* All of them are plain and remembered?  NULL if not; else by incarnation, the order of locks. */
 static struct plain *plain_all(struct pg_session *s, const struct kedge_commit *commits, size_t n,
                                const struct kedge_answer *answers)
 {
@@ -94,8 +93,7 @@ static struct plain *plain_all(struct pg_session *s, const struct kedge_commit *
         p->commit = &commits[i];
         p->item = i;
         if (answers[i].outcome != KEDGE_OK ||
-            !pg_cache_plain(s->store->cache, &commits[i], &p->known) ||
-            !kit_id_equal(&p->known.holder, &list[0].known.holder)) {
+            !pg_cache_plain(s->store->cache, &commits[i], &p->known)) {
             free(list);
             return NULL;
         }
@@ -111,7 +109,6 @@ static void encode_one(struct pg_session *s, struct pg_query *q, const struct pl
     const struct kedge_change *change = &p->commit->changes[0];
 
     pg_query_init(q, PG_SQL_APPEND_ONE);
-    pg_arg_id(c, q, &p->known.holder);
     pg_arg_i64(c, q, (int64_t)p->known.rid);
     pg_arg_i64(c, q, (int64_t)p->known.head_revision);
     pg_arg_i64(c, q, (int64_t)change->append.first);
@@ -126,7 +123,6 @@ static void encode_many(struct pg_session *s, struct pg_query *q, const struct p
     struct pg_array a;
 
     pg_query_init(q, PG_SQL_APPEND);
-    pg_arg_id(c, q, &list[0].known.holder);
     pg_array_open(c, q, &a, PG_OID_INT8);
     for (size_t i = 0; i < n; i++)
         pg_array_i64(c, &a, (int64_t)list[i].known.rid);

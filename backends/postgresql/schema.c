@@ -2,13 +2,15 @@
  * schema.c - the tables of a namespace and the functions that write them
  *
  *   run       a head, but for what a plain append changes; rid is its incarnation
- *   hot       (rid, head revision, number of records): all that an append writes.  Its row is the
- *             lock of the run: whoever writes anything of a run, or builds on what it read, locks
- *             it first.
+ *   hot       (rid, head revision, number of records, live): all that an append reads and writes.
+ *             Its row is the lock of the run: whoever writes anything of a run, or builds on what
+ *             it read, locks it first.  `live' is false from the burial of the run's holder until
+ *             it is taken: the burier writes it, for every run that is held, so that an append
+ *             need not look at the lease, or lock it.
  *   journal   records; snapshot; slot_set and slot
  *   cell, lock
- *   lease     who; never changes until it dies, so that commits of its holder share its row lock
- *             (FOR KEY SHARE) and death excludes them (FOR UPDATE)
+ *   lease     who; never changes until it dies, so that commits of its holder that are no plain
+ *             appends share its row lock (FOR KEY SHARE) and death excludes them (FOR UPDATE)
  *   beat      what of a lease changes all the time; nothing in it is indexed
  *   trash     incarnations whose head is gone and whose rows go with purge
  *   server    which life of the server this is; unlogged, so that a crash empties it
@@ -60,8 +62,8 @@ static const char *const version_1[] = {
     "create index run_expiry on @.run (expires,rid) where expires<>0",
     "create index run_kids on @.run (parent_inc,rid) where parent<>''",
     "create index run_kind on @.run (status,reactor,rid)",
-    "create table @.hot (rid bigint primary key,hrev bigint not null,pos bigint not "
-    "null) " HOT_TABLE,
+    "create table @.hot (rid bigint primary key,hrev bigint not null,pos bigint not null,"
+    "live bool not null default true) " HOT_TABLE,
     "create table @.journal (rid bigint not null,n bigint not null,req uuid not null,"
     "at bigint not null,rec bytea not null,primary key (rid,n))",
     "alter table @.journal alter rec set storage external",
@@ -254,9 +256,11 @@ static const char *const version_1[] = {
     "    from unnest(p_runs) p where p.w=i and not p.neu and p.g<>all(bad)\n"
     "    and r.rid=@.fx(p.rid,f);\n"
     "  end if;\n"
-    "  insert into @.hot select @.fx(p.rid,f),p.a,p.b from unnest(p_hots) p where p.w=i and\n"
+    "  insert into @.hot (rid,hrev,pos) select @.fx(p.rid,f),p.a,p.b from unnest(p_hots) p where p.w=i and\n"
     "   p.flag and p.g<>all(bad);\n"
     "  update @.hot h set hrev=case when p.a<0 then h.hrev else p.a end,\n"
+    "   live=case when p.a<0 then h.live else (select r.holder is null or exists(select from\n"
+    "   @.lease l where l.id=r.holder and l.died=0) from @.run r where r.rid=h.rid) end,\n"
     "   pos=case when p.b<0 then h.pos else p.b end from unnest(p_hots) p where p.w=i and\n"
     "   not p.flag and p.g<>all(bad) and h.rid=@.fx(p.rid,f);\n"
     "  if cardinality(p_records)>0 then\n"
@@ -360,7 +364,7 @@ static const char *const version_1[] = {
     "    p_pos=case when r.l_req is null then r.p_pos else r.l_pos end,\n"
     "    l_req=null,l_fence=0,l_rev=0,l_pos=0\n"
     "    from unnest(got,@.fences(cardinality(got))) g(rid,fence) where r.rid=g.rid;\n"
-    "   update @.hot h set hrev=h.hrev+1 where h.rid=any(got);\n"
+    "   update @.hot h set hrev=h.hrev+1,live=true where h.rid=any(got);\n"
     "   took:=took||got;\n"
     "  end if;\n"
     "  exit when cardinality(took)>=p_limit or cardinality(c)<p_limit;\n"
@@ -434,7 +438,7 @@ static const char *const version_1[] = {
     " update @.lease n set died=t where n.id=p_id;\n"
     " with u as (update @.run r set holder=null,place=1,due=t,wakes_on=0,wake_mark=0,\n"
     "  hold_until=0 where r.rid=any(rids) and r.holder=p_id returning r.rid)\n"
-    " update @.hot h set hrev=h.hrev+1 from u where h.rid=u.rid;\n"
+    " update @.hot h set hrev=h.hrev+1,live=true from u where h.rid=u.rid;\n"
     " perform 1 from @.lock k where k.lease=p_id order by k.name for update;\n"
     " delete from @.lock k where k.lease=p_id;\n"
     "end$$",
@@ -446,8 +450,8 @@ static const char *const version_1[] = {
 
     /* Whether it may be buried was decided on what was seen: is that still so? */
     "create function @.bury_lease(p_id uuid,p_extended bigint,p_by_hint bool,out code int,"
-    "out no bigint) language plpgsql volatile as $$\n"
-    "declare d bigint;\n"
+    "out no bigint) language plpgsql volatile" PLAIN_PLANS " as $$\n"
+    "declare d bigint; rids bigint[];\n"
     "begin\n"
     " select n.died,n.no into d,no from @.lease n where n.id=p_id for update;\n"
     " if not found then code:=1; return; end if;\n"
@@ -455,7 +459,12 @@ static const char *const version_1[] = {
     " if d<>0 then return; end if;\n"
     " if not exists(select from @.beat b where b.lease=p_id and b.extended=p_extended) or\n"
     "  (p_by_hint and @.hint_stands(no)) then code:=5; return; end if;\n"
+    /* Nobody takes a run for this lease while its row is locked. */
+    " rids:=array(select r.rid from @.run r where r.holder=p_id);\n"
+    " perform 1 from @.hot h where h.rid=any(rids) order by h.rid for update;\n"
     " update @.lease n set died=@.now_us() where n.id=p_id;\n"
+    " update @.hot h set live=false from @.run r where h.rid=any(rids) and r.rid=h.rid and\n"
+    "  r.holder=p_id;\n"
     "end$$",
 
     "create function @.purge(p_limit bigint,out runs bigint,out rows bigint,out more bool) "

@@ -88,7 +88,6 @@ struct pg_known {
     uint64_t head_revision;
     uint64_t position;
     uint64_t fence;
-    struct kedge_id128 holder;
     uint32_t status;
     uint32_t requests;
 };

@@ -88,21 +88,17 @@ static const char *const templates[PG_SQL_COUNT] = {
      * before anything is looked at; rows are locked in the order they come in.
      */
     [PG_SQL_APPEND] =
-        "with ls as materialized (select l.no from @.lease l where l.id=$1::uuid and l.died=0 for "
-        "key share),"
-        "u as (update @.hot h set pos=b.n from unnest($2::bigint[],$3::bigint[],$4::bigint[],"
-        "$5::uuid[],$6::bytea[]) b(rid,rev,n,req,rec) where h.rid=b.rid and h.hrev=b.rev and "
-        "h.pos=b.n-1 and exists(select from ls) returning b.rid,b.n,b.req,b.rec) "
+        "with u as (update @.hot h set pos=b.n from unnest($1::bigint[],$2::bigint[],$3::bigint[],"
+        "$4::uuid[],$5::bytea[]) b(rid,rev,n,req,rec) where h.rid=b.rid and h.hrev=b.rev and "
+        "h.pos=b.n-1 and h.live returning b.rid,b.n,b.req,b.rec) "
         "insert into @.journal (rid,n,req,at,rec) select u.rid,u.n,u.req,(select " PG_NOW "),u.rec "
         "from u",
     /* The same of one record, without arrays: a seventh of the server's time less. */
     [PG_SQL_APPEND_ONE] =
-        "with ls as materialized (select l.no from @.lease l where l.id=$1::uuid and l.died=0 for "
-        "key share),"
-        "u as (update @.hot h set pos=$4::bigint where h.rid=$2::bigint and h.hrev=$3::bigint and "
-        "h.pos=$4::bigint-1 and exists(select from ls) returning h.rid) "
-        "insert into @.journal (rid,n,req,at,rec) select u.rid,$4::bigint,$5::uuid," PG_NOW
-        ",$6::bytea from u",
+        "with u as (update @.hot h set pos=$3::bigint where h.rid=$1::bigint and "
+        "h.hrev=$2::bigint and h.pos=$3::bigint-1 and h.live returning h.rid) "
+        "insert into @.journal (rid,n,req,at,rec) select u.rid,$3::bigint,$4::uuid," PG_NOW
+        ",$5::bytea from u",
     [PG_SQL_APPLY] =
         "select * from @.apply($1::int,$2::@.row_in[],$3::@.row_in[],$4::uuid[],$5::bigint[],"
         "$6::bytea[],$7::bytea[],$8::uuid[],$9::@.row_in[],$10::@.row_in[],$11::@.run_in[],"
@@ -247,7 +243,9 @@ static const char *const templates[PG_SQL_COUNT] = {
         "from @.run r where r.rid=j.rid) and not exists(select from @.trash x where x.rid=j.rid)),"
         "(select count(*) from @.lease l where not exists(select from @.beat b where "
         "b.lease=l.id)),(select count(*) from @.run r,(select last_value from @.fence) f where "
-        "r.fence>f.last_value)",
+        "r.fence>f.last_value),(select count(*) from @.run r join @.hot h on h.rid=r.rid where "
+        "h.live and r.holder is not null and not exists(select from @.lease l where l.id=r.holder "
+        "and l.died=0))",
     [PG_SQL_INFO] = "select version(),current_setting('fsync'),current_setting('full_page_writes'),"
                     "current_setting('synchronous_commit'),current_setting('wal_level'),"
                     "current_setting('synchronous_standby_names'),"
