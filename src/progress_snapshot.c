@@ -6,9 +6,10 @@
 #include "fold.h"
 #include "kassert.h"
 
-#define FORMAT     3u
-#define SUM        4u
-#define TAIL_MIN   16384u
+#define FORMAT 3u
+#define SUM    4u
+/* Reading so much is a millisecond on a server; writing a snapshot there costs several steps. */
+#define TAIL_MIN   65536u
 #define TAIL_RATIO 8u
 /* At most: the snapshot without its lists, and one entry of the second list. */
 #define HEAD_MAX 160u
