@@ -631,6 +631,70 @@ static void race_burial(struct world *w)
     note("extend won %d times, the burial %d times", won[1], won[0]);
 }
 
+/* A holder appends as fast as it can until it is told that it is dead. */
+struct last_words {
+    struct world *w;
+    pthread_barrier_t barrier;
+    struct run run;
+    uint64_t said;
+    int end;
+    int rounds;
+};
+
+static void *talker(void *arg)
+{
+    struct last_words *words = arg;
+    struct world w[1];
+
+    world_thread_enter(words->w, w, 1);
+    for (int i = 0; i < words->rounds; i++) {
+        pthread_barrier_wait(&words->barrier);
+        words->said = 0;
+        do {
+            struct tx t;
+
+            tx_init(w, &t);
+            g_held(&t, &words->run);
+            c_append(&t, words->run.id, words->said + 1, str("still here"));
+            words->end = tx_send(w, &t);
+            words->said += words->end == KEDGE_OK;
+        } while (words->end == KEDGE_OK);
+        pthread_barrier_wait(&words->barrier);
+    }
+    world_thread_leave(w);
+    return NULL;
+}
+
+static void last_words(struct world *w)
+{
+    struct last_words words = { .w = w, .rounds = 50 };
+    pthread_t thread;
+    int spoke = 0;
+
+    expect_eq(pthread_barrier_init(&words.barrier, NULL, 2), 0);
+    expect_eq(pthread_create(&thread, NULL, talker, &words), 0);
+    for (int i = 0; i < words.rounds; i++) {
+        struct kedge_id128 lease = lease_make(w, TTL);
+        uint64_t position;
+
+        words.run = run_held(w, name(w, "run %d", i), lease);
+        clock_advance(TTL);
+        pthread_barrier_wait(&words.barrier);
+        spin(random_below(w, 3000));
+        expect_ok(do_bury(w, lease));
+        position = head(w, words.run.id).position;
+        pthread_barrier_wait(&words.barrier);
+        expect_eq(words.end, KEDGE_LOST);
+        expect_eq(words.said, position);
+        expect_eq(head(w, words.run.id).position, position);
+        spoke += position != 0;
+        world_forget(w);
+    }
+    expect_eq(pthread_join(thread, NULL), 0);
+    pthread_barrier_destroy(&words.barrier);
+    expect(spoke > 0); /* else nothing was tried */
+}
+
 const struct contract_case cases_leases[] = {
     { "leases-01", "a granted lease says what was asked for", NEEDS_CLOCK, granted },
     { "leases-02", "the same grant again is done, another under that id exists", NEEDS_CLOCK,
@@ -661,6 +725,8 @@ const struct contract_case cases_leases[] = {
     { "leases-19", "a page of nothing is refused", 0, bad_limits },
     { "leases-20", "an extend and a burial never both succeed", NEEDS_CLOCK | NEEDS_THREADS,
       race_burial },
+    { "leases-22", "nothing of a holder arrives once its burial was answered",
+      NEEDS_CLOCK | NEEDS_THREADS, last_words },
     { "leases-21", "a deadline runs on the lease clock alone", NEEDS_CLOCKS, one_clock },
     { NULL, NULL, 0, NULL },
 };
