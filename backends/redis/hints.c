@@ -501,25 +501,31 @@ static bool is_listed(const redisReply *list, uint64_t id)
     return false;
 }
 
-bool rd_clients_named(const redisReply *list, const char *tag, uint64_t except)
+/* In one line of a CLIENT LIST, up to END. */
+static bool client_is(const char *line, const char *end, const struct rd_params *params)
 {
-    size_t len = strlen(tag);
+    size_t len = strlen(params->tag);
+    const char *name = strstr(line, " name=kedge:");
+    const char *db = strstr(line, " db=");
 
-    for (const char *p = list->str; p != NULL && *p != '\0'; p = strchr(p, '\n')) {
-        const char *end;
-        const char *name;
+    if (name == NULL || db == NULL || name > end || db > end)
+        return false;
+    name += strlen(" name=kedge:");
+    return strncmp(name, params->tag, len) == 0 && name[len] == ' ' &&
+           strtoul(db + strlen(" db="), NULL, 10) == params->db;
+}
 
-        p += *p == '\n';
-        end = strchr(p, '\n');
-        name = strstr(p, " name=kedge:");
-        if (name == NULL)
-            return false;
-        if (end != NULL && name > end)
-            continue;
-        name += strlen(" name=kedge:");
-        if (strncmp(name, tag, len) == 0 && name[len] == ' ' && strncmp(p, "id=", 3) == 0 &&
-            strtoull(p + 3, NULL, 10) != except)
+bool rd_clients_named(const redisReply *list, const struct rd_params *params, uint64_t except)
+{
+    const char *line = list->str;
+
+    while (line != NULL && *line != '\0') {
+        const char *end = line + strcspn(line, "\n");
+
+        if (strncmp(line, "id=", 3) == 0 && strtoull(line + 3, NULL, 10) != except &&
+            client_is(line, end, params))
             return true;
+        line = end + (*end == '\n');
     }
     return false;
 }

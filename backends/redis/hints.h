@@ -48,7 +48,7 @@ int64_t rd_hints_mass(struct rd_hints *hints, size_t live, size_t absent, int64_
 /* What is known of the right to look: "yes", "no" or "not tried". */
 const char *rd_hints_allowed(struct rd_hints *hints);
 
-/* Does a CLIENT LIST show a connection of that namespace other than EXCEPT? */
-bool rd_clients_named(const redisReply *list, const char *tag, uint64_t except);
+/* Does a CLIENT LIST show a connection other than EXCEPT to that namespace of that database? */
+bool rd_clients_named(const redisReply *list, const struct rd_params *params, uint64_t except);
 
 #endif

@@ -449,7 +449,7 @@ static int in_use(struct rd_link *link, int64_t deadline, struct kedge_error *er
     rc = arena.failed ? rd_no_memory(err)
                       : rd_call(link, &(struct rd_cmd *){ &cmd }, 1, &r, RD_READS, deadline, err);
     if (rc == KEDGE_OK && r->type == REDIS_REPLY_STRING)
-        rc = rd_clients_named(r, link->store->params.tag, link->conn.id) ? KEDGE_HELD : KEDGE_OK;
+        rc = rd_clients_named(r, &link->store->params, link->conn.id) ? KEDGE_HELD : KEDGE_OK;
     else if (rc == KEDGE_OK)
         rc = any_live(link->store, deadline, err);
     rd_replies_free(&r, 1);

@@ -379,10 +379,31 @@ static void slot_half_moved(struct world *w)
     free(runs);
 }
 
+/* A namespace of the same name in another database of the server is another one, and may be dropped
+   while this one is open. */
+static void databases(struct world *w)
+{
+    static struct world other;
+    char url[sizeof w->url + 8];
+    struct run *runs = runs_held(w, 3);
+
+    fill(w, runs);
+    (void)snprintf(url, sizeof url, "%s?db=1", w->url);
+    world_open(&other, w->backend, w->ops, url, w->ns, 2);
+    expect(!is_there(&other, str("child")));
+    expect_eq(number_of("$server cli $R -n 1 dbsize") > 0, true);
+    world_close(&other); /* it is dropped */
+    expect_eq(number_of("$server cli $R -n 1 dbsize"), 0);
+    expect(is_there(w, str("child")));
+    world_check(w);
+    free(runs);
+}
+
 const struct redis_case redis_events[] = {
     { "flushed-scripts", "SCRIPT FLUSH before each call: it is carried out", flushed_scripts },
     { "namespaces", "two of them do not see each other; one that is dropped leaves no key behind",
       namespaces },
+    { "databases", "one of the same name in another database is another one", databases },
     { "killed", "kill -9 between calls: they go on, and nothing that was acknowledged is lost",
       killed },
     { "waits", "a commit is answered when the replica has it", waits },
