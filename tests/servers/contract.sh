@@ -3,6 +3,7 @@
 #
 #	contract_begin postgresql       its server is called store; the clock is moved, as in run.sh
 #	contract URL [OPTION...]
+#	pooled URL                      the same behind a pooler
 #	plan
 #
 # The long tests (KEDGE_TEST_LONG) take all cases, the others those of $areas.
@@ -13,6 +14,8 @@
 . "$KEDGE_SRCDIR/tests/support/backend.sh"
 
 areas='commit batch claim leases resend'
+# Behind a pooler nobody can see who else has a store open, nor whether a process is there.
+pooled_areas="$areas matrix fences locks cells runs slots lists purge data wait threads memory"
 
 contract_begin() {
 	# shellcheck disable=SC2034 # for use_backend
@@ -29,6 +32,13 @@ cases() {
 	for area in $areas; do
 		printf ' --case %s' "$area"
 	done
+}
+
+# pooled URL: of the long tests those that need no session of their own
+pooled() {
+	[ -z "${KEDGE_TEST_LONG-}" ] || areas=$pooled_areas
+	# shellcheck disable=SC2046 # words on purpose
+	contract "$1" $(KEDGE_TEST_LONG='' cases)
 }
 
 contract() {

@@ -19,7 +19,7 @@ if why=$(server have pgbouncer); then
 	) || exit 99
 	# shellcheck disable=SC2034 # for contract.sh
 	areas='batch claim'
-	contract "$(server url b)"
+	pooled "$(server url b)"
 else
 	skip 'behind a pooler' "$why"
 fi

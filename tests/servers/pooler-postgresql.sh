@@ -18,5 +18,5 @@ fi
 pooled=$(server url b)
 kedge store init "$pooled" && told "$pooled" && says 'crash_hints=no' && says_of backend.pooler '^yes'
 ok 'it is found out, and there are no crash hints'
-contract "$pooled"
+pooled "$pooled"
 plan
