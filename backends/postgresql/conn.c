@@ -171,8 +171,7 @@ void pg_arg_bytes(struct pg_conn *c, struct pg_query *q, struct kedge_bytes b)
 
 /* --------------------------------------------------------------- connecting */
 
-void pg_conn_init(struct pg_conn *c, const struct pg_place *place,
-                  const struct pg_statements *statements)
+void pg_conn_init(struct pg_conn *c, struct pg_place *place, const struct pg_statements *statements)
 {
     memset(c, 0, sizeof *c);
     c->place = place;
@@ -551,7 +550,7 @@ static int probe(struct pg_conn *c, int64_t end, struct kedge_error *err)
 static int connect_new(struct pg_conn *c, int64_t end, struct kedge_error *err)
 {
     unsigned n = c->place->n_hosts;
-    unsigned first = c->host;
+    unsigned first = atomic_load(&c->place->host);
     int rc = KEDGE_ERR_UNAVAILABLE;
 
     for (unsigned k = 0; k < n && rc != KEDGE_OK; k++) {
@@ -579,6 +578,8 @@ static int connect_and_probe(struct pg_conn *c, int64_t end, struct kedge_error 
                              "%s: the server is PostgreSQL %d, 13 is the oldest this works with",
                              c->place->shown, c->server / 10000);
     }
+    if (rc == KEDGE_OK)
+        atomic_store(&c->place->host, c->host);
     return rc;
 }
 
@@ -615,7 +616,7 @@ int pg_conn_ready(struct pg_conn *c, int64_t end, struct kedge_error *err)
     int64_t now;
     int rc;
 
-    if (still_there(c))
+    if (c->host == atomic_load(&c->place->host) && still_there(c))
         return KEDGE_OK;
     pg_conn_drop(c);
     now = pg_mono_us();

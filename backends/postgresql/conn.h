@@ -8,7 +8,10 @@
  *   I3  A write counts as done when the server has said that it is ready for more, which it does
  *       after the flush; the result of the statement alone says nothing.
  *   I4  All values travel in binary form, in parameters.  The texts of statements are fixed.
- *   I5  Behind a pooler of transactions nothing is set and nothing prepared: the next transaction
+ *   I5  All connections of a store are to one host, of several: the one that answered a new
+ *       connection last.  A silent server is found out by the first call whose time is up; the
+ *       other connections come over before they ask again, none waits for it as well.
+ *   I6  Behind a pooler of transactions nothing is set and nothing prepared: the next transaction
  *       may meet another server process.
  */
 #ifndef KEDGE_PG_CONN_H
@@ -51,14 +54,14 @@ struct pg_query {
 
 struct pg_conn {
     PGconn *pg; /* NULL: none */
-    const struct pg_place *place;
+    struct pg_place *place;
     const struct pg_statements *statements;
     struct kit_await await;
     int64_t used;      /* when it was last used, monotonic */
     struct pg_buf out; /* parameters under way */
     uint64_t prepared[2];
     uint64_t made; /* counts connections: what hung on an earlier one is gone */
-    unsigned host; /* which of several answered last */
+    unsigned host; /* which of several it is to */
     uint32_t failures;
     int64_t retry_at;
     uint32_t row_in; /* numbers of the composite types in this database */
@@ -80,7 +83,7 @@ int64_t pg_mono_us(void);
 /* When a call with this timeout ends. */
 int64_t pg_end(int64_t timeout_us);
 
-void pg_conn_init(struct pg_conn *c, const struct pg_place *place,
+void pg_conn_init(struct pg_conn *c, struct pg_place *place,
                   const struct pg_statements *statements);
 /* Close it; MINE is false in a forked child, which must leave the socket alone. */
 void pg_conn_fini(struct pg_conn *c, bool mine);

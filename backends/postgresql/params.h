@@ -2,6 +2,7 @@
 #ifndef KEDGE_PG_PARAMS_H
 #define KEDGE_PG_PARAMS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <kedge/backend.h>
@@ -17,6 +18,7 @@ struct pg_place {
     char *addresses;
     char *ports;
     unsigned n_hosts;
+    atomic_uint host;           /* the one that answered a new connection last */
     char *secrets[4];           /* never to be shown; NULL: no more */
     char shown[PG_PLACE_MAX];   /* for people: host, port, database; no password */
     char schema[PG_SCHEMA_MAX]; /* plain */

@@ -7,7 +7,10 @@
  *       process that dies in between costs a hint.
  *   I2  Who waits has a connection of its own that listens.  It reads the ticket first after it
  *       began to listen, and again when it was told.
- *   I3  Behind a pooler of transactions nobody can listen: there the ticket is read every 50 ms.
+ *   I3  A server that has fallen silent looks like one that has nothing to tell.  So who waits goes
+ *       by the other connection of the session, which asks and misses the answer: when that one
+ *       was made anew, so is this one.  What it was not told meanwhile is told as one hint.
+ *   I4  Behind a pooler of transactions nobody can listen: there the ticket is read every 50 ms.
  */
 #include <config.h>
 
@@ -23,6 +26,8 @@
 struct pg_ear {
     struct pg_conn conn;
     uint64_t listens; /* the connection that does, by its number */
+    uint64_t beside;  /* the session's other one, when that began */
+    bool missed;      /* another one did before: hints may be lost */
     bool known;
     uint64_t ticket;
 };
@@ -47,16 +52,21 @@ static int ear_open(struct pg_session *s, struct pg_ear **out, struct kedge_erro
     return KEDGE_OK;
 }
 
-static int listens(struct pg_ear *ear, int64_t end, struct kedge_error *err)
+static int listens(struct pg_session *s, struct pg_ear *ear, int64_t end, struct kedge_error *err)
 {
     struct pg_conn *c = &ear->conn;
     char text[PG_SCHEMA_MAX + 16];
     char *texts[] = { text };
-    int rc = pg_conn_ready(c, end, err);
+    int rc;
 
+    if (ear->beside != 0 && ear->beside != s->conn.made)
+        pg_conn_drop(c);
+    ear->beside = s->conn.made;
+    rc = pg_conn_ready(c, end, err);
     if (rc != KEDGE_OK || ear->listens == c->made)
         return rc;
     ear->known = false;
+    ear->missed = ear->listens != 0;
     if (!c->pooled) {
         /* The name of a schema is kedge's own making: letters, digits, underscores. */
         (void)snprintf(text, sizeof text, "listen \"%s\"", c->place->schema);
@@ -117,14 +127,15 @@ int pg_wait(void *session, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
     if (rc == KEDGE_OK)
         rc = ear_open(s, &ear, err);
     while (rc == KEDGE_OK) {
-        rc = listens(ear, patient, err);
+        rc = listens(s, ear, patient, err);
         if (rc == KEDGE_OK && !ear->known) {
             rc = read_ticket(ear, patient, err);
             fresh = true;
         }
         if (rc != KEDGE_OK || !ear->known)
             continue;
-        if (ear->ticket != seen && fresh) {
+        if ((ear->ticket != seen || ear->missed) && fresh) {
+            ear->missed = false;
             *ticket = ear->ticket;
             return KEDGE_OK;
         }
