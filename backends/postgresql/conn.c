@@ -441,6 +441,8 @@ static int broke(struct talk *t, enum pg_mode mode, int why, struct kedge_error 
         (void)snprintf(text, sizeof text, "%s",
                        why == ETIMEDOUT ? "no answer in time" : "the connection broke");
     pg_conn_drop(c);
+    if (why == ETIMEDOUT)
+        (void)atomic_fetch_add(&c->place->silences, 1);
     return kedge_error_set(err, unknown ? KEDGE_ERR_UNKNOWN : KEDGE_ERR_UNAVAILABLE, why,
                            "%s: %s; %s", c->place->shown,
                            why == ETIMEDOUT ? "no answer in time" : text,
@@ -553,6 +555,7 @@ static int connect_new(struct pg_conn *c, int64_t end, struct kedge_error *err)
     unsigned first = atomic_load(&c->place->host);
     int rc = KEDGE_ERR_UNAVAILABLE;
 
+    c->silences = atomic_load(&c->place->silences);
     for (unsigned k = 0; k < n && rc != KEDGE_OK; k++) {
         int64_t now = pg_mono_us();
 
@@ -592,6 +595,24 @@ static bool still_there(struct pg_conn *c)
                              (PQconsumeInput(c->pg) == 1 && PQstatus(c->pg) == CONNECTION_OK));
 }
 
+/* Others had no answer in time: where there is somewhere else to go, is there one here? */
+static bool answers(struct pg_conn *c, int64_t end)
+{
+    unsigned silences = atomic_load(&c->place->silences);
+    struct talk t = { .c = c }; /* nothing but the question whether the server is ready */
+    int64_t share;
+    int64_t now;
+
+    if (c->silences == silences || c->place->n_hosts == 1)
+        return true;
+    c->silences = silences;
+    now = pg_mono_us();
+    share = end > now ? (end - now) / ((int64_t)c->place->n_hosts + 1) : 0;
+    if (share > HOST_TIME_US)
+        share = HOST_TIME_US;
+    return exchange(&t, PG_READ, now + share, NULL) == KEDGE_OK;
+}
+
 bool pg_conn_told(struct pg_conn *c, int64_t end)
 {
     bool told = false;
@@ -616,7 +637,7 @@ int pg_conn_ready(struct pg_conn *c, int64_t end, struct kedge_error *err)
     int64_t now;
     int rc;
 
-    if (c->host == atomic_load(&c->place->host) && still_there(c))
+    if (c->host == atomic_load(&c->place->host) && still_there(c) && answers(c, end))
         return KEDGE_OK;
     pg_conn_drop(c);
     now = pg_mono_us();

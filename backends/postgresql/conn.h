@@ -9,8 +9,9 @@
  *       after the flush; the result of the statement alone says nothing.
  *   I4  All values travel in binary form, in parameters.  The texts of statements are fixed.
  *   I5  All connections of a store are to one host, of several: the one that answered a new
- *       connection last.  A silent server is found out by the first call whose time is up; the
- *       other connections come over before they ask again, none waits for it as well.
+ *       connection last.  A server that has fallen silent is found out by the first call whose
+ *       time is up.  From then on each of the others has to show that it answers before anything
+ *       is asked of it, and comes over if not: none waits out a call's whole time as well.
  *   I6  Behind a pooler of transactions nothing is set and nothing prepared: the next transaction
  *       may meet another server process.
  */
@@ -60,8 +61,9 @@ struct pg_conn {
     int64_t used;      /* when it was last used, monotonic */
     struct pg_buf out; /* parameters under way */
     uint64_t prepared[2];
-    uint64_t made; /* counts connections: what hung on an earlier one is gone */
-    unsigned host; /* which of several it is to */
+    uint64_t made;     /* counts connections: what hung on an earlier one is gone */
+    unsigned host;     /* which of several it is to */
+    unsigned silences; /* of the place, when it was seen to answer */
     uint32_t failures;
     int64_t retry_at;
     uint32_t row_in; /* numbers of the composite types in this database */

@@ -19,6 +19,7 @@ struct pg_place {
     char *ports;
     unsigned n_hosts;
     atomic_uint host;           /* the one that answered a new connection last */
+    atomic_uint silences;       /* counts answers that did not come in time */
     char *secrets[4];           /* never to be shown; NULL: no more */
     char shown[PG_PLACE_MAX];   /* for people: host, port, database; no password */
     char schema[PG_SCHEMA_MAX]; /* plain */
