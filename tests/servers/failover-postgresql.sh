@@ -1,6 +1,6 @@
 #!/bin/sh
-# The primary is killed under load, and its synchronous standby takes its place: libpq finds it by a
-# URL with both, nothing that was acknowledged is lost, fences go on rising.
+# The primary is killed under load, or falls silent, and its synchronous standby takes its place: it
+# is found by a URL with both, nothing that was acknowledged is lost, fences go on rising.
 # shellcheck source=tests/servers/with.sh
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend postgresql
@@ -24,7 +24,10 @@ failover() {
 {
 	failover killed '$server kill $a; $server promote $b'
 	failover stopped '$server stop $a; $server promote $b'
+	# It takes connections and requests, and answers nothing.
+	failover vanished '$server pause $a; $server promote $b'
 	if [ -n "${KEDGE_TEST_LONG-}" ]; then
+		failover vanished-patient '$server pause $a; $server promote $b' timeout_ms=10000
 		for i in 1 2 3 4 5 6 7 8 9 10; do
 			failover "killed-$i" "sleep 0.$i"'; $server kill $a; $server promote $b' runs=40 workers=4
 		done

@@ -10,6 +10,7 @@
  *
  *	runs=8 steps=60 step_ms=5 workers=2     the long runs, and who carries them
  *	ttl_ms=10000                            of the workers' leases
+ *	timeout_ms=2000                         of what they ask
  *	hold_ms=0                               between BREAK and HEAL
  *	full                                    the trouble shows as ERR_FULL
  *	refuses                                 ... or as ERR_FULL or ERR_UNAVAILABLE: some writes
@@ -43,8 +44,8 @@ static struct {
     const char *name;
     int value;
 } numbers[] = {
-    { "runs", 8 },    { "steps", 60 },     { "step_ms", 5 },
-    { "workers", 2 }, { "ttl_ms", 10000 }, { "hold_ms", 0 },
+    { "runs", 8 },       { "steps", 60 },        { "step_ms", 5 }, { "workers", 2 },
+    { "ttl_ms", 10000 }, { "timeout_ms", 2000 }, { "hold_ms", 0 },
 };
 static struct {
     const char *name;
@@ -149,7 +150,7 @@ static void be_worker(char **args)
     reactors[0] = reactor_of("long", number_of(args[3], INT_MAX));
     reactors[1] = reactor_of("short", 1);
     options.lease_ttl_us = (int64_t)number_of(args[5], INT_MAX) * 1000;
-    options.timeout_us = 2 * SECONDS;
+    options.timeout_us = (int64_t)number_of(args[6], INT_MAX) * 1000;
     options.claim_slice = 4;
     options.crash_limit = 1000; /* how often they are hit is looked at by the test */
     effects_serve(args[0], reactors, 2, &options);
@@ -160,13 +161,15 @@ static pid_t pids[WORKERS_MOST];
 static void spawn(int i)
 {
     static char flag[] = "--worker";
-    char n[4][16];
-    char *args[] = { NULL, flag, (char *)(uintptr_t)url, log_path, n[0], n[1], n[2], n[3], NULL };
+    char n[5][16];
+    char *args[] = { NULL, flag, (char *)(uintptr_t)url, log_path, n[0], n[1], n[2], n[3],
+                     n[4], NULL };
 
     (void)snprintf(n[0], sizeof n[0], "%d", i + 1);
     (void)snprintf(n[1], sizeof n[1], "%d", number("steps"));
     (void)snprintf(n[2], sizeof n[2], "%d", number("step_ms") * 1000);
     (void)snprintf(n[3], sizeof n[3], "%d", number("ttl_ms"));
+    (void)snprintf(n[4], sizeof n[4], "%d", number("timeout_ms"));
     pids[i] = effects_spawn(args);
 }
 
@@ -424,7 +427,7 @@ int main(int argc, char **argv)
 {
     struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
 
-    if (argc == 8 && strcmp(argv[1], "--worker") == 0)
+    if (argc == 9 && strcmp(argv[1], "--worker") == 0)
         be_worker(argv + 2);
     if (argc < 6) {
         (void)fprintf(stderr, "usage: survive NAME URL DIR BREAK HEAL [OPTION]...\n");
