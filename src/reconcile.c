@@ -8,6 +8,8 @@
  *
  * The driver does it.  Nobody else claims or commits, so no difference is one of time, except for
  * an item in doubt, whose run may stand on either side: sending it again decides that.
+ *
+ * As it comes once per time to live at the latest, a claim goes with it: work that nobody told of.
  */
 #include <config.h>
 
@@ -172,6 +174,8 @@ void kedge_reconcile(struct kedge_worker *w)
     int rc = KEDGE_ERR_NOMEM;
 
     w->reconcile_at = kedge_worker_now(w) + w->options.lease_ttl_us;
+    /* Who made a run due may have died before he could tell of it. */
+    w->claim_hint = true;
     if (look_begin(w, &look)) {
         (void)pthread_mutex_unlock(&w->lock);
         rc = look_at_held(w, &look);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <kedge/testing.h>
@@ -46,19 +47,26 @@ static const struct kedge_step_def steps[] = {
 };
 static const struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT("queued", 1, steps);
 
+static struct kedge_worker *open_with(struct kedge_store *in,
+                                      const struct kedge_worker_options *options)
+{
+    struct kedge_store *usual = store;
+    struct kedge_worker *worker;
+
+    store = in;
+    worker = worker_open(&def, options);
+    store = usual;
+    return worker;
+}
+
 static struct kedge_worker *open_in(struct kedge_store *in, const char *const *queues,
                                     int64_t look_us)
 {
     struct kedge_worker_options o = KEDGE_WORKER_OPTIONS_INIT;
-    struct kedge_store *usual = store;
-    struct kedge_worker *worker;
 
     o.queues = queues;
     o.look_us = look_us;
-    store = in;
-    worker = worker_open(&def, &o);
-    store = usual;
-    return worker;
+    return open_with(in, &o);
 }
 
 static void start_in(struct kedge_store *in, const char *queue, const char *id, int64_t delay_us)
@@ -631,6 +639,43 @@ static void late_keeper(void)
 
 /* ------------------------------------------------------- a list that is no list */
 
+/* Whoever made a run due has died before he could tell of it. */
+static int hear_nothing(void *s, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
+                        struct kedge_error *e)
+{
+    const struct timespec all = { (time_t)(timeout_us / SECONDS),
+                                  (long)(timeout_us % SECONDS) * 1000 };
+
+    (void)s;
+    (void)seen;
+    (void)ticket;
+    (void)e;
+    (void)nanosleep(&all, NULL);
+    return KEDGE_QUIET;
+}
+
+static void no_news(void)
+{
+    struct kedge_worker_options o = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_backend_ops table = *wrapped();
+    struct kedge_store *outer;
+    struct kedge_worker *worker;
+    pthread_t thread;
+
+    table.wait = hear_nothing;
+    outer = faulty(&table);
+    o.look_us = LOOK_US;
+    o.lease_ttl_us = SECONDS / 2;
+    worker = open_with(outer, &o);
+    thread = worker_start(worker);
+    AWAIT(fault_calls(FAULT_claim) > 0);
+    await_looks(); /* that claim is over */
+    start_in(store, "default", "untold-1", 0);
+    ok(completes("untold-1"), "what nobody told of is taken all the same");
+    worker_join(worker, thread);
+    kedge_store_close(outer);
+}
+
 static void put_cell(const void *bytes, size_t len)
 {
     const struct kedge_backend_ops *ops = kedge_store_ops(store);
@@ -798,6 +843,7 @@ static void all(void)
     nothing_to_claim();
     claim_in_doubt();
     late_keeper();
+    no_news();
     no_list();
 }
 
