@@ -34,13 +34,16 @@
     "k.classid=@.class()::oid and k.objid=@.key(l.no)::oid and k.granted)"
 
 static const char *const templates[PG_SQL_COUNT] = {
-    /* $1: the process number libpq was told.  Nothing is set where a pooler answers. */
+    /* $1: the process number libpq was told.  Nothing is set where a pooler answers.  What
+       statements look for they find by an index, whatever the statistics of a table with few rows
+       say. */
     [PG_SQL_SETTINGS] =
         "select set_config('default_transaction_isolation','read committed',false),"
         "set_config('jit','off',false),"
         "set_config('plan_cache_mode','force_generic_plan',false),"
         "set_config('enable_seqscan','off',false),set_config('enable_hashjoin','off',false),"
         "set_config('enable_mergejoin','off',false),set_config('enable_bitmapscan','off',false),"
+        "set_config('random_page_cost','0.1',false),"
         "set_config('lock_timeout','5s',false),"
         "set_config('statement_timeout','10min',false),"
         "set_config('idle_in_transaction_session_timeout','20s',false),"
