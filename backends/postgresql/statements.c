@@ -86,17 +86,15 @@ static const char *const templates[PG_SQL_COUNT] = {
         "select x.o,j.req from unnest($1::bytea[],$2::bigint[]) with ordinality "
         "x(id,n,o) join @.run r on r.id=x.id join @.journal j on j.rid=r.rid "
         "and j.n=x.n",
-    /*
-     * Plain appends, all of one lease: the answer is how many were made.  The lease is locked
-     * before anything is looked at; rows are locked in the order they come in.
-     */
+    /* Plain appends: the answer is how many were made.  Rows are locked in the order they come in;
+       what was changed meanwhile, by a burial too, is then looked at as it is now. */
     [PG_SQL_APPEND] =
         "with u as (update @.hot h set pos=b.n from unnest($1::bigint[],$2::bigint[],$3::bigint[],"
         "$4::uuid[],$5::bytea[]) b(rid,rev,n,req,rec) where h.rid=b.rid and h.hrev=b.rev and "
         "h.pos=b.n-1 and h.live returning b.rid,b.n,b.req,b.rec) "
         "insert into @.journal (rid,n,req,at,rec) select u.rid,u.n,u.req,(select " PG_NOW "),u.rec "
         "from u",
-    /* The same of one record, without arrays: a seventh of the server's time less. */
+    /* The same of one record, without the arrays and what it takes to unpack them. */
     [PG_SQL_APPEND_ONE] =
         "with u as (update @.hot h set pos=$3::bigint where h.rid=$1::bigint and "
         "h.hrev=$2::bigint and h.pos=$3::bigint-1 and h.live returning h.rid) "

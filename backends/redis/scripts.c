@@ -50,8 +50,8 @@
  *          there, to a second one and enters that in a third, for purge.
  *
  * Answer   time; 1 or 0 for each append, and if it is 1 and its front was not given whole, what
- *          was missing; a letter per group: 1 written, 0 not so, F full, C not understood; the
- * fence before the first
+ *          was missing; a letter per group: 1 written, 0 not so, F full, C not understood; then
+ *          the fence before the first
  *
  * An append is a write whose answer tells the length that there was: one redis.call for each, where
  * to look first would be two.  What went behind others than it was to follow is taken back.

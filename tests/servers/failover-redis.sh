@@ -26,8 +26,11 @@ failover() {
 # shellcheck disable=SC2016 # what the commands name is theirs
 {
 	failover waits '?wait=1' '$server kill $a; $server promote $b; $server redis-replica $c $b'
-	# The replica is cut off, and has not heard of the last third of a second.
-	failover behind '' '$server pause $b; $server cli $a client kill type replica >/dev/null; sleep 0.3; $server kill $a; $server resume $b; $server promote $b' \
+	# The replica is cut off, and has not heard of the last hundred kilobytes.
+	failover behind '' 'told() { $server cli $a info replication | sed -n "s/^master_repl_offset:\([0-9]*\).*/\1/p"; }
+		$server pause $b; $server cli $a client kill type replica >/dev/null; from=$(told)
+		until [ "$(told)" -gt $((from + 100000)) ]; do sleep 0.02; done
+		$server kill $a; $server resume $b; $server promote $b' \
 		forgets buries
 	if [ -n "${KEDGE_TEST_LONG-}" ]; then
 		for i in 1 2 3 4 5 6 7 8 9 10; do

@@ -57,6 +57,20 @@ void append_to(struct tx *t, struct run *r, const char *text)
     r->position++;
 }
 
+void append_batch(struct world *w, struct run *runs, size_t n)
+{
+    struct tx *txs[BATCH_MOST] = { NULL };
+
+    expect(n <= BATCH_MOST);
+    for (size_t i = 0; i < n; i++) {
+        txs[i] = tx_new(w);
+        append_to(txs[i], &runs[i], APPENDED);
+    }
+    tx_send_batch(w, txs, n);
+    for (size_t i = 0; i < n; i++)
+        expect_outcome(txs[i], KEDGE_OK);
+}
+
 static _Noreturn void run_case(const struct redis_case *c, const char *url)
 {
     static struct world w;

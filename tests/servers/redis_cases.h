@@ -25,5 +25,9 @@ void shell(const char *command, char *text, size_t size);
 struct run *runs_held(struct world *w, size_t n);
 /* T: one more record for R, which says TEXT. */
 void append_to(struct tx *t, struct run *r, const char *text);
+/* In one batch, one record for each of N runs, at most BATCH_MOST, which says APPENDED. */
+#define BATCH_MOST 256u
+#define APPENDED   "a record"
+void append_batch(struct world *w, struct run *runs, size_t n);
 
 #endif

@@ -8,7 +8,7 @@
 #include "redis_cases.h"
 #include "redis_seen.h"
 
-enum { ALONE = 100, BATCHES = 20, MANY = 64, LARGEST = 256 }; /* commits */
+enum { ALONE = 100, BATCHES = 20, MANY = 64, LARGEST = BATCH_MOST }; /* commits */
 
 static struct seen before;
 static struct seen after;
@@ -34,20 +34,6 @@ static void check_cost(size_t batches, const char *commands)
     expect_eq(after.flushes - before.flushes, batches);
 }
 
-static void append_batch(struct world *w, struct run *runs, size_t n)
-{
-    struct tx *txs[LARGEST];
-
-    for (size_t i = 0; i < n; i++) {
-        txs[i] = tx_new(w);
-        append_to(txs[i], &runs[i], "a record");
-    }
-    tx_send_batch(w, txs, n);
-    for (size_t i = 0; i < n; i++)
-        expect_outcome(txs[i], KEDGE_OK);
-    world_forget(w);
-}
-
 static void appends(struct world *w, size_t batches, size_t n)
 {
     struct run *runs = runs_held(w, n);
@@ -56,9 +42,12 @@ static void appends(struct world *w, size_t batches, size_t n)
         runs[i].id =
             (struct kedge_bytes){ strndup(runs[i].id.data, runs[i].id.len), runs[i].id.len };
     append_batch(w, runs, n);
+    world_forget(w);
     seen_take(&before);
-    for (size_t i = 0; i < batches; i++)
+    for (size_t i = 0; i < batches; i++) {
         append_batch(w, runs, n);
+        world_forget(w);
+    }
     seen_take(&after);
     tell("", batches, n);
     check_cost(batches, " evalsha time mget llen rpush ");

@@ -11,20 +11,6 @@
 
 enum { RUNS = 64, ROUNDS = 5 };
 
-/* A batch of appends in which all runs take part. */
-static void append_all(struct world *w, struct run *runs, size_t n)
-{
-    struct tx *txs[RUNS];
-
-    for (size_t i = 0; i < n; i++) {
-        txs[i] = tx_new(w);
-        append_to(txs[i], &runs[i], "a record");
-    }
-    tx_send_batch(w, txs, n);
-    for (size_t i = 0; i < n; i++)
-        expect_outcome(txs[i], KEDGE_OK);
-}
-
 static void check_all(struct world *w, const struct run *runs, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -33,7 +19,7 @@ static void check_all(struct world *w, const struct run *runs, size_t n)
         expect_ok(do_records(w, runs[i].id, runs[i].incarnation, 1, 1000, 1 << 20, &page));
         expect_eq(page.n, runs[i].position);
         for (size_t k = 0; k < page.n; k++)
-            expect_bytes(page.records[k].data, str("a record"));
+            expect_bytes(page.records[k].data, str(APPENDED));
     }
 }
 
@@ -54,7 +40,7 @@ static void flushed_scripts(struct world *w)
     struct tx *t = tx_new(w);
 
     flush_scripts();
-    append_all(w, runs, RUNS);
+    append_batch(w, runs, RUNS);
     flush_scripts();
     expect_ok(do_extend(w, lease, &state));
     flush_scripts();
@@ -145,7 +131,7 @@ static void killed(struct world *w)
         struct run one;
 
         context("kill -9 number %d", i + 1);
-        append_all(w, runs, RUNS);
+        append_batch(w, runs, RUNS);
         shell("$server kill $R && $server start $R", NULL, 0);
         /* Each time something else comes first. */
         if (i == 1)
@@ -154,7 +140,7 @@ static void killed(struct world *w)
             expect_ok(do_extend(w, runs[0].lease, &state));
         else if (i == 3)
             step(w, &runs[0], "a record");
-        append_all(w, runs, RUNS);
+        append_batch(w, runs, RUNS);
         one = run_held(w, name(w, "later-%d", i), runs[0].lease);
         expect(one.fence > fence);
         fence = one.fence;
@@ -330,7 +316,7 @@ static void slot_moves(struct world *w)
     (void)c_slots(t, runs[0].id, 1, 2);
     (void)c_create_child(t, str("child"), &runs[0], 1, 0);
     expect_eq(tx_send(w, t), KEDGE_OK);
-    append_all(w, runs, RUNS);
+    append_batch(w, runs, RUNS);
     check_one_slot(w);
     (void)snprintf(done, sizeof done, "%s/moved", getenv("KEDGE_SERVERS"));
     move(w, "all; echo $? >$KEDGE_SERVERS/moved) >/dev/null 2>&1 & (true"); /* while we work */
@@ -338,7 +324,7 @@ static void slot_moves(struct world *w)
         int64_t since = real_us();
 
         after += access(done, F_OK) == 0;
-        append_all(w, runs, RUNS);
+        append_batch(w, runs, RUNS);
         expect_ok(do_extend(w, runs[0].lease, &state));
         since = real_us() - since;
         slowest = since > slowest ? since : slowest;
@@ -348,7 +334,7 @@ static void slot_moves(struct world *w)
          (long long)slowest / 1000);
     check_all(w, runs, RUNS);
     move(w, "all"); /* and while we do not */
-    append_all(w, runs, RUNS);
+    append_batch(w, runs, RUNS);
     check_all(w, runs, RUNS);
     free(runs);
 }
@@ -374,7 +360,7 @@ static void slot_half_moved(struct world *w)
     expect(rc == KEDGE_OK || rc == KEDGE_ERR_UNAVAILABLE || rc == KEDGE_ERR_UNKNOWN);
     move(w, "rest) >/dev/null 2>&1 & (true"); /* while the same is asked for again */
     expect_rc(send_for(w, t, PATIENCE), KEDGE_OK);
-    append_all(w, runs, RUNS);
+    append_batch(w, runs, RUNS);
     check_all(w, runs, RUNS);
     free(runs);
 }
