@@ -1,8 +1,6 @@
 #!/bin/sh
 # Every operation over Redis, its connection failing at every point; by TCP too in the long tests.
 # KEDGE_FAULTS_ARGS: more arguments, such as --case append
-# shellcheck source=tests/support/long.sh
-. "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/with.sh
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend redis
