@@ -93,6 +93,24 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
     X(VERIFY, "verify", 0, CLI_FLAG, NULL, NULL,                                                   \
       "archive nothing; compare what is in DEST with SRC")                                         \
     X(NO_KILL, "no-kill", 0, CLI_FLAG, NULL, NULL, "let the worker live")                          \
+    X(PLUGIN, "plugin", 0, CLI_VALUE, "FILE.so", NULL,                                             \
+      "the module under test (the same as --backend with a path)")                                 \
+    X(FILTER, "filter", 0, CLI_VALUE, "CASE,...", NULL,                                            \
+      "only these: ids, areas (leases) or globs (lists-0*), whatever their tier")                  \
+    X(TIER, "tier", 0, CLI_VALUE, "TIER", "core concurrent fault full",                            \
+      "core (default), concurrent, fault or full; each includes those before it")                  \
+    X(SEED, "seed", 0, CLI_VALUE, "N", NULL, "of all that is random (default: a new one)")         \
+    X(JOBS, "jobs", 0, CLI_VALUE, "N", NULL, "so many cases at a time (default: 2)")               \
+    X(CASES, "list", 0, CLI_FLAG, NULL, NULL, "run nothing, list the cases")                       \
+    X(EXPLAIN, "explain", 0, CLI_VALUE, "CASE", NULL, "run nothing, tell what a case is about")    \
+    X(JUNIT, "junit", 0, CLI_VALUE, "FILE", NULL, "write the results as JUnit's XML, too")         \
+    X(CERT, "cert", 0, CLI_VALUE, "FILE", NULL, "write a certificate, in JSON")                    \
+    X(OPT_OUT, "opt-out", 0, CLI_VALUE, "FILE", NULL,                                              \
+      "leave out its cases: lines of CASE | REASON | URL | YYYY-MM-DD")                            \
+    X(CLOCK, "clock", 0, CLI_VALUE, "FILE", NULL,                                                  \
+      "move the clock of a server that was started to take it from there")                         \
+    X(KEEP, "keep", 0, CLI_FLAG, NULL, NULL,                                                       \
+      "use namespaces called as the cases, which are there, and leave them")                       \
     X(MAN, "man", 0, CLI_FLAG, NULL, NULL, "as the source of a manual page")                       \
     X(WORKER, "worker", 0, CLI_FLAG, NULL, NULL, NULL) /* the demos', of themselves */
 
@@ -201,6 +219,7 @@ extern const struct cli_command cli_commands[]; /* closed by a NULL name */
 
 cli_run_fn cli_backends;
 cli_run_fn cli_completion;
+cli_run_fn cli_conform;
 cli_run_fn cli_demo_archive;
 cli_run_fn cli_demo_order;
 cli_run_fn cli_help;

@@ -59,6 +59,8 @@ EXAMPLES(worker_examples, { "workers", "who works on this store" });
 EXAMPLES(queue_examples, { "queue pause mail --why 'the relay is down'", "runs of it wait" },
          { "queue resume mail", "and go on" });
 EXAMPLES(backend_examples, { "backends", "all of them" }, { "backends mem", "one of them" });
+EXAMPLES(conform_examples, { "conform mem:{} --filter leases", "one area, in memory" },
+         { "conform --list", "all cases" });
 EXAMPLES(store_examples, { "store info", "what is behind KEDGE_STORE, and what it promises" });
 EXAMPLES(completion_examples, { "completion bash", "to be read by the shell that completes" });
 EXAMPLES(order_examples, { "demo", "on a store of its own" });
@@ -177,6 +179,22 @@ const struct cli_command cli_commands[] = {
             "from then on.\n\n"
             "With --print: the statements that would do it, none if it is up to date.\n",
             cli_store_migrate, CLI_BIT(PRINT), 0, 1, NULL, CLI_WORD_URL, cli_script_fields, NULL),
+    COMMAND(
+        "conform", "[OPTION...] [URL]", "does a backend keep the storage contract?",
+        "Runs the conformance suite over a backend, one of ours or a module of your own\n"
+        "(--plugin), and prints TAP.  Each case has a namespace of its own, which is removed\n"
+        "again; nothing else in the store is touched.  {} in the URL is replaced by that name,\n"
+        "where each case is to have a store of its own: lmdb:/tmp/t/{}.\n\n"
+        "Time is virtual.  A server's can be moved if it was started with kedge-clock.so\n"
+        "preloaded and KEDGE_TEST_CLOCK naming an empty file, which --clock names, too.\n\n"
+        "What does not apply to a backend, cannot be asked here, was left out or came to no\n"
+        "verdict is marked SKIP, with that word.  Exit status 0: nothing failed, 1: a case\n"
+        "failed or none was run, 2: the command line is wrong, 3: a case came to no verdict.\n",
+        cli_conform,
+        CLI_BIT(PLUGIN) | CLI_BIT(FILTER) | CLI_BIT(TIER) | CLI_BIT(SEED) | CLI_BIT(JOBS) |
+            CLI_BIT(CASES) | CLI_BIT(EXPLAIN) | CLI_BIT(JUNIT) | CLI_BIT(CERT) | CLI_BIT(OPT_OUT) |
+            CLI_BIT(CLOCK) | CLI_BIT(KEEP),
+        0, 1, NULL, CLI_WORD_URL, NULL, conform_examples),
     COMMAND("demo", "[order] [--no-kill]",
             "a saga that fails, killed while it takes back what it did",
             "Reserve, screen, charge, ship; shipping fails.  Shows the steps as they stand in the\n"

@@ -39,7 +39,7 @@ checked() {
 
 # The C files and headers that are ours, from git or from an unpacked tarball.
 sources() {
-	(cd "$src" && find include src backends cli tests bench examples \
+	(cd "$src" && find include src backends conform cli tests bench examples \
 		\( -name '*.c' -o -name '*.h' -o -name '*.cc' \) \
 		! -name builtin.h ! -name version.h | sort)
 }

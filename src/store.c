@@ -144,6 +144,35 @@ static int choose_backend(const struct kedge_registered **backend, const char **
     return rc;
 }
 
+int kedge_backend_resolve(const char *url, const char *backend,
+                          const struct kedge_backend_ops **ops, char **place,
+                          struct kedge_error *err)
+{
+    const struct kedge_registered *found = NULL;
+    const char *means = url;
+    char *made = NULL;
+    int rc;
+
+    if (url == NULL || ops == NULL || place == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument '%s' is NULL",
+                               url == NULL   ? "url"
+                               : ops == NULL ? "ops"
+                                             : "place");
+    rc = choose_backend(&found, &means, &made, backend, err);
+    if (rc == KEDGE_OK && made == NULL) {
+        made = strdup(url);
+        if (made == NULL)
+            rc = kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    }
+    if (rc != KEDGE_OK) {
+        free(made);
+        return rc;
+    }
+    *ops = &found->backend.ops;
+    *place = made;
+    return KEDGE_OK;
+}
+
 static void store_free(struct kedge_store *s)
 {
     const struct kedge_host *host = s->host;

@@ -32,7 +32,7 @@ none "a promise begins its line"
 # Below each promise: - `FILE`: `TEXT`, `TEXT`
 awk '/^\*\*G[0-9]/ { end(); name = $1; shown = 0 }
 	/^## / { end(); name = "" }
-	/^- `tests\// { shown++ }
+	/^- `(tests|conform)\// { shown++ }
 	function end() { if (name != "" && !shown) print name " names no test" }
 	END { end() }' "$doc" >"$tmp/found"
 none "each names a test"
@@ -51,6 +51,7 @@ tab=$(printf '\t')
 while IFS=$tab read -r name file text; do
 	case $file in
 	tests/*.c) grep -qF "${file#tests/}" "$KEDGE_SRCDIR/tests/local.mk" || echo "$name $file is not built" ;;
+	conform/*.c) grep -qF "${file#conform/}" "$KEDGE_SRCDIR/conform/local.mk" || echo "$name $file is not built" ;;
 	esac
 	[ -n "$text" ] && [ -f "$KEDGE_SRCDIR/$file" ] || echo "$name $file"
 done <"$tmp/tests" >"$tmp/found"
@@ -59,7 +60,7 @@ while IFS=$tab read -r name file text; do
 	[ -f "$KEDGE_SRCDIR/$file" ] || continue
 	case $file in
 	tests/unit/*) line="START_TEST($text)" ;;
-	tests/contract/*.c) line="{ \"$text\", " ;;
+	conform/*.c) line="{ \"$text\", " ;;
 	*) line=$text ;;
 	esac
 	grep -qF -e "$line" "$KEDGE_SRCDIR/$file" || echo "$name $file: $text"

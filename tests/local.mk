@@ -179,7 +179,7 @@ CLEANFILES += pg-template-*.tar
 # The clock of such a server, from a file.  It is preloaded into programs that are not ours, so it
 # has neither sanitizers nor coverage in it.
 check_LTLIBRARIES += libclockshim.la
-libclockshim_la_SOURCES = %D%/support/clockshim.c %D%/support/clockfile.h
+libclockshim_la_SOURCES = conform/clockshim.c conform/clockfile.h
 libclockshim_la_CFLAGS = $(KEDGE_WFLAGS)
 libclockshim_la_LDFLAGS = -avoid-version -rpath /nowhere
 libclockshim_la_LIBADD = $(DL_LIBS)
@@ -190,25 +190,12 @@ libflushshim_la_CFLAGS = $(KEDGE_WFLAGS)
 libflushshim_la_LDFLAGS = -avoid-version -shared -rpath /nowhere
 libflushshim_la_LIBADD = $(DL_LIBS)
 check_PROGRAMS += clock_set
-clock_set_SOURCES = %D%/support/clock_set.c %D%/support/clockfile.h
+clock_set_SOURCES = conform/clock_set.c conform/clockfile.h
 dist_check_SCRIPTS += %D%/clock.sh
 TESTS += %D%/clock.sh
 
 # ------------------------------------------------- storage contract (backends)
-# One program that speaks TAP, run over each backend; by hand:
-#	./contract --case leases mem mem:x
-#	./contract --seed 7 lmdb lmdb:/tmp/x/{}
-# Cases move the clock; a server's too, if it was started under it: KEDGE_TEST_CLOCK names the file.
-check_PROGRAMS += contract
-contract_SOURCES = %D%/contract/main.c %D%/contract/cases.h %D%/contract/world.c \
-	%D%/contract/world.h %D%/contract/tx.c %D%/contract/dump.c %D%/contract/store.c \
-	%D%/contract/leases.c %D%/contract/hints.c %D%/contract/commit.c %D%/contract/matrix.c \
-	%D%/contract/batch.c %D%/contract/resend.c %D%/contract/fences.c %D%/contract/locks.c \
-	%D%/contract/cells.c %D%/contract/runs.c %D%/contract/claim.c %D%/contract/slots.c \
-	%D%/contract/lists.c %D%/contract/purge.c %D%/contract/data.c %D%/contract/wait.c \
-	%D%/contract/threads.c %D%/contract/processes.c %D%/contract/memory.c %D%/contract/walk.c \
-	%D%/support/fault_backend.c %D%/support/fault_backend.h
-contract_LDADD = libkedge.la $(PTHREAD_LIBS)
+# The core tier of the conformance suite (conform/) over each backend.
 kedge_contract_tests = %D%/contract/mem.sh %D%/contract/lmdb.sh %D%/contract/redis.sh \
 	%D%/contract/postgresql.sh
 dist_check_SCRIPTS += $(kedge_contract_tests)
@@ -277,9 +264,8 @@ TESTS += proxy_test
 # The contract over a server whose connections fail; how to call it by hand: servers/faults.c
 check_PROGRAMS += faults
 faults_SOURCES = %D%/servers/faults.c %D%/servers/faults.h %D%/servers/faults_ops.c \
-	%D%/servers/picture.c %D%/contract/world.c %D%/contract/world.h %D%/contract/tx.c \
-	%D%/contract/dump.c $(KEDGE_PROXY)
-faults_LDADD = libkedge.la $(PTHREAD_LIBS)
+	%D%/servers/picture.c $(KEDGE_PROXY)
+faults_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
 # Runs that are under way while their server is in trouble: ./survive NAME URL DIR BREAK HEAL
 check_PROGRAMS += survive
 survive_SOURCES = %D%/servers/survive.c %D%/servers/survive.h %D%/servers/survive_check.c \
@@ -293,18 +279,16 @@ late_LDADD = libkedge.la $(PTHREAD_LIBS)
 check_PROGRAMS += redis_cases
 redis_cases_SOURCES = %D%/servers/redis_cases.c %D%/servers/redis_cases.h \
 	%D%/servers/redis_seen.c %D%/servers/redis_seen.h %D%/servers/redis_costs.c \
-	%D%/servers/redis_events.c %D%/contract/world.c %D%/contract/world.h %D%/contract/tx.c \
-	%D%/contract/dump.c
-redis_cases_LDADD = libkedge.la $(PTHREAD_LIBS)
+	%D%/servers/redis_events.c
+redis_cases_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
 check_PROGRAMS += redis_runs
 redis_runs_SOURCES = %D%/servers/redis_runs.c %D%/servers/redis_seen.c %D%/servers/redis_seen.h \
 	%D%/support/saga.c %D%/support/saga.h
 redis_runs_LDADD = libkedge.la $(PTHREAD_LIBS)
 # A server that was started again, and leases: ./renewed BACKEND URL TARGET PROXIED-URL DIR RESTART
 check_PROGRAMS += renewed
-renewed_SOURCES = %D%/servers/renewed.c %D%/contract/world.c %D%/contract/world.h \
-	%D%/contract/tx.c %D%/contract/dump.c $(KEDGE_PROXY)
-renewed_LDADD = libkedge.la $(PTHREAD_LIBS)
+renewed_SOURCES = %D%/servers/renewed.c $(KEDGE_PROXY)
+renewed_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests = %D%/servers/renewed-redis.sh %D%/servers/renewed-postgresql.sh \
 	%D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
 	%D%/servers/moves-redis.sh %D%/servers/cluster-redis.sh %D%/servers/keys-redis.sh \
@@ -318,9 +302,8 @@ kedge_servers_tests = %D%/servers/renewed-redis.sh %D%/servers/renewed-postgresq
 # So much work of one kind, for scripts that count at the server: ./toil URL WORK N...,
 # and over the whole engine: ./steps URL RUNS STEPS
 check_PROGRAMS += toil steps
-toil_SOURCES = %D%/servers/toil.c %D%/contract/world.c %D%/contract/world.h %D%/contract/tx.c \
-	%D%/contract/dump.c
-toil_LDADD = libkedge.la $(PTHREAD_LIBS)
+toil_SOURCES = %D%/servers/toil.c
+toil_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
 steps_SOURCES = %D%/servers/steps.c %D%/support/saga.c %D%/support/saga.h
 steps_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests += %D%/servers/costs-postgresql.sh %D%/servers/hot-postgresql.sh \
@@ -344,7 +327,7 @@ TESTS += $(kedge_servers_tests)
 EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh
 
 # ------------------------------------------------------------- whole sagas
-KEDGE_FAULT = %D%/support/fault_backend.c %D%/support/fault_backend.h %D%/support/fault_store.c \
+KEDGE_FAULT = conform/fault_backend.c conform/fault_backend.h %D%/support/fault_store.c \
 	%D%/support/fault_store.h
 # Over one store, by hand: ./sagas lmdb:/tmp/x; death at every store call, each on a store of its
 # own: ./doomed lmdb:/tmp/x/{} [SAGA [K]]
@@ -355,12 +338,12 @@ enumerate_SOURCES = %D%/engine/enumerate.c
 enumerate_LDADD = libkedge.la $(PTHREAD_LIBS)
 TESTS += enumerate
 requests_SOURCES = %D%/engine/requests.h %D%/engine/requests_kit.c %D%/engine/requests.c \
-	%D%/engine/requests_stuck.c %D%/engine/requests_race.c %D%/support/clockfile.c \
-	%D%/support/clockfile.h $(KEDGE_FAULT)
+	%D%/engine/requests_stuck.c %D%/engine/requests_race.c conform/clockfile.c \
+	conform/clockfile.h $(KEDGE_FAULT)
 requests_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 inspect_SOURCES = %D%/engine/requests.h %D%/engine/requests_kit.c %D%/engine/inspect.h \
 	%D%/engine/inspect.c %D%/engine/inspect_journal.c %D%/engine/inspect_workers.c \
-	%D%/support/clockfile.c %D%/support/clockfile.h $(KEDGE_FAULT)
+	conform/clockfile.c conform/clockfile.h $(KEDGE_FAULT)
 inspect_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 chaos_SOURCES = %D%/engine/chaos.c %D%/engine/chaos.h %D%/engine/chaos_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h

@@ -197,6 +197,14 @@ KEDGE_API int kedge_backend_info(const char *name, kedge_fact_fn *each, void *ct
 KEDGE_API int kedge_backend_find(const char *name, const struct kedge_backend_ops **ops,
                                  struct kedge_error *err);
 
+/*
+ * What kedge_store_open() makes of URL and of BACKEND, a member of its options: the operations, and
+ * the URL that they get, which is to be freed with free().  Opens nothing.  Errors as there.
+ */
+KEDGE_API int kedge_backend_resolve(const char *url, const char *backend,
+                                    const struct kedge_backend_ops **ops, char **place,
+                                    struct kedge_error *err);
+
 /* This process's own clocks, malloc, and warnings on standard error. */
 KEDGE_API const struct kedge_host *kedge_host_default(void);
 

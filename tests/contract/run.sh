@@ -1,12 +1,12 @@
 #!/bin/sh
-# run.sh BACKEND - the contract tests over one backend, for mem.sh, lmdb.sh, ...; each case has a
+# run.sh BACKEND - the core tier of the conformance suite over one backend, for mem.sh, lmdb.sh, ...; each case has a
 # store, or a namespace, of its own
 #
-# The clock of a server is moved by the cases (tests/support/clockshim.c), where this build can.
-# KEDGE_CONTRACT_ARGS: more arguments, such as --seed 7 or --case leases.
+# The clock of a server is moved by the cases (conform/clockshim.c), where this build can.
+# KEDGE_CONTRACT_ARGS: more arguments, such as --seed 7 or --filter leases.
 # shellcheck source=tests/support/backend.sh
 . "$KEDGE_SRCDIR/tests/support/backend.sh"
 backend_clock=moved
 use_backend "$1"
 # shellcheck disable=SC2086,SC2154 # words on purpose; set by use_backend
-"$KEDGE_BUILDDIR/contract" ${KEDGE_CONTRACT_ARGS-} "$1" "$urls"
+"$KEDGE" conform ${KEDGE_CONTRACT_ARGS---tier concurrent} "$urls"

@@ -10,7 +10,7 @@
 
 #include <kedge/testing.h>
 
-#include "tests/support/fault_backend.h"
+#include "conform/fault_backend.h"
 #include "tests/support/fault_store.h"
 #include "tests/support/saga.h"
 

@@ -14,7 +14,7 @@
 #include "inspect.h"
 #include "src/record.h"
 #include "src/session.h"
-#include "tests/support/fault_backend.h"
+#include "conform/fault_backend.h"
 
 /* ----------------------------------------------------------------- workers and deaths */
 

@@ -7,7 +7,7 @@
 
 #include "inspect.h"
 #include "src/record.h"
-#include "tests/support/fault_backend.h"
+#include "conform/fault_backend.h"
 
 enum { ENTRIES_MOST = 64 };
 

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 
 #include "inspect.h"
-#include "tests/support/fault_backend.h"
+#include "conform/fault_backend.h"
 
 /* ----------------------------------------------------------------- workers to ask for */
 

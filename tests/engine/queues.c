@@ -15,7 +15,7 @@
 
 #include "src/queue.h"
 #include "src/record.h"
-#include "tests/support/fault_backend.h"
+#include "conform/fault_backend.h"
 #include "tests/support/fault_store.h"
 #include "tests/support/saga.h"
 

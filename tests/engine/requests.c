@@ -6,7 +6,7 @@
 #include <config.h>
 
 #include "requests.h"
-#include "tests/support/fault_backend.h"
+#include "conform/fault_backend.h"
 
 /* ----------------------------------------------------------------- nobody holds it */
 

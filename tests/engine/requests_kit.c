@@ -14,8 +14,8 @@
 
 #include "requests.h"
 #include "src/record.h"
-#include "tests/support/clockfile.h"
-#include "tests/support/fault_backend.h"
+#include "conform/clockfile.h"
+#include "conform/fault_backend.h"
 #include "tests/support/fault_store.h"
 
 struct behaviour acts[26];

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "requests.h"
-#include "tests/support/fault_backend.h"
+#include "conform/fault_backend.h"
 
 /* ------------------------------------------------------------------ many at once */
 

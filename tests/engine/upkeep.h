@@ -9,7 +9,7 @@
 
 #include <kedge/backend.h>
 
-#include "tests/support/fault_backend.h"
+#include "conform/fault_backend.h"
 #include "tests/support/fault_store.h"
 #include "tests/support/saga.h"
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The storage contract over a Redis Cluster of three nodes.  The URL names one of them; the namespaces
 # of the cases are in slots of all three.  The long tests do all of it.
-# KEDGE_CONTRACT_ARGS: other arguments, such as --case leases
+# KEDGE_CONTRACT_ARGS: other arguments, such as --filter leases
 # shellcheck source=tests/support/long.sh
 . "$KEDGE_SRCDIR/tests/support/long.sh"
 # shellcheck source=tests/servers/with.sh
@@ -24,20 +24,16 @@ if [ -f "$KEDGE_BUILDDIR/.libs/libclockshim.so" ]; then
 	"$KEDGE_BUILDDIR/clock_set" "$KEDGE_TEST_CLOCK" real >/dev/null || exit 99
 fi
 server redis-cluster c appendfsync no || exit 99
-areas=
-if [ -z "${KEDGE_TEST_LONG-}" ]; then
-	for area in store leases batch fences locks cells claim slots lists purge; do
-		areas="$areas --case $area"
-	done
-fi
+areas='--tier concurrent'
+[ -n "${KEDGE_TEST_LONG-}" ] || areas='--filter store,leases,batch,fences,locks,cells,claim,slots,lists,purge'
 # shellcheck disable=SC2086 # words on purpose
-tally "$KEDGE_BUILDDIR/contract" ${KEDGE_CONTRACT_ARGS-$areas} redis "$(server tcp c-1)"
+tally "$KEDGE" conform ${KEDGE_CONTRACT_ARGS-$areas} "$(server tcp c-1)"
 
 served=0 kept=0
 for i in 1 2 3; do
 	calls=$(server cli "c-$i" info commandstats | sed -n 's/^cmdstat_evalsha:calls=\([0-9]*\),.*/\1/p')
 	# Namespaces of other names are left behind by cases.
-	keys=$(server cli "c-$i" --scan --pattern 'kedge:{*-[0-9][0-9]}*' | wc -l)
+	keys=$(server cli "c-$i" --scan --pattern 'kedge:{conform-*}*' | wc -l)
 	echo "# node $i: ${calls:-0} calls of scripts, $keys keys left"
 	[ "${calls:-0}" -lt 100 ] || served=$((served + 1))
 	kept=$((kept + keys))

@@ -19,19 +19,17 @@ pooled_areas="$areas matrix fences locks cells runs slots lists purge data wait 
 
 contract_begin() {
 	# shellcheck disable=SC2034 # for use_backend
-	backend_clock=moved contract_backend=$1
+	backend_clock=moved
 	use_backend "$1"
 	: >"$dir/tap"
 	# shellcheck source=tests/servers/info.sh
 	. "$KEDGE_SRCDIR/tests/servers/info.sh"
 }
 
-# cases: as options, unless the caller gives its own
+# cases: as an option, unless the caller gives its own
 cases() {
 	[ -z "${KEDGE_TEST_LONG-}" ] || return 0
-	for area in $areas; do
-		printf ' --case %s' "$area"
-	done
+	printf ' --filter %s' "$(printf '%s' "$areas" | tr ' ' ,)"
 }
 
 # pooled URL: of the long tests those that need no session of their own
@@ -46,5 +44,5 @@ contract() {
 	shift
 	# shellcheck disable=SC2046 # words on purpose
 	[ $# -gt 0 ] || set -- $(cases)
-	tally "$KEDGE_BUILDDIR/contract" "$@" "$contract_backend" "$contract_url"
+	tally "$KEDGE" conform --tier concurrent "$@" "$contract_url"
 }

@@ -8,7 +8,7 @@
 #ifndef KEDGE_TESTS_SERVERS_FAULTS_H
 #define KEDGE_TESTS_SERVERS_FAULTS_H
 
-#include "../contract/world.h"
+#include "conform/world.h"
 #include "../support/proxy.h"
 
 #define STAGE_RUNS 64

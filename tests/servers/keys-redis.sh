@@ -83,14 +83,10 @@ redis-cli -s "$KEDGE_SERVERS/r/sock" monitor 2>/dev/null | LC_ALL=C awk -f "$dir
 until server cli r client list | grep -q 'cmd=monitor'; do
 	sleep 0.02
 done
-areas=
-if [ -z "${KEDGE_TEST_LONG-}" ]; then
-	for area in batch fences locks cells claim slots purge; do
-		areas="$areas --case $area"
-	done
-fi
+areas='--tier concurrent'
+[ -n "${KEDGE_TEST_LONG-}" ] || areas='--filter batch,fences,locks,cells,claim,slots,purge'
 # shellcheck disable=SC2086 # words on purpose
-"$KEDGE_BUILDDIR/contract" $areas redis "$(server url r)" >"$dir/contract" 2>&1
+"$KEDGE" conform $areas "$(server url r)" >"$dir/contract" 2>&1
 told "the contract is kept" $?
 server stop r
 wait $!

@@ -7,7 +7,7 @@
 #ifndef KEDGE_TESTS_SERVERS_REDIS_CASES_H
 #define KEDGE_TESTS_SERVERS_REDIS_CASES_H
 
-#include "../contract/world.h"
+#include "conform/world.h"
 
 struct redis_case {
     const char *name;

@@ -14,7 +14,7 @@
 
 #include <kedge/store.h>
 
-#include "../contract/world.h"
+#include "conform/world.h"
 #include "../support/proxy.h"
 
 static const char *dir;

@@ -18,7 +18,7 @@ kedge store init "$url" --namespace made --backend-opt grant=worker && [ $status
 ok 'it works on one that was set up for it'
 # But for those that make and drop namespaces themselves.
 # shellcheck disable=SC2046 # words on purpose
-"$KEDGE_BUILDDIR/contract" --list $(cases) | cut -f 1 | grep -v '^store-' >"$dir/cases"
+"$KEDGE" conform --list --tier concurrent $(cases) | cut -f 1 | grep -v '^store-' >"$dir/cases"
 set_up() {
 	while read -r case; do
 		"$KEDGE" store init --print "$url" --namespace "$case" --backend-opt grant=worker || return 1
@@ -26,8 +26,5 @@ set_up() {
 }
 set_up && server cli store -q -v ON_ERROR_STOP=1 <"$dir/statements" >out 2>err
 ok 'the printed statements are carried out by psql'
-while read -r case; do
-	set -- "$@" --case "$case"
-done <"$dir/cases"
-contract "$of_worker" --keep "$@"
+contract "$of_worker" --keep --filter "$(tr '\n' , <"$dir/cases")"
 plan

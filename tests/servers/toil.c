@@ -17,7 +17,7 @@
 
 #include <kedge/store.h>
 
-#include "../contract/world.h"
+#include "conform/world.h"
 
 #define HOUR SEC(3600)
 enum { BATCH = 256, STEPS = 3 };

@@ -244,6 +244,27 @@ START_TEST(refuses_a_host_with_a_hole)
 }
 END_TEST
 
+START_TEST(what_a_url_means_can_be_asked)
+{
+    const struct kedge_backend_ops *ops = NULL;
+    char *place = NULL;
+
+    ck_assert_int_eq(kedge_backend_resolve("mem:x", NULL, &ops, &place, &err), KEDGE_OK);
+    ck_assert_str_eq(ops->name, "mem");
+    ck_assert_str_eq(place, "mem:x");
+    free(place);
+    ck_assert_int_eq(kedge_backend_resolve("/a b/{}", "mem", &ops, &place, &err), KEDGE_OK);
+    ck_assert_str_eq(place, "mem:///a%20b/{}");
+    free(place);
+    place = NULL;
+    ck_assert_int_eq(kedge_backend_resolve("nosuch:x", NULL, &ops, &place, &err),
+                     KEDGE_ERR_BACKEND);
+    ck_assert_int_eq(kedge_backend_resolve("lmdb:x", "mem", &ops, &place, &err), KEDGE_ERR_INVALID);
+    ck_assert_int_eq(kedge_backend_resolve(NULL, NULL, &ops, &place, &err), KEDGE_ERR_INVALID);
+    ck_assert_ptr_null(place);
+}
+END_TEST
+
 START_TEST(a_namespace_longer_than_the_limit_is_refused)
 {
     const struct kedge_backend_ops *ops = NULL;
@@ -387,6 +408,7 @@ int main(void)
     tcase_add_test(tc, a_script_that_there_is_not);
     tcase_add_test(tc, options_of_newer_headers_may_ask_for_nothing_new);
     tcase_add_test(tc, refuses_a_host_with_a_hole);
+    tcase_add_test(tc, what_a_url_means_can_be_asked);
     tcase_add_test(tc, a_namespace_longer_than_the_limit_is_refused);
     tcase_add_test(tc, tells_what_it_is);
     tcase_add_test(tc, backends_tell_what_they_are);

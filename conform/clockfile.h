@@ -1,6 +1,6 @@
 /* clockfile.h - a clock that is a file: what clockshim.c shows to a server, and tests move */
-#ifndef KEDGE_TESTS_CLOCKFILE_H
-#define KEDGE_TESTS_CLOCKFILE_H
+#ifndef KEDGE_CONFORM_CLOCKFILE_H
+#define KEDGE_CONFORM_CLOCKFILE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /*
- * world.h - what a case of the contract tests works with
+ * world.h - what a case of the suite works with
  *
  * Every case gets a process and an empty namespace of its own, and time that it moves itself.
  * Words here are those of <kedge/backend.h>; what a case wants to say stands in the case:
@@ -16,8 +16,8 @@
  *
  * A check that fails prints what was expected and what came, and ends the process.
  */
-#ifndef KEDGE_TESTS_CONTRACT_WORLD_H
-#define KEDGE_TESTS_CONTRACT_WORLD_H
+#ifndef KEDGE_CONFORM_WORLD_H
+#define KEDGE_CONFORM_WORLD_H
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -38,6 +38,11 @@
 #    define WORLD_PRINTF(fmt, args)
 #endif
 
+/* What a case's process exits with; 0: it holds, 1: it does not. */
+#define CASE_EXIT_SKIP         77
+#define CASE_EXIT_INCONCLUSIVE 78
+#define CASE_EXIT_NA           79
+
 struct tx;
 struct registry;
 
@@ -47,6 +52,7 @@ struct world {
     const struct kedge_host *host;
     struct kedge_open open; /* of this case's namespace */
     char url[1024];
+    const char *options;
     char ns[64];
     void *store;
     void *session;
@@ -68,6 +74,10 @@ void world_open(struct world *w, const char *backend, const struct kedge_backend
                 const char *url, const char *tag, uint64_t seed);
 /* Namespaces were there before their cases, and stay. */
 extern bool world_keeps;
+/* The backend's options, beside the URL; NULL: none. */
+extern const char *world_options;
+/* Remove what a case that died left behind; false: it is still there. */
+bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char *tag);
 /* Check that all is sound, close, drop. */
 void world_close(struct world *w);
 /* Close and open again, as another process would. */
@@ -84,11 +94,16 @@ void world_check(struct world *w);
 #define skip_unless_there(rc, what)                                                                \
     do {                                                                                           \
         if ((rc) == KEDGE_ERR_UNSUPPORTED)                                                         \
-            skip_case("this backend has no %s", (what));                                           \
+            not_applicable("this backend has no %s", (what));                                      \
     } while (0)
 
 _Noreturn void fail_case(const char *file, int line, const char *fmt, ...) WORLD_PRINTF(3, 4);
+/* This machine cannot ask. */
 _Noreturn void skip_case(const char *fmt, ...) WORLD_PRINTF(1, 2);
+/* The backend does not promise it. */
+_Noreturn void not_applicable(const char *fmt, ...) WORLD_PRINTF(1, 2);
+/* It was asked and there was no answer: the fault never struck, the search was given up. */
+_Noreturn void inconclusive_case(const char *fmt, ...) WORLD_PRINTF(1, 2);
 void note(const char *fmt, ...) WORLD_PRINTF(1, 2);
 /* What is being done, printed with a failure; NULL: nothing.  FMT's text is copied. */
 void context(const char *fmt, ...) WORLD_PRINTF(1, 2);

@@ -1,6 +1,6 @@
 /* cases.h - the table of the contract's cases */
-#ifndef KEDGE_TESTS_CONTRACT_CASES_H
-#define KEDGE_TESTS_CONTRACT_CASES_H
+#ifndef KEDGE_CONFORM_CASES_H
+#define KEDGE_CONFORM_CASES_H
 
 #include "world.h"
 

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "tests/support/fault_backend.h"
+#include "fault_backend.h"
 
 static void with_faults(struct world *w)
 {

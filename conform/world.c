@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../support/clockfile.h"
+#include "clockfile.h"
 
 /* ----------------------------------------------------------- saying what failed */
 
@@ -45,16 +45,37 @@ _Noreturn void fail_case(const char *file, int line, const char *fmt, ...)
     _exit(1);
 }
 
+static _Noreturn void end_case(int status, const char *fmt, va_list ap)
+{
+    flockfile(stdout);
+    vprintf(fmt, ap);
+    putchar('\n');
+    (void)fflush(stdout);
+    _exit(status);
+}
+
 _Noreturn void skip_case(const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
-    vprintf(fmt, ap);
-    va_end(ap);
-    putchar('\n');
-    (void)fflush(stdout);
-    _exit(77);
+    end_case(CASE_EXIT_SKIP, fmt, ap);
+}
+
+_Noreturn void not_applicable(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    end_case(CASE_EXIT_NA, fmt, ap);
+}
+
+_Noreturn void inconclusive_case(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    end_case(CASE_EXIT_INCONCLUSIVE, fmt, ap);
 }
 
 void note(const char *fmt, ...)
@@ -409,12 +430,13 @@ struct kedge_bytes blob(struct world *w, size_t size, uint64_t salt)
 /* --------------------------------------------------------------- the case's life */
 
 bool world_keeps;
+const char *world_options;
 
 static void open_store(struct world *w, uint32_t flags)
 {
     struct kedge_info info;
 
-    w->open = (struct kedge_open){ sizeof w->open, flags, w->url, str(w->ns), NULL };
+    w->open = (struct kedge_open){ sizeof w->open, flags, w->url, str(w->ns), w->options };
     expect_ok(w->ops->store_open(w->host, &w->open, &w->store, &w->err));
     expect_ok(w->ops->session_open(w->store, &w->session, &w->err));
     expect_ok(do_info(w, &info));
@@ -423,24 +445,45 @@ static void open_store(struct world *w, uint32_t flags)
     w->caps = info.caps;
 }
 
-void world_open(struct world *w, const char *backend, const struct kedge_backend_ops *ops,
-                const char *url, const char *tag, uint64_t seed)
+/* URL, with {} in it replaced by TAG. */
+static bool place_url(char *out, size_t room, const char *url, const char *tag)
 {
     const char *hole = strstr(url, "{}");
     int n;
 
-    *w = (struct world){
-        .ops = ops, .backend = backend, .host = &the_host, .seed = seed, .rng = seed
-    };
+    if (hole != NULL)
+        n = snprintf(out, room, "%.*s%s%s", (int)(hole - url), url, tag, hole + 2);
+    else
+        n = snprintf(out, room, "%s", url);
+    return n > 0 && (size_t)n < room;
+}
+
+bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char *tag)
+{
+    char place[1024];
+    struct kedge_open open = { sizeof open, 0, place, str(tag), world_options };
+    struct kedge_error err;
+
+    clocks_of_case();
+    return place_url(place, sizeof place, url, tag) && ops->store_drop(&the_host, &open, &err) >= 0;
+}
+
+void world_open(struct world *w, const char *backend, const struct kedge_backend_ops *ops,
+                const char *url, const char *tag, uint64_t seed)
+{
+    int n;
+
+    *w = (struct world){ .ops = ops,
+                         .backend = backend,
+                         .host = &the_host,
+                         .options = world_options,
+                         .seed = seed,
+                         .rng = seed };
     if (clock_of_server(ops) != NULL)
         clocks_of_server(clock_of_server(ops));
     else
         clocks_of_case();
-    if (hole != NULL)
-        n = snprintf(w->url, sizeof w->url, "%.*s%s%s", (int)(hole - url), url, tag, hole + 2);
-    else
-        n = snprintf(w->url, sizeof w->url, "%s", url);
-    expect(n > 0 && (size_t)n < sizeof w->url);
+    expect(place_url(w->url, sizeof w->url, url, tag));
     n = snprintf(w->ns, sizeof w->ns, "%s", tag);
     expect(n > 0 && (size_t)n < sizeof w->ns);
     w->registry = registry_new();

@@ -5,8 +5,8 @@
  * ERR_UNKNOWN, although it was.  One backend at a time is wrapped in a process; any thread may
  * call.
  */
-#ifndef KEDGE_TESTS_FAULT_BACKEND_H
-#define KEDGE_TESTS_FAULT_BACKEND_H
+#ifndef KEDGE_CONFORM_FAULT_BACKEND_H
+#define KEDGE_CONFORM_FAULT_BACKEND_H
 
 #include <kedge/backend.h>
 

@@ -1,0 +1,193 @@
+/*
+ * cert.c - the certificate: what was promised, what was asked, and what came of it, in JSON
+ *
+ * It is a record of one run and says no more than that: the declared guarantees held in it.  Every
+ * case that was selected is in it, with its seed, so that any of them can be run again.
+ */
+#include <cJSON.h>
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <kedge/store.h>
+
+#include "results.h"
+
+/* A number of 64 bits is text: a double holds 53 of them. */
+static void add_u64(cJSON *to, const char *name, uint64_t value)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    (void)cJSON_AddStringToObject(to, name, text);
+}
+
+static void add_fact(cJSON *to, const char *name, const char *value, size_t len)
+{
+    char *copy;
+
+    while (len > 0 && value[len - 1] == ' ')
+        len--;
+    copy = strndup(value, len);
+    if (copy != NULL)
+        (void)cJSON_AddStringToObject(to, name, copy);
+    free(copy);
+}
+
+/* What begins with "limit." and "backend." goes to members of its own. */
+static void add_facts(cJSON *cert, const struct results *r)
+{
+    cJSON *store = cJSON_AddObjectToObject(cert, "store");
+    cJSON *limits = cJSON_AddObjectToObject(cert, "limits");
+    cJSON *settings = cJSON_AddObjectToObject(cert, "settings");
+    const char *line = r->facts;
+
+    while (line != NULL && *line != '\0') {
+        size_t len = strcspn(line, "\n"), n = strcspn(line, "\t\n");
+        char name[96];
+
+        if (n < len && n < sizeof name) {
+            memcpy(name, line, n);
+            name[n] = '\0';
+            if (strncmp(name, "limit.", 6) == 0)
+                add_fact(limits, name + 6, line + n + 1, len - n - 1);
+            else if (strncmp(name, "backend.", 8) == 0)
+                add_fact(settings, name + 8, line + n + 1, len - n - 1);
+            else
+                add_fact(store, name, line + n + 1, len - n - 1);
+        }
+        line += len + (line[len] == '\n');
+    }
+}
+
+static void add_machine(cJSON *cert)
+{
+    cJSON *machine = cJSON_AddObjectToObject(cert, "machine");
+    struct utsname u;
+
+    if (uname(&u) == 0) {
+        (void)cJSON_AddStringToObject(machine, "system", u.sysname);
+        (void)cJSON_AddStringToObject(machine, "kernel", u.release);
+        (void)cJSON_AddStringToObject(machine, "architecture", u.machine);
+    }
+    (void)cJSON_AddStringToObject(machine, "libc", gnu_get_libc_version());
+    (void)cJSON_AddNumberToObject(machine, "processors", (double)sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static void add_suite(cJSON *cert, const struct results *r)
+{
+    cJSON *suite = cJSON_AddObjectToObject(cert, "suite");
+    char hash[17];
+
+    catalogue_hash(hash);
+    (void)cJSON_AddStringToObject(suite, "version", kedge_version());
+    (void)cJSON_AddStringToObject(suite, "catalogue", hash);
+    add_u64(suite, "seed", r->options->seed);
+    if (r->options->filter != NULL)
+        (void)cJSON_AddStringToObject(suite, "filter", r->options->filter);
+    (void)cJSON_AddStringToObject(suite, "tier",
+                                  r->options->filter != NULL ? "as filtered"
+                                                             : conform_tier_name(r->options->tier));
+    (void)cJSON_AddStringToObject(suite, "time",
+                                  getenv("KEDGE_TEST_CLOCK") != NULL
+                                      ? "virtual, of the server"
+                                      : "virtual where the backend takes the host's clocks");
+}
+
+static void add_backend(cJSON *cert, const struct results *r)
+{
+    const struct kedge_backend_ops *ops = NULL;
+    cJSON *backend = cJSON_AddObjectToObject(cert, "backend");
+    struct kedge_error err;
+
+    (void)cJSON_AddStringToObject(backend, "name", r->backend);
+    if (r->options->backend != NULL)
+        (void)cJSON_AddStringToObject(backend, "opened_as", r->options->backend);
+    if (kedge_backend_find(r->options->backend != NULL ? r->options->backend : r->backend, &ops,
+                           &err) == KEDGE_OK) {
+        (void)cJSON_AddStringToObject(backend, "version", ops->version);
+        (void)cJSON_AddNumberToObject(backend, "abi", ops->abi);
+    }
+}
+
+static void add_cases(cJSON *cert, const struct results *r)
+{
+    cJSON *cases = cJSON_AddArrayToObject(cert, "cases");
+
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result *one = &r->all[i];
+        cJSON *row = cJSON_CreateObject();
+
+        (void)cJSON_AddStringToObject(row, "id", one->entry->c->id);
+        (void)cJSON_AddStringToObject(row, "tier", conform_tier_name(one->entry->tier));
+        (void)cJSON_AddStringToObject(row, "outcome", outcome_name(one->outcome));
+        if (one->outcome != CONFORM_PASS)
+            (void)cJSON_AddStringToObject(row, "why", one->why != NULL ? one->why : "");
+        (void)cJSON_AddNumberToObject(row, "ms", (double)(one->took_us / 1000));
+        add_u64(row, "seed", one->seed);
+        if (one->opted_out != NULL) {
+            (void)cJSON_AddStringToObject(row, "issue", one->opted_out->issue);
+            (void)cJSON_AddStringToObject(row, "until", one->opted_out->until);
+        }
+        (void)cJSON_AddItemToArray(cases, row);
+    }
+}
+
+static void add_verdict(cJSON *cert, const struct results *r)
+{
+    cJSON *verdict = cJSON_AddObjectToObject(cert, "verdict");
+    cJSON *count = cJSON_AddObjectToObject(verdict, "count");
+    int level = results_level(r);
+    char name[4] = "";
+
+    if (level >= 0)
+        (void)snprintf(name, sizeof name, "C%d", (level + 1) & 7);
+    (void)cJSON_AddStringToObject(verdict, "level", level >= 0 ? name : "none");
+    (void)cJSON_AddStringToObject(verdict, "meaning",
+                                  level >= 0 ? "the declared guarantees held in this run"
+                                             : "no level was reached");
+    for (size_t i = 0; i < CONFORM_N_OUTCOMES; i++)
+        (void)cJSON_AddNumberToObject(count, outcome_name((enum conform_outcome)i),
+                                      (double)r->count[i]);
+}
+
+int cert_write(const struct results *r, const char *path, struct kedge_error *err)
+{
+    cJSON *cert = cJSON_CreateObject();
+    time_t at = (time_t)r->began;
+    char began[32] = "", *text;
+    struct tm utc;
+    FILE *f;
+    int bad;
+
+    if (gmtime_r(&at, &utc) != NULL)
+        (void)strftime(began, sizeof began, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    (void)cJSON_AddStringToObject(cert, "kedge_conform", "1");
+    (void)cJSON_AddStringToObject(cert, "began", began);
+    (void)cJSON_AddNumberToObject(cert, "seconds", (double)(r->took_us / 1000000));
+    add_verdict(cert, r);
+    add_suite(cert, r);
+    add_backend(cert, r);
+    add_facts(cert, r);
+    add_machine(cert);
+    add_cases(cert, r);
+    text = cJSON_Print(cert);
+    cJSON_Delete(cert);
+    if (text == NULL)
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    f = fopen(path, "we");
+    if (f == NULL) {
+        cJSON_free(text);
+        return kedge_error_set(err, KEDGE_ERR_INVALID, errno, "%s: %s", path, strerror(errno));
+    }
+    (void)fprintf(f, "%s\n", text);
+    cJSON_free(text);
+    bad = ferror(f);
+    if (fclose(f) != 0 || bad)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, errno, "%s: %s", path, strerror(errno));
+    return KEDGE_OK;
+}

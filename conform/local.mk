@@ -1,0 +1,17 @@
+# The conformance suite: cases, what they work with, and what runs and reports them.  It is part of
+# the program (kedge conform), and sees of the library what any program sees.
+#
+# libworld.la is what cases work with, also for other tests: namespace, time, randomness, checks.
+noinst_LTLIBRARIES += libworld.la libconform.la
+libworld_la_SOURCES = %D%/world.c %D%/world.h %D%/tx.c %D%/dump.c %D%/clockfile.h
+libconform_la_SOURCES = \
+	%D%/conform.h \
+	%D%/catalogue.c %D%/catalogue.h %D%/cases.h \
+	%D%/results.h %D%/run.c %D%/tap.c %D%/junit.c %D%/cert.c \
+	%D%/optout.c %D%/optout.h \
+	%D%/fault_backend.c %D%/fault_backend.h \
+	%D%/batch.c %D%/cells.c %D%/claim.c %D%/commit.c %D%/data.c %D%/fences.c %D%/hints.c \
+	%D%/leases.c %D%/lists.c %D%/locks.c %D%/matrix.c %D%/memory.c %D%/processes.c %D%/purge.c \
+	%D%/resend.c %D%/runs.c %D%/slots.c %D%/store.c %D%/threads.c %D%/wait.c %D%/walk.c
+libconform_la_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
+libconform_la_LIBADD = libworld.la libkedge.la $(CJSON_LIBS) $(PTHREAD_LIBS)

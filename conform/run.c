@@ -1,0 +1,598 @@
+/*
+ * run.c - the cases, each in a process of its own, and what comes of them
+ *
+ * R1  Nothing of the backend runs in this process: it may crash, hang, call exit(), or leave
+ *     threads behind.  Even the facts about the store are asked for in a child.
+ * R2  A case's process leads a group; whatever it started ends with it.
+ * R3  What a case leaves behind when it dies, its namespace, is removed for it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <kedge/store.h>
+
+#include "results.h"
+
+#define CASE_SECONDS 240u
+#define SIDE_SECONDS 60u /* what is asked before and cleared up after */
+
+static const struct kedge_backend_ops *ops;
+
+const char *outcome_name(enum conform_outcome outcome)
+{
+    static const char *const names[CONFORM_N_OUTCOMES] = {
+        [CONFORM_PASS] = "pass",
+        [CONFORM_FAIL] = "fail",
+        [CONFORM_NA] = "not applicable",
+        [CONFORM_SKIP] = "skip",
+        [CONFORM_NO_VERDICT] = "inconclusive",
+        [CONFORM_OPTED_OUT] = "opted out",
+    };
+
+    return names[outcome];
+}
+
+/* ------------------------------------------------------------------ in a case */
+
+struct lack {
+    enum conform_outcome outcome;
+    const char *why; /* NULL: it can be asked */
+};
+
+/* Can this backend, on this machine, be asked for this? */
+static struct lack lacks(const struct contract_case *c, const struct world *w)
+{
+    const bool server_clock = (ops->caps & KEDGE_CAP_SERVER_CLOCK) != 0;
+
+    if ((c->needs & NEEDS_CLOCKS) == NEEDS_CLOCKS && server_clock)
+        return (struct lack){ CONFORM_NA, "its two clocks are one, a server's" };
+    if ((c->needs & NEEDS_CLOCK) && server_clock && clock_of_server(ops) == NULL)
+        return (struct lack){ CONFORM_SKIP,
+                              "its time is a server's, which was not started under a clock that "
+                              "can be moved (--clock)" };
+    if ((c->needs & NEEDS_HINT) && !(w->caps & KEDGE_CAP_HINT))
+        return (struct lack){ CONFORM_NA, "it has no crash hints" };
+    if ((c->needs & NEEDS_SHARED) && !(ops->caps & KEDGE_CAP_SHARED))
+        return (struct lack){ CONFORM_NA, "it is for one process" };
+    if ((c->needs & NEEDS_THREADS) && ops->threads != KEDGE_THREADS_SESSION)
+        return (struct lack){ CONFORM_NA, "it is for one thread at a time" };
+    return (struct lack){ CONFORM_PASS, NULL };
+}
+
+static _Noreturn void run_case(const struct results *r, const struct result *one)
+{
+    static struct world w;
+    struct lack lack;
+
+    alarm(CASE_SECONDS);
+    world_open(&w, r->backend, ops, r->url, one->ns, one->seed);
+    lack = lacks(one->entry->c, &w);
+    if (lack.why == NULL)
+        one->entry->c->run(&w);
+    world_close(&w);
+    if (lack.why != NULL && lack.outcome == CONFORM_NA)
+        not_applicable("%s", lack.why);
+    if (lack.why != NULL)
+        skip_case("%s", lack.why);
+    exit(0);
+}
+
+/* -------------------------------------------------------------------- children */
+
+/* In the child: a group, the signals and the output of its own. */
+static void become_child(FILE *out)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    if (setpgid(0, 0) != 0 || dup2(fileno(out), STDOUT_FILENO) < 0 ||
+        dup2(fileno(out), STDERR_FILENO) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) != 0)
+        _exit(1);
+}
+
+static pid_t spawn(FILE *out)
+{
+    pid_t pid;
+
+    (void)fflush(NULL);
+    pid = fork();
+    if (pid == 0)
+        become_child(out);
+    else if (pid > 0)
+        (void)setpgid(pid, pid);
+    return pid;
+}
+
+/* All that is in F, with a NUL behind it; NULL: out of memory. */
+static char *contents(FILE *f)
+{
+    size_t used = 0, room = 4096;
+    char *text = malloc(room);
+
+    rewind(f);
+    while (text != NULL) {
+        size_t n = fread(text + used, 1, room - used - 1, f);
+        char *more;
+
+        used += n;
+        if (n == 0) {
+            text[used] = '\0';
+            return text;
+        }
+        if (room - used > 1)
+            continue;
+        more = realloc(text, room *= 2);
+        if (more == NULL)
+            free(text);
+        text = more;
+    }
+    return NULL;
+}
+
+static void wait_for(pid_t pid, int *status)
+{
+    while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+        ;
+    (void)kill(-pid, SIGKILL);
+}
+
+/* The backend's own account of itself and its store, as NAME\tVALUE lines. */
+static _Noreturn void tell_facts(const struct results *r, const char *ns)
+{
+    static struct world storage;
+    struct world *w = &storage;
+    struct kedge_info info;
+
+    alarm(SIDE_SECONDS);
+    world_open(w, r->backend, ops, r->url, ns, r->options->seed);
+    expect_ok(do_info(w, &info));
+    printf("server\t%s\nplace\t%s\n", info.server, info.place);
+    printf("durability\t%s%s%s\n", info.durability & KEDGE_SURVIVES_PROCESS ? "process " : "",
+           info.durability & KEDGE_SURVIVES_SERVER ? "server " : "",
+           info.durability & KEDGE_SURVIVES_POWER ? "power " : "");
+    printf("capabilities\t%s%s%s%s\n", info.caps & KEDGE_CAP_SHARED ? "shared " : "",
+           info.caps & KEDGE_CAP_HINT ? "hint " : "",
+           info.caps & KEDGE_CAP_SERVER_CLOCK ? "server_clock " : "",
+           info.caps & KEDGE_CAP_FENCE_VOLATILE ? "fence_volatile " : "");
+    printf("threads\t%s\n", ops->threads == KEDGE_THREADS_SESSION ? "session" : "one");
+    printf("schema\t%" PRIu32 "\n", info.schema);
+#define LIMIT(name) printf("limit." #name "\t%" PRIu64 "\n", (uint64_t)info.limits.name)
+    LIMIT(id_max);
+    LIMIT(value_max);
+    LIMIT(cell_max);
+    LIMIT(batch_items);
+    LIMIT(batch_bytes);
+    LIMIT(commit_changes);
+    LIMIT(commit_bytes);
+    LIMIT(page_max);
+    LIMIT(ttl_min_us);
+    LIMIT(ttl_max_us);
+#undef LIMIT
+    for (size_t i = 0; i < info.n_facts; i++)
+        printf("backend.%s\t%s\n", info.facts[i].name, info.facts[i].value);
+    world_close(w);
+    exit(0);
+}
+
+static int ask_facts(struct results *r, const char *ns, struct kedge_error *err)
+{
+    FILE *out = tmpfile();
+    pid_t pid = out != NULL ? spawn(out) : -1;
+    int status = 1;
+
+    if (pid == 0)
+        tell_facts(r, ns);
+    if (pid > 0)
+        wait_for(pid, &status);
+    if (out != NULL) {
+        r->facts = contents(out);
+        (void)fclose(out);
+    }
+    if (pid < 0 || r->facts == NULL)
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, errno, "no process: %s", strerror(errno));
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        size_t len = strlen(r->facts);
+
+        while (len > 0 && r->facts[len - 1] == '\n')
+            r->facts[--len] = '\0';
+        return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0, "the store cannot be opened%s%.900s",
+                               len > 0 ? ": " : "", len > 0 ? r->facts : "");
+    }
+    return KEDGE_OK;
+}
+
+/* A namespace whose case did not live to remove it. */
+static void drop_left_over(const struct results *r, const struct result *one)
+{
+    FILE *out = tmpfile();
+    pid_t pid = out != NULL ? spawn(out) : -1;
+    int status;
+
+    if (pid == 0) {
+        alarm(SIDE_SECONDS);
+        exit(world_drop(ops, r->url, one->ns) ? 0 : 1);
+    }
+    if (pid > 0)
+        wait_for(pid, &status);
+    if (out != NULL)
+        (void)fclose(out);
+}
+
+/* --------------------------------------------------------------------- one case */
+
+static uint64_t seed_of(const struct results *r, const struct contract_case *c)
+{
+    uint64_t h = r->options->seed;
+
+    for (const char *p = c->id; *p != '\0'; p++)
+        h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
+    return h;
+}
+
+static bool start(const struct results *r, struct result *one)
+{
+    one->said = tmpfile();
+    if (one->said == NULL)
+        return false;
+    one->began_us = real_us();
+    one->pid = spawn(one->said);
+    if (one->pid == 0)
+        run_case(r, one);
+    return one->pid > 0;
+}
+
+/* The last line that is not empty. */
+static char *last_line(const char *text)
+{
+    size_t end = strlen(text), begin;
+
+    while (end > 0 && text[end - 1] == '\n')
+        end--;
+    begin = end;
+    while (begin > 0 && text[begin - 1] != '\n')
+        begin--;
+    return strndup(text + begin, end - begin);
+}
+
+static void judge(struct result *one, int status)
+{
+    char why[80];
+
+    one->why = one->text != NULL ? last_line(one->text) : NULL;
+    if (WIFEXITED(status)) {
+        switch (WEXITSTATUS(status)) {
+        case 0:
+            one->outcome = CONFORM_PASS;
+            return;
+        case CASE_EXIT_SKIP:
+            one->outcome = CONFORM_SKIP;
+            return;
+        case CASE_EXIT_NA:
+            one->outcome = CONFORM_NA;
+            return;
+        case CASE_EXIT_INCONCLUSIVE:
+            one->outcome = CONFORM_NO_VERDICT;
+            return;
+        default:
+            one->outcome = CONFORM_FAIL;
+            return;
+        }
+    }
+    one->outcome = CONFORM_FAIL;
+    if (WTERMSIG(status) == SIGALRM)
+        (void)snprintf(why, sizeof why, "not done after %u s", CASE_SECONDS);
+    else
+        (void)snprintf(why, sizeof why, "killed by signal %d", WTERMSIG(status));
+    free(one->why);
+    one->why = strdup(why);
+}
+
+static void finish(struct results *r, struct result *one, int status)
+{
+    (void)kill(-one->pid, SIGKILL);
+    one->took_us = real_us() - one->began_us;
+    one->text = contents(one->said);
+    (void)fclose(one->said);
+    one->said = NULL;
+    judge(one, status);
+    one->done = true;
+    if (one->outcome != CONFORM_PASS && !r->options->keep)
+        drop_left_over(r, one);
+}
+
+/* ------------------------------------------------------------------ all of them */
+
+/* The signals that run_all waits for, which nobody may get in between. */
+static void block_signals(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGCHLD);
+    (void)sigaddset(set, SIGINT);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+static size_t reap(struct results *r)
+{
+    size_t n = 0;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (size_t i = 0; i < r->n; i++)
+            if (r->all[i].pid == pid && !r->all[i].done) {
+                finish(r, &r->all[i], status);
+                n++;
+            }
+    return n;
+}
+
+static void end_all(const struct results *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (r->all[i].pid > 0 && !r->all[i].done)
+            (void)kill(-r->all[i].pid, SIGKILL);
+}
+
+static void report(struct results *r, size_t *reported)
+{
+    while (*reported < r->n && r->all[*reported].done) {
+        r->count[r->all[*reported].outcome]++;
+        tap_result(r, ++*reported);
+    }
+}
+
+static int run_all(struct results *r, size_t jobs, struct kedge_error *err)
+{
+    size_t started = 0, reported = 0, running = 0;
+    sigset_t set;
+
+    block_signals(&set);
+    while (reported < r->n && !r->interrupted) {
+        int sig;
+
+        for (; started < r->n && running < jobs; started++) {
+            struct result *one = &r->all[started];
+
+            if (one->opted_out != NULL) {
+                one->outcome = CONFORM_OPTED_OUT;
+                one->why = strdup(one->opted_out->reason);
+                one->done = true;
+            } else if (start(r, one)) {
+                running++;
+            } else {
+                end_all(r);
+                return kedge_error_set(err, KEDGE_ERR_NOMEM, errno, "no process: %s",
+                                       strerror(errno));
+            }
+        }
+        report(r, &reported);
+        if (running == 0)
+            continue;
+        if (sigwait(&set, &sig) != 0)
+            continue;
+        if (sig == SIGCHLD) {
+            running -= reap(r);
+            report(r, &reported);
+        } else {
+            r->interrupted = true;
+        }
+    }
+    end_all(r);
+    return KEDGE_OK;
+}
+
+/* ----------------------------------------------------------------- the outcome */
+
+const char *results_fact(const struct results *r, const char *name, size_t *len)
+{
+    size_t n = strlen(name);
+    const char *line = r->facts;
+
+    while (line != NULL && *line != '\0') {
+        size_t whole = strcspn(line, "\n");
+
+        if (strncmp(line, name, n) == 0 && line[n] == '\t') {
+            *len = whole - n - 1;
+            return line + n + 1;
+        }
+        line += whole + (line[whole] == '\n');
+    }
+    return NULL;
+}
+
+int results_level(const struct results *r)
+{
+    int level = r->options->filter != NULL ? CONFORM_FULL : (int)r->options->tier;
+    size_t i = 0;
+
+    for (const struct catalogue_entry *e = catalogue(); e->c != NULL; e++) {
+        bool good = i < r->n && r->all[i].entry == e;
+
+        if (good) {
+            const struct result *one = &r->all[i++];
+
+            good = one->done && (one->outcome == CONFORM_PASS || one->outcome == CONFORM_NA ||
+                                 one->outcome == CONFORM_SKIP);
+        }
+        if (!good && (int)e->tier <= level)
+            level = (int)e->tier - 1;
+    }
+    if (r->count[CONFORM_PASS] == 0)
+        level = -1;
+    return level;
+}
+
+enum conform_exit results_exit(const struct results *r)
+{
+    if (r->interrupted)
+        return CONFORM_INTERRUPTED;
+    if (r->count[CONFORM_FAIL] > 0)
+        return CONFORM_FAILED;
+    if (r->count[CONFORM_NO_VERDICT] > 0)
+        return CONFORM_INCONCLUSIVE;
+    /* A suite that ran nothing has shown nothing. */
+    return r->count[CONFORM_PASS] > 0 ? CONFORM_CERTIFIED : CONFORM_FAILED;
+}
+
+/* ---------------------------------------------------------------- from options */
+
+static int select_cases(struct results *r, const struct opt_out *opt_outs, struct kedge_error *err)
+{
+    const struct conform_options *o = r->options;
+    uint32_t run_id = (uint32_t)time(NULL) * 31 + (uint32_t)getpid();
+    const char *word;
+    size_t len = catalogue_unknown(o->filter, &word);
+
+    if (len > 0)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "no case, area or glob of cases is called '%.*s'; see `kedge "
+                               "conform --list'",
+                               (int)len, word);
+    r->all = calloc(CATALOGUE_MAX, sizeof *r->all);
+    if (r->all == NULL)
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    for (const struct catalogue_entry *e = catalogue(); e->c != NULL; e++) {
+        struct result *one = &r->all[r->n];
+
+        /* Who names a case wants it, whatever its tier. */
+        if (!catalogue_wanted(e->c, o->filter) || (o->filter == NULL && e->tier > o->tier))
+            continue;
+        one->entry = e;
+        one->seed = seed_of(r, e->c);
+        one->opted_out = opt_outs_find(opt_outs, e->c->id);
+        (void)snprintf(one->ns, sizeof one->ns, o->keep ? "%s" : "conform-%s-%08" PRIx32, e->c->id,
+                       run_id);
+        r->n++;
+    }
+    return KEDGE_OK;
+}
+
+static int find_backend(struct results *r, struct kedge_error *err)
+{
+    if (kedge_backend_resolve(r->options->url, r->options->backend, &ops, &r->url, err) != KEDGE_OK)
+        return err->code;
+    r->backend = ops->name;
+    return KEDGE_OK;
+}
+
+static void write_reports(const struct results *r, int *rc, struct kedge_error *err)
+{
+    if (*rc == KEDGE_OK && r->options->junit != NULL)
+        *rc = junit_write(r, r->options->junit, err);
+    if (*rc == KEDGE_OK && r->options->cert != NULL && !r->interrupted)
+        *rc = cert_write(r, r->options->cert, err);
+}
+
+static void free_results(struct results *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        free(r->all[i].text);
+        free(r->all[i].why);
+        if (r->all[i].said != NULL)
+            (void)fclose(r->all[i].said);
+    }
+    free(r->all);
+    free(r->facts);
+    free(r->url);
+}
+
+/* Cases that share a server's clock have it one after the other. */
+static size_t jobs_for(const struct conform_options *o)
+{
+    if (clock_of_server(ops) != NULL)
+        return 1;
+    return o->jobs != 0 ? o->jobs : 2;
+}
+
+enum conform_exit conform_run(const struct conform_options *o, struct kedge_error *err)
+{
+    struct results r = { .options = o, .began = (int64_t)time(NULL) };
+    struct opt_out *opt_outs = NULL;
+    enum conform_exit result = CONFORM_USAGE;
+    int64_t began = real_us();
+    int rc = KEDGE_OK;
+
+    world_keeps = o->keep;
+    world_options = o->backend_options;
+    if (o->clock != NULL && setenv("KEDGE_TEST_CLOCK", o->clock, 1) != 0)
+        return CONFORM_USAGE;
+    if (o->opt_out != NULL)
+        rc = opt_outs_read(o->opt_out, &opt_outs, err);
+    if (rc == KEDGE_OK)
+        rc = find_backend(&r, err);
+    if (rc == KEDGE_OK)
+        rc = select_cases(&r, opt_outs, err);
+    if (rc == KEDGE_OK && r.n > 0)
+        rc = ask_facts(&r, r.all[0].ns, err);
+    if (rc == KEDGE_OK) {
+        tap_begin(&r);
+        rc = run_all(&r, jobs_for(o), err);
+        r.took_us = real_us() - began;
+        tap_end(&r);
+        write_reports(&r, &rc, err);
+        result = rc == KEDGE_OK ? results_exit(&r) : CONFORM_FAILED;
+    }
+    free_results(&r);
+    opt_outs_free(opt_outs);
+    return result;
+}
+
+/* -------------------------------------------------------------------- by words */
+
+enum conform_exit conform_list(const char *filter, enum conform_tier tier, struct kedge_error *err)
+{
+    const char *word;
+    size_t len = catalogue_unknown(filter, &word);
+
+    if (len > 0) {
+        (void)kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                              "no case, area or glob of cases is called '%.*s'", (int)len, word);
+        return CONFORM_USAGE;
+    }
+    for (const struct catalogue_entry *e = catalogue(); e->c != NULL; e++)
+        if (catalogue_wanted(e->c, filter) && (filter != NULL || e->tier <= tier))
+            printf("%s\t%s\t%s\n", e->c->id, conform_tier_name(e->tier), e->c->what);
+    return CONFORM_CERTIFIED;
+}
+
+static void explain_needs(uint32_t needs)
+{
+    static const struct {
+        uint32_t bits;
+        const char *what;
+    } rows[] = {
+        { NEEDS_CLOCKS, "a wall clock and a lease clock that are two" },
+        { NEEDS_CLOCK, "a clock that can be moved" },
+        { NEEDS_HINT, "crash hints (KEDGE_CAP_HINT)" },
+        { NEEDS_SHARED, "several processes on one store (KEDGE_CAP_SHARED)" },
+        { NEEDS_THREADS, "several threads at a time (KEDGE_THREADS_SESSION)" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if ((needs & rows[i].bits) == rows[i].bits) {
+            printf("needs  %s\n", rows[i].what);
+            needs &= ~rows[i].bits;
+        }
+}
+
+enum conform_exit conform_explain(const char *id, struct kedge_error *err)
+{
+    for (const struct catalogue_entry *e = catalogue(); e->c != NULL; e++)
+        if (strcmp(e->c->id, id) == 0) {
+            printf("case   %s\ntier   %s\nholds  %s\n", e->c->id, conform_tier_name(e->tier),
+                   e->c->what);
+            explain_needs(e->c->needs);
+            return CONFORM_CERTIFIED;
+        }
+    (void)kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                          "there is no case '%.80s'; see `kedge conform --list'", id);
+    return CONFORM_USAGE;
+}
