@@ -280,6 +280,7 @@ static void claim(struct kedge_worker *w)
     form_claim(w);
     w->claim_hint = false;
     w->claim_at = INT64_MAX;
+    w->claimed_at = kedge_worker_now(w);
     w->stats.claims++;
     (void)pthread_mutex_unlock(&w->lock);
     rc = w->ops->claim(w->driver_session, &w->claim, &page, w->options.timeout_us, &err);

@@ -9,7 +9,8 @@
  * The driver does it.  Nobody else claims or commits, so no difference is one of time, except for
  * an item in doubt, whose run may stand on either side: sending it again decides that.
  *
- * As it comes once per time to live at the latest, a claim goes with it: work that nobody told of.
+ * As it comes once per time to live at the latest, a claim goes with it if there was none for so
+ * long: work that nobody told of.
  */
 #include <config.h>
 
@@ -171,11 +172,13 @@ static int look_at_held(struct kedge_worker *w, struct look *look)
 void kedge_reconcile(struct kedge_worker *w)
 {
     struct look look;
+    int64_t now = kedge_worker_now(w);
     int rc = KEDGE_ERR_NOMEM;
 
-    w->reconcile_at = kedge_worker_now(w) + w->options.lease_ttl_us;
+    w->reconcile_at = now + w->options.lease_ttl_us;
     /* Who made a run due may have died before he could tell of it. */
-    w->claim_hint = true;
+    if (now - w->claimed_at >= w->options.lease_ttl_us)
+        w->claim_hint = true;
     if (look_begin(w, &look)) {
         (void)pthread_mutex_unlock(&w->lock);
         rc = look_at_held(w, &look);

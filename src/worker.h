@@ -203,8 +203,9 @@ struct kedge_worker {
     bool lease_dead;
     bool renewed; /* its lease is not its first one */
     bool claim_hint;
-    int64_t claim_at; /* next due of what we serve, by the lease clock; INT64_MAX: none */
-    int64_t retry_at; /* the store was unavailable: not before */
+    int64_t claim_at;   /* next due of what we serve, by the lease clock; INT64_MAX: none */
+    int64_t claimed_at; /* when that was asked last, by the lease clock */
+    int64_t retry_at;   /* the store was unavailable: not before */
     int64_t retry_wait;
     int64_t reconcile_at; /* when to compare what is held with what is here */
     bool told_unavailable;
