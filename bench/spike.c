@@ -519,8 +519,8 @@ static void workload_expired(void)
     report_sides(sides, N_OF(sides), "scans");
     report_claims(sides, claims, N_OF(claims));
     report_note(
-        "(a scan is all pages of list_expired: 5 runs of a lapsed lease, 5 past hold_until; a sweep "
-        "is that, lease_list, a claim that finds nothing, and a purge)");
+        "(a scan is all pages of list_expired: 5 runs of a lapsed lease, 5 past hold_until; a "
+        "sweep is that, lease_list, a claim that finds nothing, and a purge)");
     population_close(&few);
     population_close(&many);
     sides_release(sides, N_OF(sides));

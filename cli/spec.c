@@ -185,8 +185,9 @@ const struct cli_command cli_commands[] = {
         "(--plugin), and prints TAP.  Each case has a namespace of its own, which is removed\n"
         "again; nothing else in the store is touched.  {} in the URL is replaced by that name,\n"
         "where each case is to have a store of its own: lmdb:/tmp/t/{}.\n\n"
-        "Time is virtual.  A server's can be moved if it was started with kedge-clock.so\n"
-        "preloaded and KEDGE_TEST_CLOCK naming an empty file, which --clock names, too.\n\n"
+        "Time is virtual.  A server's can be moved if it was started with LD_PRELOAD set to\n"
+        "what `pkg-config --variable=clock kedge-backend' prints and KEDGE_TEST_CLOCK naming\n"
+        "an empty file; --clock names the same file.  A case may take 4 minutes, or --timeout.\n\n"
         "What does not apply to a backend, cannot be asked here, was left out or came to no\n"
         "verdict is marked SKIP, with that word.  Exit status 0: nothing failed, 1: a case\n"
         "failed or none was run, 2: the command line is wrong, 3: a case came to no verdict.\n",

@@ -35,6 +35,7 @@ struct conform_options {
     const char *junit;           /* file to write, or NULL */
     const char *cert;            /* likewise */
     const char *clock;           /* the file that the server takes its clock from, or NULL */
+    int64_t case_us;             /* how long a case may take; 0: as long as suits */
     uint64_t seed;
     size_t jobs; /* cases at a time; 0: as many as suit */
     enum conform_tier tier;

@@ -15,3 +15,13 @@ libconform_la_SOURCES = \
 	%D%/resend.c %D%/runs.c %D%/slots.c %D%/store.c %D%/threads.c %D%/wait.c %D%/walk.c
 libconform_la_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 libconform_la_LIBADD = libworld.la libkedge.la $(CJSON_LIBS) $(PTHREAD_LIBS)
+
+# The clock of a server, from a file.  It is preloaded into programs that are not ours, so it has
+# neither sanitizers nor coverage in it.
+if SHARED_LIBRARIES
+pkglib_LTLIBRARIES += kedge-clock.la
+kedge_clock_la_SOURCES = %D%/clockshim.c %D%/clockfile.h
+kedge_clock_la_CFLAGS = $(KEDGE_WFLAGS)
+kedge_clock_la_LDFLAGS = -module -avoid-version -shared
+kedge_clock_la_LIBADD = $(DL_LIBS)
+endif

@@ -52,7 +52,8 @@ struct results {
     struct result *all;
     size_t n;
     size_t count[CONFORM_N_OUTCOMES];
-    int64_t began; /* UTC, s */
+    size_t overdue; /* cases that ran out of time */
+    int64_t began;  /* UTC, s */
     int64_t took_us;
     bool interrupted;
 };

@@ -5,12 +5,14 @@
  *     threads behind.  Even the facts about the store are asked for in a child.
  * R2  A case's process leads a group; whatever it started ends with it.
  * R3  What a case leaves behind when it dies, its namespace, is removed for it.
+ * R4  A process that ends by itself has passed nothing: a case says when it has come to its end.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +21,9 @@
 
 #include "results.h"
 
-#define CASE_SECONDS 240u
-#define SIDE_SECONDS 60u /* what is asked before and cleared up after */
+#define CASE_SECONDS  240
+#define SIDE_SECONDS  60u /* what is asked before and cleared up after */
+#define OVERDUE_LIMIT 5   /* after so many cases that ran out of time no more are started */
 
 static const struct kedge_backend_ops *ops;
 
@@ -65,12 +68,20 @@ static struct lack lacks(const struct contract_case *c, const struct world *w)
     return (struct lack){ CONFORM_PASS, NULL };
 }
 
+static int64_t case_us(const struct results *r)
+{
+    return r->options->case_us != 0 ? r->options->case_us : CASE_SECONDS * INT64_C(1000000);
+}
+
 static _Noreturn void run_case(const struct results *r, const struct result *one)
 {
+    const struct itimerval limit = { .it_value = { (time_t)(case_us(r) / 1000000),
+                                                   (suseconds_t)(case_us(r) % 1000000) } };
     static struct world w;
     struct lack lack;
 
-    alarm(CASE_SECONDS);
+    if (setitimer(ITIMER_REAL, &limit, NULL) != 0)
+        exit(1);
     world_open(&w, r->backend, ops, r->url, one->ns, one->seed);
     lack = lacks(one->entry->c, &w);
     if (lack.why == NULL)
@@ -80,7 +91,7 @@ static _Noreturn void run_case(const struct results *r, const struct result *one
         not_applicable("%s", lack.why);
     if (lack.why != NULL)
         skip_case("%s", lack.why);
-    exit(0);
+    exit(CASE_EXIT_PASS);
 }
 
 /* -------------------------------------------------------------------- children */
@@ -176,7 +187,11 @@ static _Noreturn void tell_facts(const struct results *r, const char *ns)
 #undef LIMIT
     for (size_t i = 0; i < info.n_facts; i++)
         printf("backend.%s\t%s\n", info.facts[i].name, info.facts[i].value);
-    world_close(w);
+    (void)fflush(stdout);
+    /* What it makes of operations is for the cases to find out. */
+    w->ops->session_close(w->session);
+    w->ops->store_close(w->store);
+    (void)(r->options->keep || world_drop(ops, r->url, ns));
     exit(0);
 }
 
@@ -267,7 +282,7 @@ static void judge(struct result *one, int status)
     one->why = one->text != NULL ? last_line(one->text) : NULL;
     if (WIFEXITED(status)) {
         switch (WEXITSTATUS(status)) {
-        case 0:
+        case CASE_EXIT_PASS:
             one->outcome = CONFORM_PASS;
             return;
         case CASE_EXIT_SKIP:
@@ -279,14 +294,19 @@ static void judge(struct result *one, int status)
         case CASE_EXIT_INCONCLUSIVE:
             one->outcome = CONFORM_NO_VERDICT;
             return;
-        default:
+        case CASE_EXIT_FAIL:
             one->outcome = CONFORM_FAIL;
             return;
+        default:
+            break;
         }
     }
     one->outcome = CONFORM_FAIL;
-    if (WTERMSIG(status) == SIGALRM)
-        (void)snprintf(why, sizeof why, "not done after %u s", CASE_SECONDS);
+    if (WIFEXITED(status))
+        (void)snprintf(why, sizeof why, "its process ended by itself, with status %d",
+                       WEXITSTATUS(status));
+    else if (WTERMSIG(status) == SIGALRM)
+        (void)snprintf(why, sizeof why, "not done after %.1f s", (double)one->took_us / 1e6);
     else
         (void)snprintf(why, sizeof why, "killed by signal %d", WTERMSIG(status));
     free(one->why);
@@ -301,6 +321,8 @@ static void finish(struct results *r, struct result *one, int status)
     (void)fclose(one->said);
     one->said = NULL;
     judge(one, status);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        r->overdue++;
     one->done = true;
     if (one->outcome != CONFORM_PASS && !r->options->keep)
         drop_left_over(r, one);
@@ -364,6 +386,10 @@ static int run_all(struct results *r, size_t jobs, struct kedge_error *err)
             if (one->opted_out != NULL) {
                 one->outcome = CONFORM_OPTED_OUT;
                 one->why = strdup(one->opted_out->reason);
+                one->done = true;
+            } else if (r->overdue >= OVERDUE_LIMIT) {
+                one->outcome = CONFORM_FAIL;
+                one->why = strdup("not run, as too many cases before it ran out of time");
                 one->done = true;
             } else if (start(r, one)) {
                 running++;

@@ -7,6 +7,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The name of another namespace: nobody else's, as it begins with the case's own. */
+static struct kedge_bytes beside(struct world *w, struct kedge_bytes end)
+{
+    size_t len = strlen(w->ns);
+    char *name = zeroed(w, 1, len + end.len);
+
+    memcpy(name, w->ns, len);
+    memcpy(name + len, end.data, end.len);
+    return bytes(name, len + end.len);
+}
+
 /* Another namespace of the same store. */
 static void *open_other(struct world *w, struct kedge_bytes ns, uint32_t flags, void **session)
 {
@@ -49,7 +60,7 @@ static int try_open(struct world *w, struct kedge_bytes ns, uint32_t flags)
 
 static void missing(struct world *w)
 {
-    struct kedge_bytes ns = str("another");
+    struct kedge_bytes ns = beside(w, str(" another"));
 
     expect_rc(try_open(w, ns, 0), KEDGE_ERR_SCHEMA_MISSING);
     expect_rc(try_open(w, ns, 0), KEDGE_ERR_SCHEMA_MISSING);
@@ -62,8 +73,11 @@ static void missing(struct world *w)
 
 static void bad_namespace(struct world *w)
 {
+    struct kedge_bytes ns = beside(w, str("x"));
+
     expect_rc(try_open(w, none(), KEDGE_OPEN_CREATE), KEDGE_ERR_INVALID);
-    expect_rc(try_open(w, str("x"), KEDGE_OPEN_CREATE), KEDGE_OK);
+    expect_rc(try_open(w, ns, KEDGE_OPEN_CREATE), KEDGE_OK);
+    expect_rc(drop(w, ns), KEDGE_OK);
 }
 
 static void empty(struct world *w)
@@ -119,9 +133,10 @@ static void two_handles(struct world *w)
 
 static void namespaces(struct world *w)
 {
-    static const struct kedge_bytes names[] = { { "n", 1 },   { "n\0", 2 }, { "N", 1 },
-                                                { "n*", 2 },  { "n:a", 3 }, { "{n}", 3 },
-                                                { "n/..", 4 } };
+    static const struct kedge_bytes ends[] = { { "n", 1 },   { "n\0", 2 }, { "N", 1 },
+                                               { "n*", 2 },  { "n:a", 3 }, { "{n}", 3 },
+                                               { "n/..", 4 } };
+    struct kedge_bytes names[ARRAY_LEN(ends)];
     struct world inside[ARRAY_LEN(names)];
     struct kedge_id128 lease[ARRAY_LEN(names)];
     char *before = dump(w);
@@ -129,6 +144,7 @@ static void namespaces(struct world *w)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct tx t;
 
+        names[i] = beside(w, ends[i]);
         inside[i] = *w;
         inside[i].rng = random_u64(w);
         inside[i].keep = NULL;
@@ -172,6 +188,8 @@ static void namespaces(struct world *w)
         close_other(w, inside[i].store, inside[i].session);
         world_forget(&inside[i]);
     }
+    for (size_t i = 1; i < ARRAY_LEN(names); i++)
+        expect_rc(drop(w, names[i]), KEDGE_OK);
 }
 
 /* Names of all files below PATH, in no order; how many. */
@@ -200,7 +218,7 @@ static size_t count_files(const char *path)
 
 static void dropped(struct world *w)
 {
-    struct kedge_bytes ns = str("to be dropped");
+    struct kedge_bytes ns = beside(w, str(" to be dropped"));
     struct world other = *w;
     struct kedge_info info;
     struct kedge_id128 lease;
@@ -240,6 +258,7 @@ static void dropped(struct world *w)
     expect_eq(lease_state_of(&other, lease), 0);
     close_other(w, other.store, other.session);
     world_forget(&other);
+    expect_rc(drop(w, ns), KEDGE_OK);
 }
 
 static void reopened(struct world *w)
@@ -422,7 +441,7 @@ static void bad_timeouts(struct world *w)
 
 static void owned(struct world *w)
 {
-    struct kedge_bytes ns = str("owner");
+    struct kedge_bytes ns = beside(w, str(" owner"));
     struct world other = *w;
     struct kedge_run_state st;
     struct kedge_cell cell;
@@ -468,6 +487,7 @@ static size_t open_files(void)
 
 static void many_opens(struct world *w)
 {
+    struct kedge_bytes ns = beside(w, str(" again and again"));
     size_t before = 0;
 
     for (int i = 0; i < 120; i++) {
@@ -477,12 +497,13 @@ static void many_opens(struct world *w)
             before = open_files();
         other.keep = NULL;
         other.txs = NULL;
-        other.store = open_other(w, str("again and again"), KEDGE_OPEN_CREATE, &other.session);
+        other.store = open_other(w, ns, KEDGE_OPEN_CREATE, &other.session);
         (void)lease_make(&other, TTL);
         world_forget(&other);
         close_other(w, other.store, other.session);
     }
     expect_eq(open_files(), before);
+    expect_rc(drop(w, ns), KEDGE_OK);
     w->ops->session_close(NULL);
     w->ops->store_close(NULL);
 }

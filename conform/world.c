@@ -42,7 +42,7 @@ _Noreturn void fail_case(const char *file, int line, const char *fmt, ...)
     va_end(ap);
     putchar('\n');
     (void)fflush(stdout);
-    _exit(1);
+    _exit(CASE_EXIT_FAIL);
 }
 
 static _Noreturn void end_case(int status, const char *fmt, va_list ap)

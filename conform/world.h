@@ -38,7 +38,9 @@
 #    define WORLD_PRINTF(fmt, args)
 #endif
 
-/* What a case's process exits with; 0: it holds, 1: it does not. */
+/* What a case's process exits with.  Anything else, 0 as well, is no word of the suite's. */
+#define CASE_EXIT_FAIL         75
+#define CASE_EXIT_PASS         76
 #define CASE_EXIT_SKIP         77
 #define CASE_EXIT_INCONCLUSIVE 78
 #define CASE_EXIT_NA           79

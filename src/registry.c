@@ -321,13 +321,16 @@ const char *kedge_backend_default(void)
     return KEDGE_DEFAULT_BACKEND;
 }
 
-/* Modules have names like lmdb.so; libraries that lie in the same directory are not meant. */
+/* Modules have names like lmdb.so; other files that lie in the same directory are not meant. */
 static int is_module_file(const struct dirent *entry)
 {
     const char *dot = strrchr(entry->d_name, '.');
+    char name[KEDGE_BACKEND_NAME_MAX + 2];
 
-    return dot != NULL && dot != entry->d_name && strcmp(dot, ".so") == 0 &&
-           strncmp(entry->d_name, "lib", 3) != 0;
+    if (dot == NULL || strcmp(dot, ".so") != 0 || strncmp(entry->d_name, "lib", 3) == 0)
+        return 0;
+    (void)snprintf(name, sizeof name, "%.*s", (int)(dot - entry->d_name), entry->d_name);
+    return kedge_backend_name_ok(name);
 }
 
 /* One file in a module directory: tell EACH what it is. */

@@ -6,7 +6,7 @@
 # shellcheck source=tests/support/servers.sh
 . "$KEDGE_SRCDIR/tests/support/servers.sh"
 
-shim=$KEDGE_BUILDDIR/.libs/libclockshim.so
+shim=$KEDGE_BUILDDIR/.libs/kedge-clock.so
 if [ ! -f "$shim" ]; then
 	echo '1..0 # SKIP this build has no shared libraries'
 	exit 0

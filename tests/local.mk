@@ -163,9 +163,9 @@ json_get_LDADD = $(CJSON_LIBS)
 EXTRA_DIST += %D%/support/tap.sh %D%/support/long.sh
 
 dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
-	%D%/plugin.sh %D%/readme.sh
+	%D%/plugin.sh %D%/readme.sh %D%/conform.sh
 TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
-	%D%/plugin.sh %D%/readme.sh
+	%D%/plugin.sh %D%/readme.sh %D%/conform.sh
 
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh
@@ -176,14 +176,8 @@ TESTS += %D%/servers.sh
 EXTRA_DIST += %D%/support/servers.sh %D%/support/server.sh
 CLEANFILES += pg-template-*.tar
 
-# The clock of such a server, from a file.  It is preloaded into programs that are not ours, so it
-# has neither sanitizers nor coverage in it.
-check_LTLIBRARIES += libclockshim.la
-libclockshim_la_SOURCES = conform/clockshim.c conform/clockfile.h
-libclockshim_la_CFLAGS = $(KEDGE_WFLAGS)
-libclockshim_la_LDFLAGS = -avoid-version -rpath /nowhere
-libclockshim_la_LIBADD = $(DL_LIBS)
-# What such a server flushes, counted.
+# What such a server flushes, counted.  It is preloaded into programs that are not ours, so it has
+# neither sanitizers nor coverage in it; nor has kedge-clock.so (conform/local.mk).
 check_LTLIBRARIES += libflushshim.la
 libflushshim_la_SOURCES = %D%/support/flushshim.c
 libflushshim_la_CFLAGS = $(KEDGE_WFLAGS)

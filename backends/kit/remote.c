@@ -864,11 +864,11 @@ static int lock_do(struct kit_remote *m, struct job *job, int64_t timeout_us,
                    struct kedge_error *err)
 {
     struct kedge_error local;
-    struct kedge_answer answer;
+    struct kedge_answer answer = { .outcome = KEDGE_ERR_UNKNOWN };
     int rc;
 
     job->remote = m;
-    job->answers = &answer;
+    job->answers = &answer; /* cppcheck-suppress autoVariables ; the job ends with this call */
     job->n = 1;
     if (err == NULL)
         err = &local;

@@ -600,7 +600,7 @@ static void hot_told(struct rd_hot *hot, int rc, const redisReply *results,
 {
     hot->sent = true;
     hot->rc = rc;
-    if (rc == KEDGE_OK && !read_results(hot, results->str, results->len))
+    if (rc == KEDGE_OK && (results == NULL || !read_results(hot, results->str, results->len)))
         hot->rc = KEDGE_ERR_CORRUPT;
     if (hot->rc != KEDGE_OK)
         (void)snprintf(hot->why, sizeof hot->why, "%.*s", (int)sizeof hot->why - 1,

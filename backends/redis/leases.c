@@ -463,7 +463,7 @@ static int mass(struct rd_session *s, int64_t ttl_us, bool *ignored, int64_t dea
 {
     struct kedge_mem *mem = NULL;
     struct kedge_id128 *ids;
-    struct fleet fleet;
+    struct fleet fleet = { 0 };
     uint32_t *hint = NULL;
     int64_t *absent_us = NULL;
     int64_t longest = 0;

@@ -365,7 +365,7 @@ int rd_cell_get(void *session, struct kedge_bytes name, struct kedge_cell *out, 
 {
     struct rd_session *s = session;
     struct kedge_cell copy = { 0 };
-    struct kit_cell cell;
+    struct kit_cell cell = { 0 };
     redisReply *r = NULL;
     int64_t now = 0;
     int rc = rd_enter(s, timeout_us, err);

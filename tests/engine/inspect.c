@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conform/fault_backend.h"
 #include "inspect.h"
 #include "src/record.h"
 #include "src/session.h"
-#include "conform/fault_backend.h"
 
 /* ----------------------------------------------------------------- workers and deaths */
 

@@ -5,9 +5,9 @@
 
 #include "src/args.h"
 
+#include "conform/fault_backend.h"
 #include "inspect.h"
 #include "src/record.h"
-#include "conform/fault_backend.h"
 
 enum { ENTRIES_MOST = 64 };
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-#include "inspect.h"
 #include "conform/fault_backend.h"
+#include "inspect.h"
 
 /* ----------------------------------------------------------------- workers to ask for */
 

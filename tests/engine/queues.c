@@ -13,9 +13,9 @@
 
 #include <kedge/testing.h>
 
+#include "conform/fault_backend.h"
 #include "src/queue.h"
 #include "src/record.h"
-#include "conform/fault_backend.h"
 #include "tests/support/fault_store.h"
 #include "tests/support/saga.h"
 

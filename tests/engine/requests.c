@@ -5,8 +5,8 @@
  */
 #include <config.h>
 
-#include "requests.h"
 #include "conform/fault_backend.h"
+#include "requests.h"
 
 /* ----------------------------------------------------------------- nobody holds it */
 

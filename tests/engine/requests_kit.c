@@ -12,10 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "requests.h"
-#include "src/record.h"
 #include "conform/clockfile.h"
 #include "conform/fault_backend.h"
+#include "requests.h"
+#include "src/record.h"
 #include "tests/support/fault_store.h"
 
 struct behaviour acts[26];

@@ -6,8 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "requests.h"
 #include "conform/fault_backend.h"
+#include "requests.h"
 
 /* ------------------------------------------------------------------ many at once */
 

@@ -18,7 +18,7 @@ check() { # WHAT COMMAND...: does it succeed?
 	fi | tee -a "$dir/tap"
 }
 
-if [ -f "$KEDGE_BUILDDIR/.libs/libclockshim.so" ]; then
+if [ -f "$KEDGE_BUILDDIR/.libs/kedge-clock.so" ]; then
 	KEDGE_TEST_CLOCK=$KEDGE_SERVERS/clock
 	export KEDGE_TEST_CLOCK
 	"$KEDGE_BUILDDIR/clock_set" "$KEDGE_TEST_CLOCK" real >/dev/null || exit 99

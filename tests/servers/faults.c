@@ -178,9 +178,9 @@ static void judge(const struct fault_op *op, int rc, const struct picture *befor
                   const struct picture *a, const struct picture *b)
 {
     bool none = picture_same(a, before);
-    bool all = picture_same(a, b);
+    bool whole = picture_same(a, b);
 
-    if (rc == KEDGE_OK && !all) {
+    if (rc == KEDGE_OK && !whole) {
         picture_differ(a, b);
         fail_case(__FILE__, __LINE__, "it was answered OK, and changed something when sent again");
     }
@@ -188,7 +188,7 @@ static void judge(const struct fault_op *op, int rc, const struct picture *befor
         picture_differ(before, a);
         fail_case(__FILE__, __LINE__, "it was answered UNAVAILABLE, and something has changed");
     }
-    if (none || all || ((op->flags & OP_LOOSE) && picture_between(a, before, b)))
+    if (none || whole || ((op->flags & OP_LOOSE) && picture_between(a, before, b)))
         return;
     picture_differ(before, a);
     picture_differ(a, b);

@@ -8,8 +8,8 @@
 #ifndef KEDGE_TESTS_SERVERS_FAULTS_H
 #define KEDGE_TESTS_SERVERS_FAULTS_H
 
-#include "conform/world.h"
 #include "../support/proxy.h"
+#include "conform/world.h"
 
 #define STAGE_RUNS 64
 #define STAGE_TXS  64

@@ -8,7 +8,7 @@
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend redis
 server redis r appendfsync no client-output-buffer-limit 'normal 0 0 0' || exit 99
-if [ -f "$KEDGE_BUILDDIR/.libs/libclockshim.so" ]; then
+if [ -f "$KEDGE_BUILDDIR/.libs/kedge-clock.so" ]; then
 	server drop r
 	KEDGE_TEST_CLOCK=$KEDGE_SERVERS/clock
 	export KEDGE_TEST_CLOCK

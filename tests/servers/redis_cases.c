@@ -33,7 +33,7 @@ void shell(const char *command, char *text, size_t size)
         text[n] = '\0';
     }
     while (fread(rest, 1, sizeof rest, f) > 0)
-        continue;
+        ;
     status = pclose(f);
     if (status != 0)
         fail_case(__FILE__, __LINE__, "`%s' ended with status %d", command, status);

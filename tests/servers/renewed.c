@@ -14,8 +14,8 @@
 
 #include <kedge/store.h>
 
-#include "conform/world.h"
 #include "../support/proxy.h"
+#include "conform/world.h"
 
 static const char *dir;
 static const char *target;

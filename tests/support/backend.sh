@@ -75,7 +75,7 @@ use_backend() {
 
 backend_server() { # KIND
 	servers_begin
-	if [ "${backend_clock-}" = moved ] && [ -f "$KEDGE_BUILDDIR/.libs/libclockshim.so" ]; then
+	if [ "${backend_clock-}" = moved ] && [ -f "$KEDGE_BUILDDIR/.libs/kedge-clock.so" ]; then
 		KEDGE_TEST_CLOCK=$KEDGE_SERVERS/clock
 		export KEDGE_TEST_CLOCK
 		"$KEDGE_BUILDDIR/clock_set" "$KEDGE_TEST_CLOCK" real >/dev/null || exit 99

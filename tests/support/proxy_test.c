@@ -270,7 +270,7 @@ static void loses_reply(void)
 static void counts_bytes(void)
 {
     int a = dial();
-    int before = atomic_load(asked);
+    int before;
     int end;
 
     proxy_say(&proxy, "at down 8 reset");

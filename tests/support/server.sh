@@ -197,8 +197,8 @@ to_run() {
 	preload=
 	if [ -n "${KEDGE_TEST_CLOCK-}" ]; then
 		# The build may be where the server's user cannot look.
-		cp "$KEDGE_BUILDDIR/.libs/libclockshim.so" "$dir/" || die "libclockshim.so is not built"
-		preload="LD_PRELOAD=$dir/libclockshim.so KEDGE_TEST_CLOCK=$KEDGE_TEST_CLOCK"
+		cp "$KEDGE_BUILDDIR/.libs/kedge-clock.so" "$dir/" || die "kedge-clock.so is not built"
+		preload="LD_PRELOAD=$dir/kedge-clock.so KEDGE_TEST_CLOCK=$KEDGE_TEST_CLOCK"
 	fi
 	if [ -n "${KEDGE_TEST_FLUSHES-}" ]; then
 		cp "$KEDGE_BUILDDIR/.libs/libflushshim.so" "$dir/" || die "libflushshim.so is not built"
