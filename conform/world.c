@@ -45,37 +45,40 @@ _Noreturn void fail_case(const char *file, int line, const char *fmt, ...)
     _exit(CASE_EXIT_FAIL);
 }
 
-static _Noreturn void end_case(int status, const char *fmt, va_list ap)
+/* One line for the report. */
+static void last_word(const char *fmt, va_list ap)
 {
     flockfile(stdout);
     vprintf(fmt, ap);
     putchar('\n');
     (void)fflush(stdout);
-    _exit(status);
 }
+
+#define LAST_WORD(fmt)                                                                             \
+    do {                                                                                           \
+        va_list ap_;                                                                               \
+                                                                                                   \
+        va_start(ap_, fmt);                                                                        \
+        last_word(fmt, ap_);                                                                       \
+        va_end(ap_);                                                                               \
+    } while (0)
 
 _Noreturn void skip_case(const char *fmt, ...)
 {
-    va_list ap;
-
-    va_start(ap, fmt);
-    end_case(CASE_EXIT_SKIP, fmt, ap);
+    LAST_WORD(fmt);
+    _exit(CASE_EXIT_SKIP);
 }
 
 _Noreturn void not_applicable(const char *fmt, ...)
 {
-    va_list ap;
-
-    va_start(ap, fmt);
-    end_case(CASE_EXIT_NA, fmt, ap);
+    LAST_WORD(fmt);
+    _exit(CASE_EXIT_NA);
 }
 
 _Noreturn void inconclusive_case(const char *fmt, ...)
 {
-    va_list ap;
-
-    va_start(ap, fmt);
-    end_case(CASE_EXIT_INCONCLUSIVE, fmt, ap);
+    LAST_WORD(fmt);
+    _exit(CASE_EXIT_INCONCLUSIVE);
 }
 
 void note(const char *fmt, ...)
