@@ -33,8 +33,8 @@ static const struct {
     { cases_wait, CONFORM_CORE },
     { cases_memory, CONFORM_CORE },
     { cases_walk, CONFORM_CORE },
-    { cases_threads, CONFORM_CONCURRENT },
-    { cases_processes, CONFORM_CONCURRENT },
+    { cases_threads, CONFORM_CORE },
+    { cases_processes, CONFORM_CORE },
 };
 
 static const char *const tier_names[] = { "core", "concurrent", "fault", "full" };
