@@ -18,14 +18,12 @@
  */
 static bool is_private(const struct cli *cli, const char *url)
 {
-    const char *backend = cli->given[CLI_BACKEND];
     const struct kedge_backend_ops *ops = NULL;
-    char scheme[64];
+    char *place = NULL;
+    int rc = kedge_backend_resolve(url, cli->given[CLI_BACKEND], &ops, &place, NULL);
 
-    /* A scheme that is not a backend's name is that of a server. */
-    (void)snprintf(scheme, sizeof scheme, "%.*s", (int)strcspn(url, ":+"), url);
-    return kedge_backend_find(backend != NULL ? backend : scheme, &ops, NULL) == KEDGE_OK &&
-           (ops->caps & KEDGE_CAP_SHARED) == 0;
+    free(place);
+    return rc == KEDGE_OK && (ops->caps & KEDGE_CAP_SHARED) == 0;
 }
 
 struct kedge_store_options cli_store_options(const struct cli *cli)

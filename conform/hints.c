@@ -33,7 +33,7 @@ static struct child child_start(struct world *w, int n)
     if (c.pid == 0) {
         /* the inherited handles are of no use here: a world of its own */
         struct world mine = *w;
-        struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options };
+        struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
 
         mine.keep = NULL;
         mine.txs = NULL;
@@ -191,7 +191,7 @@ static void closed(struct world *w)
 {
     struct kedge_id128 lease, others[2];
     struct world other = *w;
-    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options };
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
 
     clock_follow();
     lease = lease_make(w, SEC(60));

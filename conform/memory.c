@@ -232,7 +232,7 @@ static void no_memory(struct world *w)
 /* Opening without memory opens nothing, and leaves nothing. */
 static void no_memory_to_open(struct world *w)
 {
-    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options };
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
 
     for (uint64_t n = 1;; n++) {
         void *store = NULL, *session = NULL;

@@ -30,7 +30,7 @@ static struct board *board_new(void)
 /* A store of its own, on the same namespace.  The inherited handles must not be used. */
 static void open_own(const struct world *w, struct world *mine, int number)
 {
-    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options };
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
 
     *mine = *w;
     mine->keep = NULL;
@@ -240,7 +240,7 @@ static void hold_open(struct world *w, struct board *b, int number)
 static void not_dropped(struct world *w)
 {
     struct board *b = board_new();
-    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options };
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
     int status;
     pid_t pid;
 

@@ -21,7 +21,7 @@ static struct kedge_bytes beside(struct world *w, struct kedge_bytes end)
 /* Another namespace of the same store. */
 static void *open_other(struct world *w, struct kedge_bytes ns, uint32_t flags, void **session)
 {
-    struct kedge_open open = { sizeof open, flags, w->url, ns, w->options };
+    struct kedge_open open = { sizeof open, flags, w->url, ns, w->options, NULL };
     void *store;
 
     expect_ok(w->ops->store_open(w->host, &open, &store, &w->err));
@@ -37,7 +37,7 @@ static void close_other(struct world *w, void *store, void *session)
 
 static int drop(struct world *w, struct kedge_bytes ns)
 {
-    struct kedge_open open = { sizeof open, 0, w->url, ns, w->options };
+    struct kedge_open open = { sizeof open, 0, w->url, ns, w->options, NULL };
 
     w->err.msg[0] = '\0';
     return w->ops->store_drop(w->host, &open, &w->err);
@@ -45,7 +45,7 @@ static int drop(struct world *w, struct kedge_bytes ns)
 
 static int try_open(struct world *w, struct kedge_bytes ns, uint32_t flags)
 {
-    struct kedge_open open = { sizeof open, flags, w->url, ns, w->options };
+    struct kedge_open open = { sizeof open, flags, w->url, ns, w->options, NULL };
     void *store = NULL;
     int rc;
 

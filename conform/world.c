@@ -439,7 +439,7 @@ static void open_store(struct world *w, uint32_t flags)
 {
     struct kedge_info info;
 
-    w->open = (struct kedge_open){ sizeof w->open, flags, w->url, str(w->ns), w->options };
+    w->open = (struct kedge_open){ sizeof w->open, flags, w->url, str(w->ns), w->options, NULL };
     expect_ok(w->ops->store_open(w->host, &w->open, &w->store, &w->err));
     expect_ok(w->ops->session_open(w->store, &w->session, &w->err));
     expect_ok(do_info(w, &info));
@@ -464,7 +464,7 @@ static bool place_url(char *out, size_t room, const char *url, const char *tag)
 bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char *tag)
 {
     char place[1024];
-    struct kedge_open open = { sizeof open, 0, place, str(tag), world_options };
+    struct kedge_open open = { sizeof open, 0, place, str(tag), world_options, NULL };
     struct kedge_error err;
 
     clocks_of_case();

@@ -183,8 +183,9 @@ static int check_limits(const struct kedge_limits *l, const char *origin, struct
     return KEDGE_OK;
 }
 
-int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_ops *ops,
-                         const char *origin, struct kedge_error *err)
+/* NAME: how it is called, or NULL: what its table says. */
+static int import(struct kedge_backend *be, const struct kedge_backend_ops *ops, const char *name,
+                  const char *origin, struct kedge_error *err)
 {
     const char *missing;
     uint32_t size;
@@ -212,7 +213,9 @@ int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_op
     copy_min(&be->ops, sizeof be->ops, ops, size);
     be->ops.struct_size = (uint32_t)sizeof be->ops;
 
-    if (be->ops.name == NULL || !kedge_backend_name_ok(be->ops.name))
+    if (name != NULL)
+        be->ops.name = name;
+    else if (be->ops.name == NULL || !kedge_backend_name_ok(be->ops.name))
         return kedge_error_set(
             err, KEDGE_ERR_BACKEND, 0,
             "%s: member name is '%.40s', it must be a letter a-z and up to %d more of a-z, 0-9, _",
@@ -264,6 +267,31 @@ int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_op
         be->ops.notify = no_notify;
     }
     if (be->ops.schema_script == NULL)
+        be->ops.schema_script = no_script;
+    return KEDGE_OK;
+}
+
+int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_ops *ops,
+                         const char *origin, struct kedge_error *err)
+{
+    return import(be, ops, NULL, origin, err);
+}
+
+int kedge_backend_import_wrapper(struct kedge_backend *be, const struct kedge_backend_ops *ops,
+                                 const struct kedge_backend *inner, const char *name,
+                                 const char *origin, struct kedge_error *err)
+{
+    int rc = import(be, ops, name, origin, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    if (!kedge_backend_has_verify(inner))
+        be->ops.verify = no_verify;
+    if (!kedge_backend_has_wait(inner)) {
+        be->ops.wait = no_wait;
+        be->ops.notify = no_notify;
+    }
+    if (!kedge_backend_has_script(inner))
         be->ops.schema_script = no_script;
     return KEDGE_OK;
 }

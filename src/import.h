@@ -26,6 +26,14 @@ bool kedge_backend_name_ok(const char *name);
 int kedge_backend_import(struct kedge_backend *be, const struct kedge_backend_ops *ops,
                          const char *origin, struct kedge_error *err);
 
+/*
+ * The same of the table that a wrapper, which came from ORIGIN, answered for INNER; together they
+ * are called NAME, which is kept.  What INNER lacks is lacking here as well.
+ */
+int kedge_backend_import_wrapper(struct kedge_backend *be, const struct kedge_backend_ops *ops,
+                                 const struct kedge_backend *inner, const char *name,
+                                 const char *origin, struct kedge_error *err);
+
 /* Are the optional operations there, rather than stubs? */
 bool kedge_backend_has_verify(const struct kedge_backend *be);
 bool kedge_backend_has_wait(const struct kedge_backend *be); /* and notify */

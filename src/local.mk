@@ -44,7 +44,8 @@ libkedge_core_la_SOURCES = \
 	%D%/utf8.h \
 	%D%/why.c \
 	%D%/worker.c %D%/worker.h \
-	%D%/workers.c %D%/workers.h
+	%D%/workers.c %D%/workers.h \
+	%D%/wrap.c %D%/wrap.h
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \
 	-DKEDGE_CONFIGURED_ABI=$(KEDGE_BACKEND_ABI)
 libkedge_core_la_LIBADD = $(KEDGE_STATIC_BACKENDS) $(PTHREAD_LIBS) $(DL_LIBS)

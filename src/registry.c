@@ -8,6 +8,8 @@
  * R1  A backend that was handed out stays: its module is never unloaded, its tables never move.
  * R2  One name is one backend: a module cannot take a name that is in use.
  * R3  One file is one backend, under however many paths it is asked for.
+ *
+ * A module may be a wrapper instead; wrap.c puts it before a backend.
  */
 #include <config.h>
 
@@ -23,8 +25,10 @@
 
 #include "kassert.h"
 #include "registry.h"
+#include "wrap.h"
 
 #include "backends/builtin.h"
+#include "backends/kit/url.h"
 
 /* configure names the directory of modules after the ABI before it has seen the header. */
 _Static_assert(KEDGE_CONFIGURED_ABI == KEDGE_BACKEND_ABI, "configure.ac has another backend ABI");
@@ -103,12 +107,41 @@ static int check_name(const struct kedge_registered *mod, const char *expected,
     return KEDGE_OK;
 }
 
+/* The table of a backend that was just loaded, or the name of a wrapper: that of its file. */
+static int import_module(struct kedge_registered *mod, const char *expected,
+                         struct kedge_error *err)
+{
+    const char *file = strrchr(mod->path, '/');
+    kedge_backend_entry_fn *entry;
+
+    /* POSIX wants this to work; ISO C has no other way to say it. */
+    *(void **)&entry = dlsym(mod->handle, "kedge_backend_entry");
+    if (entry != NULL)
+        return kedge_backend_import(&mod->backend, entry(), mod->path, err);
+    *(void **)&mod->wrapper = dlsym(mod->handle, "kedge_wrapper_entry");
+    if (mod->wrapper == NULL)
+        return kedge_error_set(err, KEDGE_ERR_BACKEND, 0,
+                               "%s: it has no function kedge_backend_entry, so it is not a backend",
+                               mod->path);
+    if (expected == NULL)
+        expected = file != NULL ? file + 1 : mod->path;
+    mod->file = strndup(expected, strcspn(expected, "."));
+    if (mod->file == NULL)
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    mod->backend.ops.name = mod->file;
+    if (kedge_backend_name_ok(mod->file))
+        return KEDGE_OK;
+    return kedge_error_set(err, KEDGE_ERR_BACKEND, 0,
+                           "%s: the file of a wrapper has its name, a letter a-z and up to %d more "
+                           "of a-z, 0-9, _",
+                           mod->path, KEDGE_BACKEND_NAME_MAX - 1);
+}
+
 /* With module_lock held.  EXPECTED: the name it was looked for by, or NULL. */
 static int load(const char *path, const char *expected, const struct kedge_registered **out,
                 struct kedge_error *err)
 {
     struct kedge_registered *mod;
-    kedge_backend_entry_fn *entry;
     int rc;
 
     if (access(path, F_OK) != 0 && errno == ENOENT)
@@ -139,15 +172,7 @@ static int load(const char *path, const char *expected, const struct kedge_regis
             goto out;
         }
     }
-    /* POSIX wants this to work; ISO C has no other way to say it. */
-    *(void **)&entry = dlsym(mod->handle, "kedge_backend_entry");
-    if (entry == NULL) {
-        rc = kedge_error_set(err, KEDGE_ERR_BACKEND, 0,
-                             "%s: it has no function kedge_backend_entry, so it is not a backend",
-                             path);
-        goto out;
-    }
-    rc = kedge_backend_import(&mod->backend, entry(), path, err);
+    rc = import_module(mod, expected, err);
     if (rc == KEDGE_OK)
         rc = check_name(mod, expected, err);
     if (rc != KEDGE_OK)
@@ -163,6 +188,7 @@ out:
     if (mod != NULL) {
         if (mod->handle != NULL)
             (void)dlclose(mod->handle);
+        free(mod->file);
         free(mod->path);
         free(mod);
     }
@@ -214,23 +240,64 @@ static const struct {
     { "postgres", "postgresql" },
 };
 
-size_t kedge_registry_scheme(const char *url, char name[KEDGE_BACKEND_NAME_MAX + 1])
+/* The backend that URL, which has no wrapper in front, is for; the answer is not NUL-terminated. */
+static const char *scheme_of(const char *url, size_t *len)
 {
     /* redis+unix: is one more way to reach what the backend redis keeps. */
-    size_t len = strcspn(url, ":+");
-
+    *len = strcspn(url, ":+");
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        if (strlen(schemes[i].scheme) == len && strncmp(schemes[i].scheme, url, len) == 0) {
-            url = schemes[i].backend;
-            len = strlen(url);
-            break;
+        if (strlen(schemes[i].scheme) == *len && strncmp(schemes[i].scheme, url, *len) == 0) {
+            *len = strlen(schemes[i].backend);
+            return schemes[i].backend;
         }
     }
-    if (len > KEDGE_BACKEND_NAME_MAX)
+    return url;
+}
+
+/* Does URL begin with a wrapper?  Then what it is called, and where the rest begins. */
+static const char *behind_wrapper(const char *url, struct kedge_bytes *name)
+{
+    struct kedge_bytes settings;
+    const char *behind = kedge_url_behind(url, name, &settings);
+    const struct kedge_registered *found;
+    char text[KEDGE_BACKEND_NAME_MAX + 1];
+    size_t len;
+
+    if (behind == NULL || name->len > KEDGE_BACKEND_NAME_MAX)
+        return NULL;
+    if (url[name->len] == ',')
+        return behind;
+    /* NAME+HOW: is a backend's own, unless there is a wrapper of that name. */
+    if (scheme_of(url, &len) != url)
+        return NULL;
+    (void)snprintf(text, sizeof text, "%.*s", (int)name->len, (const char *)name->data);
+    return kedge_registry_wrapper(text, &found, NULL) == KEDGE_OK ? behind : NULL;
+}
+
+size_t kedge_registry_scheme(const char *url, char name[KEDGE_REGISTRY_NAME_MAX + 1],
+                             const char **base)
+{
+    struct kedge_bytes wrapper;
+    const char *behind;
+    const char *backend;
+    size_t used = 0;
+    size_t len;
+
+    while ((behind = behind_wrapper(url, &wrapper)) != NULL) {
+        if (used + wrapper.len + 1 > KEDGE_REGISTRY_NAME_MAX)
+            return 0;
+        memcpy(name + used, wrapper.data, wrapper.len);
+        used += wrapper.len;
+        name[used++] = '+';
+        url = behind;
+    }
+    *base = url;
+    backend = scheme_of(url, &len);
+    if (len > KEDGE_BACKEND_NAME_MAX || used + len > KEDGE_REGISTRY_NAME_MAX)
         return 0;
-    memcpy(name, url, len);
-    name[len] = '\0';
-    return len;
+    memcpy(name + used, backend, len);
+    name[used + len] = '\0';
+    return used + len;
 }
 
 static int no_such_backend(const char *name, struct kedge_error *err)
@@ -250,13 +317,14 @@ static int no_such_backend(const char *name, struct kedge_error *err)
                            name, known, name, KEDGE_BACKEND_DIR);
 }
 
-/* With module_lock held. */
+/* Of NAME in the directories; *OUT is NULL if there is no such file.  With module_lock held. */
 static int search(const char *name, const struct kedge_registered **out, struct kedge_error *err)
 {
     struct directories d = directories();
     const char *dir;
     int len;
 
+    *out = NULL;
     while (next_directory(&d, &dir, &len)) {
         char path[4096 + KEDGE_BACKEND_NAME_MAX + 8];
 
@@ -265,38 +333,79 @@ static int search(const char *name, const struct kedge_registered **out, struct 
         if (access(path, F_OK) == 0)
             return load(path, name, out, err);
     }
-    return no_such_backend(name, err);
+    return KEDGE_OK;
+}
+
+/* The module called NAME, or at that path; *OUT is NULL if no name leads to one. */
+static int find_or_load(const char *name, const struct kedge_registered **out,
+                        struct kedge_error *err)
+{
+    int rc = KEDGE_OK;
+
+    (void)pthread_mutex_lock(&module_lock);
+    if (strchr(name, '/') != NULL) {
+        rc = load(name, NULL, out, err);
+    } else {
+        *out = find_module(name);
+        if (*out == NULL)
+            rc = search(name, out, err);
+    }
+    (void)pthread_mutex_unlock(&module_lock);
+    return rc;
 }
 
 int kedge_registry_find(const char *name, const struct kedge_registered **out,
                         struct kedge_error *err)
 {
-    const struct kedge_registered *known = find_builtin(name);
-    int rc;
+    const struct kedge_registered *found = find_builtin(name);
+    bool is_path = strchr(name, '/') != NULL;
+    int rc = KEDGE_OK;
 
-    if (known != NULL) {
-        *out = known;
-        return KEDGE_OK;
+    if (!is_path && strchr(name, '+') != NULL)
+        return kedge_wrap_find(name, out, err);
+    if (found == NULL) {
+        if (!is_path && !kedge_backend_name_ok(name))
+            return kedge_error_set(err, KEDGE_ERR_BACKEND, ENOENT,
+                                   "'%.64s' cannot be the name of a backend (a-z, 0-9 and _ only); "
+                                   "the path of a module has a '/' in it",
+                                   name);
+        rc = find_or_load(name, &found, err);
     }
-    if (strchr(name, '/') == NULL && !kedge_backend_name_ok(name))
+    if (rc != KEDGE_OK)
+        return rc;
+    if (found == NULL)
+        return no_such_backend(name, err);
+    if (found->wrapper != NULL)
+        return kedge_error_set(err, KEDGE_ERR_BACKEND, 0,
+                               "%s: this is a wrapper, which stands before a backend: name the "
+                               "store %s+URL, or the backend %s+NAME",
+                               found->path, found->backend.ops.name, found->backend.ops.name);
+    *out = found;
+    return KEDGE_OK;
+}
+
+int kedge_registry_wrapper(const char *name, const struct kedge_registered **out,
+                           struct kedge_error *err)
+{
+    const struct kedge_registered *found = find_builtin(name);
+    int rc = KEDGE_OK;
+
+    if (found == NULL && kedge_backend_name_ok(name))
+        rc = find_or_load(name, &found, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    if (found == NULL)
         return kedge_error_set(err, KEDGE_ERR_BACKEND, ENOENT,
-                               "'%.64s' cannot be the name of a backend (a-z, 0-9 and _ only); "
-                               "the path of a module has a '/' in it",
+                               "there is no wrapper '%.64s': there is no %.64s.so in "
+                               "$KEDGE_BACKEND_PATH or %s",
+                               name, name, KEDGE_BACKEND_DIR);
+    if (found->wrapper == NULL)
+        return kedge_error_set(err, KEDGE_ERR_BACKEND, 0,
+                               "'%s' is a backend; before a '+' or a ',' stands the name of a "
+                               "wrapper",
                                name);
-    (void)pthread_mutex_lock(&module_lock);
-    if (strchr(name, '/') != NULL) {
-        rc = load(name, NULL, out, err);
-    } else {
-        known = find_module(name);
-        if (known != NULL) {
-            *out = known;
-            rc = KEDGE_OK;
-        } else {
-            rc = search(name, out, err);
-        }
-    }
-    (void)pthread_mutex_unlock(&module_lock);
-    return rc;
+    *out = found;
+    return KEDGE_OK;
 }
 
 /* -------------------------------------------------------------- public side */
@@ -333,8 +442,10 @@ static int is_module_file(const struct dirent *entry)
     return kedge_backend_name_ok(name);
 }
 
-/* One file in a module directory: tell EACH what it is. */
-static int show_file(const char *path, const char *file, kedge_backend_fn *each, void *ctx)
+/* One file in a module directory: tell EACH what it is, if it is a backend, or broken; or else if
+   it is a wrapper. */
+static int show_file(const char *path, const char *file, bool wrappers, kedge_backend_fn *each,
+                     void *ctx)
 {
     const struct kedge_registered *found = NULL;
     struct kedge_error problem = { .code = KEDGE_OK };
@@ -345,6 +456,8 @@ static int show_file(const char *path, const char *file, kedge_backend_fn *each,
     (void)pthread_mutex_lock(&module_lock);
     rc = load(path, name, &found, &problem);
     (void)pthread_mutex_unlock(&module_lock);
+    if ((rc == KEDGE_OK && found->wrapper != NULL) != wrappers)
+        return 0;
     return each(ctx, name, path, rc == KEDGE_OK ? NULL : &problem);
 }
 
@@ -365,18 +478,13 @@ static bool shadowed(const char *dir, const char *file)
     return false;
 }
 
-int kedge_backend_each(kedge_backend_fn *each, void *ctx, struct kedge_error *err)
+static int walk_modules(bool wrappers, kedge_backend_fn *each, void *ctx)
 {
     struct directories d = directories();
     const char *dir;
     int len;
     int rc = 0;
 
-    if (each == NULL)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument 'each' is NULL");
-    (void)pthread_once(&builtin_once, import_builtin);
-    for (size_t i = 0; i < BUILTIN_COUNT && rc == 0; i++)
-        rc = each(ctx, builtin[i].backend.ops.name, NULL, NULL);
     while (rc == 0 && next_directory(&d, &dir, &len)) {
         struct dirent **files;
         char path[4096 + 256 + 2];
@@ -389,11 +497,30 @@ int kedge_backend_each(kedge_backend_fn *each, void *ctx, struct kedge_error *er
         for (int i = 0; i < n; i++) {
             if (rc == 0 && !shadowed(dir, files[i]->d_name)) {
                 (void)snprintf(path, sizeof path, "%.*s/%s", len, dir, files[i]->d_name);
-                rc = show_file(path, files[i]->d_name, each, ctx);
+                rc = show_file(path, files[i]->d_name, wrappers, each, ctx);
             }
             free(files[i]);
         }
         free(files);
     }
     return rc;
+}
+
+int kedge_backend_each(kedge_backend_fn *each, void *ctx, struct kedge_error *err)
+{
+    int rc = 0;
+
+    if (each == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument 'each' is NULL");
+    (void)pthread_once(&builtin_once, import_builtin);
+    for (size_t i = 0; i < BUILTIN_COUNT && rc == 0; i++)
+        rc = each(ctx, builtin[i].backend.ops.name, NULL, NULL);
+    return rc == 0 ? walk_modules(false, each, ctx) : rc;
+}
+
+int kedge_wrapper_each(kedge_backend_fn *each, void *ctx, struct kedge_error *err)
+{
+    if (each == NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "argument 'each' is NULL");
+    return walk_modules(true, each, ctx);
 }

@@ -107,6 +107,14 @@ static char *path_to_url(const char *backend, const char *path)
     return url;
 }
 
+/* Is BACKEND what stands behind all wrappers in NAME? */
+static bool is_last(const char *name, const char *backend)
+{
+    const char *plus = strrchr(name, '+');
+
+    return strcmp(plus != NULL ? plus + 1 : name, backend) == 0;
+}
+
 /*
  * Which backend, and the URL that it gets.  *MADE is what *URL points to if that had to be made;
  * the caller frees it in any case.
@@ -115,16 +123,23 @@ static int choose_backend(const struct kedge_registered **backend, const char **
                           const char *wanted, struct kedge_error *err)
 {
     char masked[KEDGE_URL_MASKED_MAX];
-    char name[KEDGE_BACKEND_NAME_MAX + 1];
+    char name[KEDGE_REGISTRY_NAME_MAX + 1];
+    struct kedge_url parts;
     const char *text = *url;
+    const char *base = text;
+    size_t len = kedge_registry_scheme(text, name, &base);
     int rc;
 
-    if (kedge_url_scheme_len(text) == 0) {
-        if (text[0] != '/' && text[0] != '.')
+    if (kedge_url_scheme_len(base) == 0) {
+        if (base != text || (text[0] != '/' && text[0] != '.'))
             return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                    "'%s' is not a store; name it by a URL like mem: or "
-                                   "lmdb:///path, or by a path that begins with / or .",
-                                   kedge_url_mask(text, masked));
+                                   "lmdb:///path%s",
+                                   kedge_url_mask(text, masked),
+                                   strcspn(text, ",+") < strcspn(text, ":/")
+                                       ? ", with wrappers before it as in count+URL or "
+                                         "fault,op=commit,n=1+URL"
+                                       : ", or by a path that begins with / or .");
         rc = kedge_registry_find(wanted != NULL ? wanted : KEDGE_DEFAULT_BACKEND, backend, err);
         if (rc != KEDGE_OK)
             return rc;
@@ -132,16 +147,20 @@ static int choose_backend(const struct kedge_registered **backend, const char **
         *url = *made;
         return *made != NULL ? KEDGE_OK : kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
     }
-    if (kedge_registry_scheme(text, name) == 0)
+    if (len == 0)
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "the scheme of '%s' is too long to be the name of a backend",
                                kedge_url_mask(text, masked));
     rc = kedge_registry_find(wanted != NULL ? wanted : name, backend, err);
+    /* It may be named without the wrappers before it. */
+    if (rc == KEDGE_OK && base != text && is_last(name, (*backend)->backend.ops.name))
+        rc = kedge_registry_find(name, backend, err);
     if (rc == KEDGE_OK && strcmp((*backend)->backend.ops.name, name) != 0)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                               "the store '%s' is for the backend '%s', and '%s' was asked for",
-                               kedge_url_mask(text, masked), name, (*backend)->backend.ops.name);
-    return rc;
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                             "the store '%s' is for the backend '%s', and '%s' was asked for",
+                             kedge_url_mask(text, masked), name, (*backend)->backend.ops.name);
+    /* What is wrong with a URL in general is told in one voice. */
+    return rc == KEDGE_OK ? kedge_url_split(base, &parts, err) : rc;
 }
 
 int kedge_backend_resolve(const char *url, const char *backend,
@@ -254,15 +273,12 @@ static int prepare(const char **url, char **made, const struct kedge_store_optio
                    struct kedge_store **store, struct kedge_error *err)
 {
     struct kedge_store *s = NULL;
-    struct kedge_url parts;
     int rc = store_new(opt->host != NULL ? opt->host : kedge_host_default(),
                        opt->ns != NULL ? opt->ns : DEFAULT_SPACE, &s, err);
 
     if (rc != KEDGE_OK)
         return rc;
     rc = choose_backend(&s->backend, url, made, opt->backend, err);
-    if (rc == KEDGE_OK)
-        rc = kedge_url_split(*url, &parts, err); /* what is wrong in general is told in one voice */
     if (rc == KEDGE_OK) {
         KEDGE_ASSERT(s->backend != NULL);
         (void)kedge_url_mask(*url, s->url);

@@ -186,7 +186,8 @@ AT(kedge_open, flags, 4);
 AT(kedge_open, url, 8);
 AT(kedge_open, ns, 16);
 AT(kedge_open, options, 32);
-SIZE(kedge_open, 40);
+AT(kedge_open, inner, 40);
+SIZE(kedge_open, 48);
 
 AT(kedge_script, mem, 0);
 AT(kedge_script, text, 8);

@@ -8,6 +8,8 @@
  *   M2  behind the ':' of an authority, unless it is a port
  *   M3  behind password= and the like, in the query and outside of it, encoded or not
  *   M4  what follows such a parameter without a name of its own: a '&' that was not encoded
+ *   M5  behind a wrapper, as if it were not there; and what its own part has that looks like a
+ * secret
  *
  * Hidden too much is a nuisance, too little a leak.  Nothing is allocated; a URL is at most read a
  * few times.
@@ -298,15 +300,59 @@ static void show_query(struct shown *s, const char *query)
     }
 }
 
+/* Is it, as far as can be seen, a URL, with wrappers or without? */
+static bool is_url(const char *text)
+{
+    struct kedge_bytes name;
+    struct kedge_bytes settings;
+
+    return kedge_url_scheme_len(text) > 0 || kedge_url_behind(text, &name, &settings) != NULL;
+}
+
+/* M5: what comes behind wrappers, if a URL does; they themselves have been shown then. */
+static const char *show_wrappers(struct shown *s, const char *text)
+{
+    struct kedge_bytes name;
+    struct kedge_bytes settings;
+    struct kedge_bytes value;
+    const char *behind;
+
+    while ((behind = kedge_url_behind(text, &name, &settings)) != NULL && is_url(behind)) {
+        show(s, name.data, name.len);
+        while (kedge_url_setting(&settings, &name, &value)) {
+            const char *key = name.data;
+
+            show(s, ",", 1);
+            if (!is_word(key, key + name.len)) {
+                hide(s);
+                continue;
+            }
+            show(s, key, name.len);
+            if (value.len == 0)
+                continue;
+            show(s, "=", 1);
+            if (looks_secret(key, key + name.len) || !is_harmless(value))
+                hide(s);
+            else
+                show(s, value.data, value.len);
+        }
+        show(s, "+", 1);
+        text = behind;
+    }
+    return text;
+}
+
 const char *kedge_url_mask(const char *text, char buf[KEDGE_URL_MASKED_MAX])
 {
     struct shown s = { .buf = buf };
-    size_t scheme = strcspn(text, ":/?@");
-    const char *p = text;
+    const char *p = show_wrappers(&s, text);
+    size_t scheme;
     bool authority;
     const char *end;
     const char *at;
 
+    text = p;
+    scheme = strcspn(text, ":/?@");
     if (text[scheme] == ':' && memchr(text, '=', scheme) == NULL) {
         show(&s, p, scheme + 1);
         p += scheme + 1;

@@ -27,6 +27,31 @@ static struct kedge_bytes view(const char *data, size_t len)
     return (struct kedge_bytes){ .data = data, .len = len };
 }
 
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+const char *kedge_url_behind(const char *text, struct kedge_bytes *name,
+                             struct kedge_bytes *settings)
+{
+    size_t n = 0;
+    size_t end;
+
+    if (text[0] < 'a' || text[0] > 'z')
+        return NULL;
+    while (is_name_char(text[n]))
+        n++;
+    if (text[n] != ',' && text[n] != '+')
+        return NULL;
+    end = n + strcspn(text + n, "+");
+    if (text[end] != '+')
+        return NULL;
+    *name = view(text, n);
+    *settings = n < end ? view(text + n + 1, end - n - 1) : view(text + n, 0);
+    return text + end + 1;
+}
+
 int kedge_url_split(const char *text, struct kedge_url *url, struct kedge_error *err)
 {
     char masked[KEDGE_URL_MASKED_MAX];
@@ -107,29 +132,41 @@ int kedge_url_decode(struct kedge_bytes raw, const char *what, char *buf, size_t
     return KEDGE_OK;
 }
 
-bool kedge_url_next(struct kedge_bytes *query, struct kedge_bytes *name, struct kedge_bytes *value)
+/* "a=1&&b=2" and a '&' at either end mean nothing more. */
+static bool next_of(struct kedge_bytes *list, char between, struct kedge_bytes *name,
+                    struct kedge_bytes *value)
 {
-    const char *text = query->data;
+    const char *text = list->data;
     size_t len = 0;
     size_t equals;
 
-    /* "a=1&&b=2" and a '&' at either end mean nothing more. */
-    while (query->len > 0 && text[0] == '&') {
+    while (list->len > 0 && text[0] == between) {
         text++;
-        query->len--;
+        list->len--;
     }
-    if (query->len == 0)
+    if (list->len == 0)
         return false;
-    while (len < query->len && text[len] != '&')
+    while (len < list->len && text[len] != between)
         len++;
     equals = 0;
     while (equals < len && text[equals] != '=')
         equals++;
     *name = view(text, equals);
     *value = equals < len ? view(text + equals + 1, len - equals - 1) : view(text + len, 0);
-    query->data = text + len;
-    query->len -= len;
+    list->data = text + len;
+    list->len -= len;
     return true;
+}
+
+bool kedge_url_next(struct kedge_bytes *query, struct kedge_bytes *name, struct kedge_bytes *value)
+{
+    return next_of(query, '&', name, value);
+}
+
+bool kedge_url_setting(struct kedge_bytes *settings, struct kedge_bytes *name,
+                       struct kedge_bytes *value)
+{
+    return next_of(settings, ',', name, value);
 }
 
 struct kedge_bytes kedge_url_options(const struct kedge_open *open)

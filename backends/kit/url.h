@@ -25,6 +25,18 @@ struct kedge_url {
 /* The length of the scheme that TEXT begins with, its ':' not counted; 0: it has none. */
 size_t kedge_url_scheme_len(const char *text);
 
+/*
+ * NAME[,KEY=VALUE]...+URL, as one that has a wrapper in front: answers URL, and its NAME and the
+ * rest, which kedge_url_setting() takes apart.  NULL: there is no '+', or something before it that
+ * this cannot be.  What is called redis+unix: looks like this as well.
+ */
+const char *kedge_url_behind(const char *text, struct kedge_bytes *name,
+                             struct kedge_bytes *settings);
+
+/* As kedge_url_next(), of what has ',' between one KEY=VALUE and the next. */
+bool kedge_url_setting(struct kedge_bytes *settings, struct kedge_bytes *name,
+                       struct kedge_bytes *value);
+
 /* OK or ERR_INVALID. */
 int kedge_url_split(const char *text, struct kedge_url *url, struct kedge_error *err);
 

@@ -498,6 +498,11 @@ struct kedge_open {
      * not know is ERR_INVALID.  Members from here on are there if struct_size says so.
      */
     const char *options;
+    /*
+     * For a wrapper: the table it stands before.  Behind NAME[,KEY=VALUE]...+ the URL is that
+     * table's.  NULL: for a backend.
+     */
+    const struct kedge_backend_ops *inner;
 };
 /* Set up a namespace that does not exist (else ERR_SCHEMA_MISSING). */
 #    define KEDGE_OPEN_CREATE 1u
@@ -943,6 +948,37 @@ typedef const struct kedge_backend_ops *kedge_backend_entry_fn(void);
         const struct kedge_backend_ops *KEDGE_BACKEND_ENTRY(id)(void)                              \
         {                                                                                          \
             return &(ops);                                                                         \
+        }                                                                                          \
+        struct kedge_backend_ops
+
+/*
+ * Wrappers.  A wrapper is a table that stands before another backend's: it counts calls, writes
+ * them down, lets some of them fail, or breaks a promise on purpose to see who notices.  A store's
+ * URL says which ones, the outermost first; a value encodes ',', '+' and '%' as %2C, %2B and %25:
+ *
+ *   count+lmdb:/x      trace,to=/tmp/t+fault,op=commit,n=3,when=after+lmdb:/x
+ *
+ * A wrapper is always a module, NAME.so, and exports "kedge_wrapper_entry" in place of a backend's
+ * entry.  It is called once for each INNER, which has no member that is NULL, and answers a table
+ * that never moves and is never freed, or NULL: it cannot wrap that one.  Members of that table are
+ * what the two are together: caps, threads, limits and version are INNER's, unless the wrapper
+ * means to change them; name is passed over, as the library calls the two "NAME+INNER".  Of the
+ * optional operations only those remain that INNER has as well.
+ *
+ * store_open, store_drop and schema_script get INNER in open->inner, take their own part off the
+ * front of open->url (what they do not know in it is ERR_INVALID) and call INNER's with the rest.
+ * All other operations come with a handle, which is the wrapper's own: it remembers INNER there.
+ * Options beside the URL are for the backend.  A wrapper may wrap several tables in one process.
+ */
+typedef const struct kedge_backend_ops *kedge_wrapper_entry_fn(
+    const struct kedge_backend_ops *inner);
+
+/* WRAP: a kedge_wrapper_entry_fn, which is called for tables of this ABI only. */
+#    define KEDGE_WRAPPER_DEFINE(wrap)                                                             \
+        KEDGE_BACKEND_EXPORT kedge_wrapper_entry_fn kedge_wrapper_entry;                           \
+        const struct kedge_backend_ops *kedge_wrapper_entry(const struct kedge_backend_ops *inner) \
+        {                                                                                          \
+            return inner->abi == KEDGE_BACKEND_ABI ? wrap(inner) : NULL;                           \
         }                                                                                          \
         struct kedge_backend_ops
 

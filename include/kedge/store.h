@@ -11,9 +11,13 @@
  *                        `pkg-config --variable=backenddir kedge-backend' prints
  *   NAME+HOW:...         the same backend, reached in another way
  *   rediss:, postgres:   other schemes of the backends redis and postgresql
+ *   WRAPPER,K=V,...+URL  the store at URL, with a wrapper before it, which is a module like a
+ *                        backend's: count+mem:, fault,op=commit,n=3,when=after+lmdb:/x.  Values
+ *                        encode ',' '+' and '%' as %2C %2B %25.  Wrappers may stand before each
+ *                        other, the outermost first
  *   /path, ./path        the default backend, with that path
  *
- * The backend gets its URL whole and unchanged.
+ * The backend gets its URL whole and unchanged, and without wrappers.
  *
  * Every function here may be called by any thread.  A function that answers a status answers
  * KEDGE_OK, or a negative status with `err' filled (err may be NULL).  Outputs are written on
@@ -66,7 +70,7 @@ struct kedge_store_options {
     uint32_t reserved;
     /*
      * Use this backend: a name, or the path of a module with a '/' in it.  NULL: the scheme says.
-     * The scheme must be the backend's name in either case.
+     * The scheme must be the backend's name in either case, with or without the wrappers.
      */
     const char *backend;
     /*
@@ -178,6 +182,12 @@ typedef int kedge_backend_fn(void *ctx, const char *name, const char *path,
  * are loaded for that, and stay loaded.  EACH may call anything here.
  */
 KEDGE_API int kedge_backend_each(kedge_backend_fn *each, void *ctx, struct kedge_error *err);
+
+/*
+ * The same for wrappers: the modules there that stand before a backend.  What they have to say is
+ * in their pairs with one: kedge_backend_info() of "WRAPPER+NAME".
+ */
+KEDGE_API int kedge_wrapper_each(kedge_backend_fn *each, void *ctx, struct kedge_error *err);
 
 /*
  * What a backend says about itself.  NAME is a name or the path of a module, as in struct

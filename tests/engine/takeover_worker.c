@@ -146,9 +146,10 @@ static struct kedge_store *store_seen(struct kedge_store **below)
 {
     struct kedge_backend_ops ops;
     struct kedge_store *store;
-    char name[KEDGE_BACKEND_NAME_MAX + 1];
+    char name[KEDGE_REGISTRY_NAME_MAX + 1];
+    const char *base;
 
-    if (kedge_registry_scheme(takeover.url, name) == 0)
+    if (kedge_registry_scheme(takeover.url, name, &base) == 0)
         must(KEDGE_ERR_INVALID, takeover.url);
     must(kedge_backend_find(name, &inner, &err), "backend");
     *below = store_open(0);

@@ -241,6 +241,13 @@ static const struct {
     { "x:?o=%2570assword%253Dsesame", "x:?o=***" },
     { "x:host=h%20password%3Dsesame", "x:host=h%20password%3D***" },
     { "x:host=h%20p%61ssword=sesame", "x:host=h%20p%61ssword=***" },
+    /* behind wrappers */
+    { "count+redis://u:sesame@h/0", "count+redis://***@h/0" },
+    { "trace,to=/t/x+fault,n=1,die+redis://h:sesame/0",
+      "trace,to=/t/x+fault,n=1,die+redis://h:***/0" },
+    { "fault,key=sesame,rate=0.1+mem:", "fault,key=***,rate=0.1+mem:" },
+    { "trace,to=u:sesame@h+mem:", "trace,to=***+mem:" },
+    { "count,ses=ame", "count,ses=ame" },
     /* malformed */
     { "redis://u:ses/a@me?b=c@h/0", "redis://***@me?b=***" },
     { "redis://u:ses?ame@h/0", "redis://***@h/0" },
@@ -293,6 +300,9 @@ START_TEST(masks_a_secret_wherever_it_is)
         "x:y passwd='",
         "x:/a?b=c&secret=",
         "x:?o=%20key%3d",
+        "count+redis://u:",
+        "trace,to=/t,x+fault,n=1+redis+unix://:",
+        "count+x:?password=",
     };
     static const char *const after[] = { "", "/", "?", "&", "'", "%", "#", ":", " " };
     static const char *const end[] = { "@h", "@h:1/0?a=b", "%40h", "@h@i", "@h/a?b=c@d" };
@@ -308,6 +318,43 @@ START_TEST(masks_a_secret_wherever_it_is)
             }
         }
     }
+}
+END_TEST
+
+START_TEST(takes_a_wrapper_off)
+{
+    const char *const text = "fault,op=commit,n=3,die,to=/a:b?c%2B+trace+lmdb:/x,y+z";
+    struct kedge_bytes name, settings, key, value;
+    const char *behind = kedge_url_behind(text, &name, &settings);
+
+    ck_assert_str_eq(behind, "trace+lmdb:/x,y+z");
+    ASSERT_IS(name, "fault");
+    ck_assert(kedge_url_setting(&settings, &key, &value));
+    ASSERT_IS(key, "op");
+    ASSERT_IS(value, "commit");
+    ck_assert(kedge_url_setting(&settings, &key, &value));
+    ck_assert(kedge_url_setting(&settings, &key, &value));
+    ASSERT_IS(key, "die");
+    ASSERT_IS(value, "");
+    ck_assert(kedge_url_setting(&settings, &key, &value));
+    ASSERT_IS(value, "/a:b?c%2B");
+    ck_assert(!kedge_url_setting(&settings, &key, &value));
+    behind = kedge_url_behind(behind, &name, &settings);
+    ck_assert_str_eq(behind, "lmdb:/x,y+z");
+    ASSERT_IS(name, "trace");
+    ck_assert(!kedge_url_setting(&settings, &key, &value));
+    ck_assert_ptr_null(kedge_url_behind(behind, &name, &settings));
+}
+END_TEST
+
+static const char *const no_wrappers[] = { "",     "x",    "x,a=b", "+x:",   ",a+x:",
+                                           "X+x:", "1+x:", "x-y+z", "x:y+z", "/x+y:" };
+
+START_TEST(is_no_wrapper)
+{
+    struct kedge_bytes name, settings;
+
+    ck_assert_ptr_null(kedge_url_behind(no_wrappers[_i], &name, &settings));
 }
 END_TEST
 
@@ -351,6 +398,8 @@ int main(void)
     tcase_add_loop_test(tc, refuses_what_is_no_size, 0, ARRAY_LEN(no_sizes));
     tcase_add_loop_test(tc, masks_secrets, 0, ARRAY_LEN(masks));
     tcase_add_test(tc, masks_a_secret_wherever_it_is);
+    tcase_add_test(tc, takes_a_wrapper_off);
+    tcase_add_loop_test(tc, is_no_wrapper, 0, ARRAY_LEN(no_wrappers));
     tcase_add_test(tc, masks_urls_of_any_length);
     srunner_set_tap(sr, "-");
     srunner_run_all(sr, CK_SILENT);
