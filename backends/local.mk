@@ -4,6 +4,8 @@
 KEDGE_STATIC_BACKENDS = libkedge-kit.la
 KEDGE_MODULE_LDFLAGS = $(AM_LDFLAGS) $(KEDGE_NO_UNDEFINED) -module -avoid-version -shared \
 	-export-symbols-regex '^kedge_backend_entry$$'
+KEDGE_WRAPPER_LDFLAGS = $(AM_LDFLAGS) $(KEDGE_NO_UNDEFINED) -module -avoid-version -shared \
+	-export-symbols-regex '^kedge_wrapper_entry$$'
 KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
 
 # ---------------------------------------------------------------------- kit
@@ -94,4 +96,30 @@ redis_la_SOURCES = $(redis_sources)
 redis_la_CPPFLAGS = $(AM_CPPFLAGS) $(REDIS_CFLAGS)
 redis_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
 redis_la_LIBADD = libkedge-kit.la $(REDIS_LIBS) $(PTHREAD_LIBS)
+endif
+
+# ----------------------------------------------------------------- wrappers
+# Tables that stand before a backend's; always modules, so a build without shared
+# libraries has none.  What they share is forward.c and kit.c.
+kedge_forward = %D%/wrap/forward.h %D%/wrap/forward.c
+kedge_wrappers =
+if WRAPPERS
+kedge_wrappers += fault record trace count
+noinst_LTLIBRARIES += libkedge-wrap.la
+libkedge_wrap_la_SOURCES = $(kedge_forward) %D%/wrap/kit.h %D%/wrap/kit.c %D%/wrap/line.c
+libkedge_wrap_la_CPPFLAGS = $(AM_CPPFLAGS)
+libkedge_wrap_la_LIBADD = libkedge-kit.la
+backend_LTLIBRARIES += fault.la record.la trace.la count.la
+fault_la_SOURCES = %D%/wrap/fault.c
+fault_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS)
+fault_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
+record_la_SOURCES = %D%/wrap/record.c
+record_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS)
+record_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
+trace_la_SOURCES = %D%/wrap/trace.c
+trace_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS)
+trace_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
+count_la_SOURCES = %D%/wrap/count.c
+count_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS)
+count_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
 endif

@@ -63,6 +63,25 @@ static int show(void *ctx, const char *name, const char *path, const struct kedg
     return l->failed ? 1 : 0;
 }
 
+/* What a wrapper can do is up to the backend behind it. */
+static int show_wrapper(void *ctx, const char *name, const char *path,
+                        const struct kedge_error *problem)
+{
+    struct listing *l = ctx;
+    struct cli_out *out = begin_block(l);
+
+    (void)problem;
+    if (out == NULL) {
+        l->failed = true;
+        return 1;
+    }
+    cli_put_fact(out, "name", name);
+    cli_put_fact(out, "wrapper", "yes");
+    cli_put_fact(out, "origin", path);
+    end_block(l, out);
+    return l->failed ? 1 : 0;
+}
+
 /* One that was named: without it there is nothing to be shown. */
 static enum cli_exit describe(struct listing *l, const char *name)
 {
@@ -90,6 +109,8 @@ enum cli_exit cli_backends(const struct cli *cli)
 
     if (cli->n_words == 0 && named == NULL) {
         rc = kedge_backend_each(show, &l, &err);
+        if (rc == 0)
+            rc = kedge_wrapper_each(show_wrapper, &l, &err);
         status = rc < 0 ? cli_fail(rc, &err) : l.broken ? CLI_EXIT_FAILURE : CLI_EXIT_OK;
     } else {
         for (int i = named != NULL ? -1 : 0; status == CLI_EXIT_OK && i < cli->n_words; i++)

@@ -58,7 +58,8 @@ EXAMPLES(purge_examples,
 EXAMPLES(worker_examples, { "workers", "who works on this store" });
 EXAMPLES(queue_examples, { "queue pause mail --why 'the relay is down'", "runs of it wait" },
          { "queue resume mail", "and go on" });
-EXAMPLES(backend_examples, { "backends", "all of them" }, { "backends mem", "one of them" });
+EXAMPLES(backend_examples, { "backends", "all of them" }, { "backends mem", "one of them" },
+         { "store info count+mem:", "how often a command calls its store" });
 EXAMPLES(conform_examples, { "conform mem:{} --filter leases", "one area, in memory" },
          { "conform --list", "all cases" });
 EXAMPLES(store_examples, { "store info", "what is behind KEDGE_STORE, and what it promises" });
@@ -163,7 +164,11 @@ const struct cli_command cli_commands[] = {
     COMMAND("backends", "[NAME|PATH...]", "list the storage backends, or describe the given ones",
             "Without words: every backend built into the library and every module in the\n"
             "plug-in directories; one that cannot be used is listed with the reason.  A word\n"
-            "with a '/' in it is the path of a module.  The facts are those of <kedge/store.h>.\n",
+            "with a '/' in it is the path of a module.  The facts are those of <kedge/store.h>.\n"
+            "Wrappers come last: modules that stand before a backend, as in count+mem: or\n"
+            "trace,to=/tmp/t+fault,op=commit,n=3,when=after+lmdb:/x; a value has ',' '+' and\n"
+            "'%' as %2C %2B %25.  fault lets calls fail, record and trace write each down, for\n"
+            "programs and for people, count counts them.\n",
             cli_backends, 0, 0, 1 << 20, NULL, CLI_WORD_PATH, NULL, backend_examples),
     COMMAND("store info", "[URL]", "what a store is, can do and promises at this moment",
             "Read from it, never assumed: version of the server or library behind it, the\n"

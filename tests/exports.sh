@@ -43,5 +43,5 @@ if [ -f "$KEDGE_LIB" ]; then
 		"$(printf '%s\n' "$names" | grep -Fvx "$have")"
 fi
 for m in $modules; do
-	check "${m##*/} exports its entry only" "$(exported "$m" | grep -Fvx kedge_backend_entry)"
+	check "${m##*/} exports its entry only" "$(exported "$m" | grep -vx 'kedge_\(backend\|wrapper\)_entry')"
 done
