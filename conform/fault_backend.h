@@ -10,38 +10,14 @@
 
 #include <kedge/backend.h>
 
-/* Every operation with a session, by the name of its member. */
-#define FAULT_OPS(X)                                                                               \
-    X(info)                                                                                        \
-    X(now)                                                                                         \
-    X(lease_grant)                                                                                 \
-    X(lease_extend)                                                                                \
-    X(lease_revoke)                                                                                \
-    X(lease_bury)                                                                                  \
-    X(lease_list)                                                                                  \
-    X(list_held)                                                                                   \
-    X(lock_acquire)                                                                                \
-    X(lock_extend)                                                                                 \
-    X(lock_release)                                                                                \
-    X(lock_query)                                                                                  \
-    X(commit)                                                                                      \
-    X(claim)                                                                                       \
-    X(retrieve)                                                                                    \
-    X(retrieve_records)                                                                            \
-    X(retrieve_slots)                                                                              \
-    X(list_expired)                                                                                \
-    X(list)                                                                                        \
-    X(cell_get)                                                                                    \
-    X(purge)                                                                                       \
-    X(verify)                                                                                      \
-    X(wait)                                                                                        \
-    X(notify)
+#include "backends/wrap/forward.h"
 
+/* Every operation with a session, by the name of its member. */
 enum fault_op {
-#define FAULT_ENUM(name) FAULT_##name,
-    FAULT_OPS(FAULT_ENUM)
+#define FAULT_ENUM(name, ...) FAULT_##name = WRAP_##name,
+    WRAP_OPS(FAULT_ENUM, FAULT_ENUM, FAULT_ENUM)
 #undef FAULT_ENUM
-        FAULT_OP_COUNT,
+        FAULT_OP_COUNT = WRAP_SESSION_OPS,
     FAULT_ANY = FAULT_OP_COUNT /* whichever comes */
 };
 

@@ -9,7 +9,7 @@ libconform_la_SOURCES = \
 	%D%/catalogue.c %D%/catalogue.h %D%/cases.h \
 	%D%/results.h %D%/run.c %D%/tap.c %D%/junit.c %D%/cert.c \
 	%D%/optout.c %D%/optout.h \
-	%D%/fault_backend.c %D%/fault_backend.h \
+	%D%/fault_backend.c %D%/fault_backend.h $(kedge_forward) \
 	%D%/batch.c %D%/cells.c %D%/claim.c %D%/commit.c %D%/data.c %D%/fences.c %D%/hints.c \
 	%D%/leases.c %D%/lists.c %D%/locks.c %D%/matrix.c %D%/memory.c %D%/processes.c %D%/purge.c \
 	%D%/resend.c %D%/runs.c %D%/slots.c %D%/store.c %D%/threads.c %D%/wait.c %D%/walk.c

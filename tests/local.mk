@@ -25,6 +25,7 @@ SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 #   KEDGE               the kedge program of this build
 #   KEDGE_BUILT         names of all backends of this build
 #   KEDGE_BUILT_STATIC  those of them that are inside the library
+#   KEDGE_WRAPPERS      names of the wrappers of this build
 #   KEDGE_BACKEND_PATH  where this build's modules are
 #   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CFLAGS, KEDGE_CXX  for tests of the build itself
 #   KEDGE_FUZZ_TARGETS  fuzz targets of this build
@@ -39,6 +40,7 @@ AM_TESTS_ENVIRONMENT = $(kedge_test_backend_known) \
 	KEDGE='$(abs_builddir)/kedge'; export KEDGE; \
 	KEDGE_BUILT='$(kedge_static_backends) $(kedge_module_backends)'; export KEDGE_BUILT; \
 	KEDGE_BUILT_STATIC='$(kedge_static_backends)'; export KEDGE_BUILT_STATIC; \
+	KEDGE_WRAPPERS='$(kedge_wrappers)'; export KEDGE_WRAPPERS; \
 	KEDGE_BACKEND_PATH='$(abs_builddir)/.libs'; export KEDGE_BACKEND_PATH; \
 	KEDGE_LIB='$(abs_builddir)/.libs/libkedge.so'; export KEDGE_LIB; \
 	KEDGE_MAP='$(abs_builddir)/src/kedge.map'; export KEDGE_MAP; \
@@ -163,9 +165,9 @@ json_get_LDADD = $(CJSON_LIBS)
 EXTRA_DIST += %D%/support/tap.sh %D%/support/long.sh
 
 dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
-	%D%/plugin.sh %D%/readme.sh %D%/conform.sh
+	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh
 TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
-	%D%/plugin.sh %D%/readme.sh %D%/conform.sh
+	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh
 
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh
@@ -322,7 +324,7 @@ EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh
 
 # ------------------------------------------------------------- whole sagas
 KEDGE_FAULT = conform/fault_backend.c conform/fault_backend.h %D%/support/fault_store.c \
-	%D%/support/fault_store.h
+	%D%/support/fault_store.h $(kedge_forward)
 # Over one store, by hand: ./sagas lmdb:/tmp/x; death at every store call, each on a store of its
 # own: ./doomed lmdb:/tmp/x/{} [SAGA [K]]
 check_PROGRAMS += sagas doomed enumerate takeover chaos frozen timeouts requests inspect
