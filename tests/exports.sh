@@ -8,7 +8,7 @@ fi
 modules=
 for m in "$KEDGE_BACKEND_PATH"/*.so; do
 	case $m in
-	*/lib*) ;; # no modules
+	*/lib* | */*-*) ;; # no modules
 	*) [ -f "$m" ] && modules="$modules $m" && plan=$((plan + 1)) ;;
 	esac
 done

@@ -4,10 +4,12 @@
  * Whoever builds on this defines three functions: what a handle stands for, what comes before a
  * call, what comes after it.  So each operation is passed on in one place, whatever it is done for.
  *
- *   F1  Arguments and outputs go through as they are: what the table below does wrong is seen
- * above. F2  A call whose answer is to be lost gets outputs of its own, which are freed; the
- * caller's stay unwritten (results of a commit, which have nowhere else to go, become nonsense). F3
- * A call that was refused below with a failure keeps that answer, as there is nothing to lose.
+ * F1  Arguments and outputs go through as they are: what the table below does wrong is seen above.
+ *
+ * F2  A call whose answer is to be lost gets outputs of its own, which are freed; the caller's stay
+ *     unwritten (results of a commit, which have nowhere else to go, become nonsense).
+ *
+ * F3  A call that was refused below with a failure keeps that answer: there is nothing to lose.
  */
 #ifndef KEDGE_WRAP_FORWARD_H
 #define KEDGE_WRAP_FORWARD_H
