@@ -166,6 +166,23 @@ else
 	ok "and gone with its file"
 fi
 
+# ------------------------------------------------------------------ a store of others
+# The template for backends with the installed kit, judged by the installed suite.
+kit=$(pkg --variable=kit kedge-backend)
+kit=$DESTDIR${kit#"$DESTDIR"}
+cp "$KEDGE_SRCDIR/examples/store-file/file.c" . || exit 1
+$MAKE -s -f "$KEDGE_SRCDIR/examples/store-file/Makefile.example" CC="$CC" CFLAGS="$KEDGE_CFLAGS" \
+	LDFLAGS="$KEDGE_LDFLAGS" KIT="$kit" file.so >log 2>&1
+ok "the template for backends is built"
+if "$kedge" conform --list >/dev/null 2>>log; then
+	mkdir files
+	"$kedge" conform --plugin ./file.so --cert file.json file:files >log 2>&1 && grep -q '^# level C1' log &&
+		grep -q '"name":.*"file"' file.json && [ -z "$(ls -A files)" ]
+	ok "it is certified, and the cases leave nothing behind"
+else
+	skip "it is certified" "the installed program has no conform"
+fi
+
 # ------------------------------------------------------------------ another language
 python=$(command -v python3 || :)
 if [ ! -f "$shared" ]; then
