@@ -168,15 +168,18 @@ fi
 
 # ------------------------------------------------------------------ a store of others
 # The template for backends with the installed kit, judged by the installed suite.
-kit=$(pkg --variable=kit kedge-backend)
-kit=$DESTDIR${kit#"$DESTDIR"}
-cp "$KEDGE_SRCDIR/examples/store-file/file.c" . || exit 1
-$MAKE -s -f "$KEDGE_SRCDIR/examples/store-file/Makefile.example" CC="$CC" CFLAGS="$KEDGE_CFLAGS" \
-	LDFLAGS="$KEDGE_LDFLAGS" KIT="$kit" file.so >log 2>&1
+there() { # VARIABLE of the package, a directory
+	dir=$(pkg --variable="$1" kedge-backend)
+	printf '%s\n' "$DESTDIR${dir#"$DESTDIR"}"
+}
+mkdir template
+cp "$(there template)"/* template/ 2>>log
+$MAKE -s -C template -f Makefile.example CC="$CC" CFLAGS="$KEDGE_CFLAGS" LDFLAGS="$KEDGE_LDFLAGS" \
+	KIT="$(there kit)" file.so >>log 2>&1
 ok "the template for backends is built"
 if "$kedge" conform --list >/dev/null 2>>log; then
 	mkdir files
-	"$kedge" conform --plugin ./file.so --cert file.json file:files >log 2>&1 && grep -q '^# level C1' log &&
+	"$kedge" conform --plugin template/file.so --cert file.json file:files >log 2>&1 && grep -q '^# level C1' log &&
 		grep -q '"name":.*"file"' file.json && [ -z "$(ls -A files)" ]
 	ok "it is certified, and the cases leave nothing behind"
 else
