@@ -1,6 +1,5 @@
 #!/bin/sh
-# The template for backends, built as others build theirs, of its own source and the kit's, keeps the
-# core of the storage contract.
+# The template for backends, built as others build theirs, keeps the core of the storage contract.
 unset KEDGE_STORE
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT

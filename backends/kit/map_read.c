@@ -398,7 +398,8 @@ int kit_map_list(void *session, const struct kedge_list *in, struct kedge_run_pa
         rc = kit_map_begin(session, &s, false, timeout_us, err);
     if (rc != KEDGE_OK)
         return rc;
-    rc = page_end(&s, fill_list(&s, in, &p), p.mem, err);
+    rc = fill_list(&s, in, &p);
+    rc = page_end(&s, rc, p.mem, err);
     if (rc == KEDGE_OK)
         *out = p;
     return rc;
@@ -567,7 +568,8 @@ int kit_map_lease_list(void *session, struct kedge_bytes cursor, size_t limit,
         rc = kit_map_begin(session, &s, true, timeout_us, err);
     if (rc != KEDGE_OK)
         return rc;
-    rc = page_end(&s, fill_leases(&s, cursor, limit, &p), p.mem, err);
+    rc = fill_leases(&s, cursor, limit, &p);
+    rc = page_end(&s, rc, p.mem, err);
     if (rc == KEDGE_OK)
         *out = p;
     return rc;

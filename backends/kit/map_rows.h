@@ -8,18 +8,26 @@
  *       write: a write may move rows.
  *   I3  run_put and run_drop alone write heads and their indexes.
  *
- *   m name               "schema": u32; "fence": u64, the last one issued
- *   r id                 incarnation u64, head (codec.h)
- *   p inc                u64: number of the last record
- *   j inc, n u64, chunk u32                record           s inc, chunk u32         snapshot
- *   t inc, set u32                         total, empty     u inc, set, index, chunk value
- *   a inc, z ~inc        id: runs by age, from either end
- *   d due, inc           id: due runs, and parked ones with a backstop
- *   h lease, inc         id: held runs                      o hold_until, inc        id: with a
- * bound x expires, inc       id: runs that will expire q inc                -: a run is gone, its
- * rows are not yet l id                 lease                              c name cell y expires,
- * name      -: cells that will expire g name               lock                               k
- * lease, name            -: its locks
+ * Tables and their rows:
+ *
+ *   - m name: "schema", u64; "fence", u64, the last one issued
+ *   - r id: incarnation, u64, and head (codec.h)
+ *   - p inc: number of the last record, u64
+ *   - j inc, n u64, chunk u32: record
+ *   - s inc, chunk u32: snapshot
+ *   - t inc, set u32: places, and how many are empty
+ *   - u inc, set u32, index u32, chunk u32: value of a slot
+ *   - a inc, z ~inc: id; runs by age, from either end
+ *   - d due, inc: id; due runs, and parked ones with a backstop
+ *   - h lease, inc: id; held runs
+ *   - o hold_until, inc: id; held runs with a bound
+ *   - x expires, inc: id; runs that will expire
+ *   - q inc: empty; a run is gone, its rows are not yet
+ *   - l id: lease
+ *   - c name: cell
+ *   - y expires, name: empty; cells that will expire
+ *   - g name: lock
+ *   - k lease, name: empty; the locks of a lease
  */
 #ifndef KEDGE_KIT_MAP_ROWS_H
 #define KEDGE_KIT_MAP_ROWS_H
