@@ -90,6 +90,8 @@ else
 		ok "every symbol has the version $KEDGE_ABI_NODE"
 		allowed='@GLIBC_|@GCC_'
 		case " $KEDGE_BUILT_STATIC " in *" lmdb "*) allowed="$allowed|^mdb_" ;; esac
+		case " $KEDGE_BUILT_STATIC " in *" postgresql "*) allowed="$allowed|^PQ" ;; esac
+		case " $KEDGE_BUILT_STATIC " in *" redis "*) allowed="$allowed|^redis|^freeReplyObject" ;; esac
 		empty "$($NM -D --undefined-only "$shared" |
 			awk '$1 != "w" && $1 != "v" { print $2 }' | grep -Ev "$allowed")"
 		ok "it needs the C library, the backends inside it, and nothing else"

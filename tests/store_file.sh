@@ -13,4 +13,4 @@ $KEDGE_CC $KEDGE_CFLAGS -Wall -Wextra -Werror -I"$KEDGE_SRCDIR/include" -I"$KEDG
 	echo "Bail out! the template does not compile"
 	exit 99
 }
-"$KEDGE" conform --plugin "$tmp/file.so" --tier core "file:$tmp/store"
+"$KEDGE" conform --plugin "$tmp/file.so" "file:$tmp/store"
