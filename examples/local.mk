@@ -1,4 +1,9 @@
-EXTRA_DIST += %D%/plugin/one.c %D%/plugin/Makefile.example
+EXTRA_DIST += %D%/plugin/one.c %D%/plugin/Makefile.example \
+	%D%/store-file/file.c %D%/store-file/Makefile.example
+
+# The template for a backend of one's own lies where pkg-config finds it, as the kit does.
+templatedir = $(datadir)/kedge/template
+template_DATA = %D%/store-file/file.c %D%/store-file/Makefile.example
 
 # The saga that README.md shows; tests/readme.sh compares the two and runs it.
 check_PROGRAMS += order

@@ -90,6 +90,8 @@ else
 		ok "every symbol has the version $KEDGE_ABI_NODE"
 		allowed='@GLIBC_|@GCC_'
 		case " $KEDGE_BUILT_STATIC " in *" lmdb "*) allowed="$allowed|^mdb_" ;; esac
+		case " $KEDGE_BUILT_STATIC " in *" postgresql "*) allowed="$allowed|^PQ" ;; esac
+		case " $KEDGE_BUILT_STATIC " in *" redis "*) allowed="$allowed|^redis|^freeReplyObject" ;; esac
 		empty "$($NM -D --undefined-only "$shared" |
 			awk '$1 != "w" && $1 != "v" { print $2 }' | grep -Ev "$allowed")"
 		ok "it needs the C library, the backends inside it, and nothing else"
@@ -164,6 +166,26 @@ else
 	rm -f "$plugged"
 	! "$kedge" backends one >log 2>&1
 	ok "and gone with its file"
+fi
+
+# ------------------------------------------------------------------ a store of others
+# The template for backends with the installed kit, judged by the installed suite.
+there() { # VARIABLE of the package, a directory
+	dir=$(pkg --variable="$1" kedge-backend)
+	printf '%s\n' "$DESTDIR${dir#"$DESTDIR"}"
+}
+mkdir template
+cp "$(there template)"/* template/ 2>>log
+$MAKE -s -C template -f Makefile.example CC="$CC" CFLAGS="$KEDGE_CFLAGS" LDFLAGS="$KEDGE_LDFLAGS" \
+	KIT="$(there kit)" file.so >>log 2>&1
+ok "the template for backends is built"
+if "$kedge" conform --list >/dev/null 2>>log; then
+	mkdir files
+	"$kedge" conform --plugin template/file.so --cert file.json file:files >log 2>&1 && grep -q '^# level C1' log &&
+		grep -q '"name":.*"file"' file.json && [ -z "$(ls -A files)" ]
+	ok "it is certified, and the cases leave nothing behind"
+else
+	skip "it is certified" "the installed program has no conform"
 fi
 
 # ------------------------------------------------------------------ another language

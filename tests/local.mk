@@ -196,6 +196,9 @@ kedge_contract_tests = %D%/contract/mem.sh %D%/contract/lmdb.sh %D%/contract/red
 	%D%/contract/postgresql.sh
 dist_check_SCRIPTS += $(kedge_contract_tests)
 TESTS += $(kedge_contract_tests)
+# The template for backends of others, built as they build theirs.
+dist_check_SCRIPTS += %D%/store_file.sh
+TESTS += %D%/store_file.sh
 EXTRA_DIST += %D%/engine/takeovers.sh %D%/contract/run.sh %D%/support/backend.sh
 
 # ---------------------------------------------------------- crash and hammer

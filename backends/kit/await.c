@@ -1,5 +1,7 @@
 /* await.c - see await.h */
-#include <config.h>
+#ifndef _GNU_SOURCE
+#    define _GNU_SOURCE 1 /* clocks, timers */
+#endif
 
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,4 @@
 /* codec.c - values of a store of bytes: field tags, checksums; see codec.h for the invariants */
-#include <config.h>
-
 #include "codec.h"
 
 #include <stdlib.h>

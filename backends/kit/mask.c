@@ -14,8 +14,6 @@
  * Hidden too much is a nuisance, too little a leak.  Nothing is allocated; a URL is at most read a
  * few times.
  */
-#include <config.h>
-
 #include <string.h>
 #include <strings.h>
 

@@ -12,6 +12,10 @@
  * The first turn works with what is remembered and guesses what is nearly always so: that a run to
  * be created is not there, that a lease is alive.  A guess is confirmed like everything else.
  */
+#ifndef _GNU_SOURCE
+#    define _GNU_SOURCE 1 /* clocks, timers */
+#endif
+
 #include "view.h"
 
 #include <errno.h>

@@ -215,3 +215,23 @@ int64_t kit_run_sweep_since(const struct kit_run *run, const struct kit_lease *l
         return INT64_MIN;
     }
 }
+
+bool kit_run_listed(const struct kedge_list *in, const struct kit_run *run, int64_t now_wall)
+{
+    const struct kedge_run *r = &run->r;
+
+    if (kit_run_expired(run, now_wall))
+        return false;
+    if (in->statuses != 0 && (in->statuses & KEDGE_STATUS_BIT(r->status)) == 0)
+        return false;
+    if (in->reactor.len != 0 && !kit_bytes_equal(in->reactor, r->reactor))
+        return false;
+    if (in->parent.len != 0 &&
+        (!kit_bytes_equal(in->parent, r->parent) ||
+         (in->parent_incarnation != 0 && in->parent_incarnation != r->parent_incarnation)))
+        return false;
+    if (in->unserved == 0)
+        return true;
+    return (r->place == KEDGE_PLACE_DUE || kit_run_claimable(run, now_wall)) &&
+           !kit_served(r, in->serves, in->n_serves);
+}

@@ -1,6 +1,4 @@
 /* schema.c - the three ways in which a schema does not fit; see schema.h */
-#include <config.h>
-
 #include <inttypes.h>
 
 #include "schema.h"

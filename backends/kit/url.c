@@ -1,6 +1,4 @@
 /* url.c - store URLs; see url.h */
-#include <config.h>
-
 #include <string.h>
 
 #include "url.h"

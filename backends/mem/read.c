@@ -6,8 +6,7 @@
  */
 #include <config.h>
 
-#include <stdlib.h>
-
+#include "../kit/stray.h"
 #include "space.h"
 
 /* A page under way: where its memory comes from, and whether there is any left. */
@@ -225,68 +224,8 @@ int mem_retrieve_slots(void *session, struct kedge_bytes id, uint64_t incarnatio
 
 /* --------------------------------------------------------------- list_expired */
 
-struct stray {
-    struct mem_run *run;
-    int64_t since;
-    uint32_t reason;
-};
-
-struct strays {
-    const struct kedge_host *host;
-    struct stray *v;
-    size_t n, cap;
-    int64_t offset; /* wall minus lease clock: kept in the cursor, for one scale of time */
-};
-
-/* Of the cursor: the offset, then the key. */
-struct stray_mark {
-    int64_t offset;
-    int64_t since;
-    uint64_t incarnation;
-};
-
-static int stray_cmp(const void *a, const void *b)
-{
-    const struct stray *x = a;
-    const struct stray *y = b;
-
-    if (x->since != y->since)
-        return x->since < y->since ? -1 : 1;
-    if (x->run->k.r.incarnation != y->run->k.r.incarnation)
-        return x->run->k.r.incarnation < y->run->k.r.incarnation ? -1 : 1;
-    return 0;
-}
-
-static bool stray_add(struct strays *s, const struct kit_step *step, struct mem_run *run,
-                      const struct mem_lease *lease)
-{
-    const struct kit_lease *record = lease != NULL ? &lease->k : NULL;
-    uint32_t reason = kit_run_sweep(&run->k, record, step->now_wall, step->now_lease);
-
-    if (reason == 0)
-        return true;
-    if (s->n == s->cap) {
-        size_t cap = s->cap == 0 ? 64 : s->cap * 2;
-        struct stray *v = s->host->alloc(s->host->ctx, cap * sizeof *v);
-
-        if (v == NULL)
-            return false;
-        if (s->n != 0)
-            memcpy(v, s->v, s->n * sizeof *v);
-        s->host->release(s->host->ctx, s->v);
-        s->v = v;
-        s->cap = cap;
-    }
-    s->v[s->n++] = (struct stray){
-        .run = run,
-        .since = kit_run_sweep_since(&run->k, record, reason, s->offset),
-        .reason = reason,
-    };
-    return true;
-}
-
 /* Runs of leases that are not healthy; the healthy ones are passed over whole. */
-static bool stray_by_lease(struct strays *s, const struct kit_step *step)
+static bool stray_by_lease(struct kit_strays *s, const struct kit_step *step)
 {
     static const struct kedge_id128 last = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } };
@@ -303,7 +242,7 @@ static bool stray_by_lease(struct strays *s, const struct kit_step *step)
         if (!healthy) {
             for (; run != NULL && kit_id_equal(&run->k.r.holder, &holder);
                  run = mem_run_at(space, RUN_BY_HOLDER, ++at)) {
-                if (!stray_add(s, step, run, lease))
+                if (!kit_strays_add(s, &run->k, lease != NULL ? &lease->k : NULL))
                     return false;
             }
             continue;
@@ -317,7 +256,7 @@ static bool stray_by_lease(struct strays *s, const struct kit_step *step)
     return true;
 }
 
-static bool stray_by_hold(struct strays *s, const struct kit_step *step)
+static bool stray_by_hold(struct kit_strays *s, const struct kit_step *step)
 {
     struct mem_space *space = step->ctx;
     struct mem_run *run;
@@ -330,98 +269,40 @@ static bool stray_by_hold(struct strays *s, const struct kit_step *step)
             break;
         if (kit_run_sweep(&run->k, record, step->now_wall, step->now_lease) ==
                 KEDGE_SWEEP_OVERDUE &&
-            !stray_add(s, step, run, lease))
+            !kit_strays_add(s, &run->k, record))
             return false;
     }
     return true;
-}
-
-static int fill_strays(struct page *page, struct strays *s, const struct stray_mark *mark,
-                       size_t limit, struct kedge_run_page *p)
-{
-    struct stray_mark *next;
-    size_t from = 0;
-
-    while (
-        mark != NULL && from < s->n &&
-        (s->v[from].since < mark->since ||
-         (s->v[from].since == mark->since && s->v[from].run->k.r.incarnation <= mark->incarnation)))
-        from++;
-    p->n = s->n - from < limit ? s->n - from : limit;
-    p->runs = page_array(page, p->n, sizeof *p->runs);
-    p->reasons = page_array(page, p->n, sizeof *p->reasons);
-    next = page_array(page, 1, sizeof *next);
-    if (p->runs == NULL || p->reasons == NULL || next == NULL)
-        return KEDGE_ERR_NOMEM;
-    for (size_t i = 0; i < p->n; i++) {
-        const struct stray *stray = &s->v[from + i];
-
-        p->reasons[i] = stray->reason;
-        if (!copy_run(page, stray->run, &p->runs[i]))
-            return KEDGE_ERR_NOMEM;
-        *next = (struct stray_mark){ s->offset, stray->since, stray->run->k.r.incarnation };
-    }
-    if (from + p->n < s->n)
-        p->next = (struct kedge_bytes){ next, sizeof *next };
-    return KEDGE_OK;
 }
 
 int mem_list_expired(void *session, struct kedge_bytes cursor, size_t limit,
                      struct kedge_run_page *out, int64_t timeout_us, struct kedge_error *err)
 {
     struct page page = page_new(session);
-    struct strays strays = { .host = page.host };
     struct kedge_run_page p = { 0 };
-    struct stray_mark mark;
+    struct kit_strays strays;
     struct kit_step step;
     int rc = mem_check_limit(limit, err);
 
-    if (rc == KEDGE_OK && cursor.len != 0 && cursor.len != sizeof mark)
+    if (rc == KEDGE_OK && !kit_strays_cursor_fits(cursor))
         rc = bad_cursor(err);
     if (rc == KEDGE_OK)
         rc = mem_begin(session, &step, timeout_us, err);
     if (rc != KEDGE_OK)
         return rc;
-    strays.offset = step.now_wall - step.now_lease;
-    if (cursor.len != 0) {
-        memcpy(&mark, cursor.data, sizeof mark);
-        strays.offset = mark.offset;
-    }
+    kit_strays_init(&strays, &step, page.host, cursor);
     if (!stray_by_lease(&strays, &step) || !stray_by_hold(&strays, &step))
         rc = KEDGE_ERR_NOMEM;
-    if (strays.n != 0)
-        qsort(strays.v, strays.n, sizeof *strays.v, stray_cmp);
     if (rc == KEDGE_OK)
-        rc = fill_strays(&page, &strays, cursor.len != 0 ? &mark : NULL, limit, &p);
-    page.host->release(page.host->ctx, strays.v);
-    if (rc == KEDGE_OK) {
-        p.mem = page.mem;
+        rc = kit_strays_page(&strays, limit, &p);
+    kit_strays_free(&strays);
+    if (rc == KEDGE_OK)
         *out = p;
-    }
+    page.mem = p.mem;
     return page_end(&page, &step, rc, err);
 }
 
 /* ------------------------------------------------------------------------ list */
-
-static bool listed(const struct kedge_list *in, const struct mem_run *run, int64_t now_wall)
-{
-    const struct kedge_run *r = &run->k.r;
-
-    if (kit_run_expired(&run->k, now_wall))
-        return false;
-    if (in->statuses != 0 && (in->statuses & KEDGE_STATUS_BIT(r->status)) == 0)
-        return false;
-    if (in->reactor.len != 0 && !kit_bytes_equal(in->reactor, r->reactor))
-        return false;
-    if (in->parent.len != 0 &&
-        (!kit_bytes_equal(in->parent, r->parent) ||
-         (in->parent_incarnation != 0 && in->parent_incarnation != r->parent_incarnation)))
-        return false;
-    if (in->unserved == 0)
-        return true;
-    return (r->place == KEDGE_PLACE_DUE || kit_run_claimable(&run->k, now_wall)) &&
-           !kit_served(r, in->serves, in->n_serves);
-}
 
 /* Places left in RUN_BY_AGE, in the direction of the list, from *AT on. */
 static size_t list_start(const struct mem_space *space, const struct kedge_list *in, size_t *at)
@@ -452,7 +333,7 @@ static int fill_list(struct page *page, struct kit_step *step, const struct kedg
         struct mem_run *run = mem_run_at(space, RUN_BY_AGE, in->newest_first != 0 ? at - 1 : at);
 
         at = in->newest_first != 0 ? at - 1 : at + 1;
-        if (!listed(in, run, step->now_wall))
+        if (!kit_run_listed(in, &run->k, step->now_wall))
             continue;
         if (p->n == in->limit) {
             p->next = (struct kedge_bytes){ last, sizeof *last };

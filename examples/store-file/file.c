@@ -1,0 +1,497 @@
+/*
+ * file.c - a store in plain files: the template for a backend of your own
+ *
+ * file:DIR keeps each namespace in a file of DIR, an array of rows, key and value, in order.  A
+ * transaction reads all of it, changes the rows in memory, and writes all of them anew.  That is
+ * atomic, durable and slow.
+ *
+ *	make -f Makefile.example
+ *	kedge conform --plugin ./file.so file:/tmp/somewhere
+ *
+ * What a run, a lease or a commit is, the kit knows (<kit/map.h>).  Here is what it cannot know:
+ * how a transaction begins and ends, how rows are found, and where all that is.
+ *
+ *   I1  NAME.lock is locked in two places.  Byte 0, shared: the namespace is open.  Byte 1, alone:
+ *       a transaction is under way.  The kernel lets go of both when the process dies.
+ *   I2  There are rows in memory only during a transaction.  What a failed one leaves behind is
+ *       forgotten with the rest, never repaired.
+ *   I3  NAME is replaced by rename() alone: a crash leaves the old file or the new one, whole.
+ *   I4  A descriptor that was inherited over fork() would keep its lock alive in the child.  So
+ *       locks are let go of by unlocking, which counts for all copies, and not by close().
+ */
+#define _GNU_SOURCE /* F_OFD_SETLK */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <kit/map.h>
+#include <kit/rules.h>
+#include <kit/schema.h>
+#include <kit/url.h>
+
+#define MAGIC UINT64_C(0x0131656c69666b00) /* also tells the order of bytes */
+
+/* The beginning of a file; N rows follow. */
+struct head {
+    uint64_t magic;
+    uint64_t n;
+};
+
+/* In memory as in the file. */
+struct row {
+    uint32_t key_len;
+    uint32_t value_len;
+    char bytes[]; /* the key, the value */
+};
+
+struct file_store {
+    struct kit_map_store base; /* first */
+    int dir;
+    int lock;
+    char name[256]; /* the files in DIR */
+    char new_name[256];
+    char lock_name[256];
+    char dir_name[1024];
+    char place[1300];     /* for people */
+    pthread_mutex_t turn; /* one transaction at a time, for all that follows */
+    struct row **rows;
+    size_t n;
+    size_t cap;
+    bool dirty; /* they differ from the file */
+};
+
+/* ------------------------------------------------------------------ the rows */
+
+static struct kedge_bytes key_of(const struct row *row)
+{
+    return (struct kedge_bytes){ row->bytes, row->key_len };
+}
+
+static struct kedge_bytes value_of(const struct row *row)
+{
+    return (struct kedge_bytes){ row->bytes + row->key_len, row->value_len };
+}
+
+/* The place of the first row whose key is KEY or after it.  true: it is KEY. */
+static bool seek(const struct file_store *f, struct kedge_bytes key, size_t *at)
+{
+    size_t high = f->n;
+
+    for (*at = 0; *at < high;) {
+        size_t middle = *at + (high - *at) / 2;
+
+        if (kit_bytes_cmp(key_of(f->rows[middle]), key) < 0)
+            *at = middle + 1;
+        else
+            high = middle;
+    }
+    return *at < f->n && kit_bytes_equal(key_of(f->rows[*at]), key);
+}
+
+static int insert(struct file_store *f, size_t at, struct row *row)
+{
+    if (f->n == f->cap) {
+        size_t cap = f->cap == 0 ? 64 : f->cap * 2;
+        struct row **rows = realloc(f->rows, cap * sizeof(struct row *));
+
+        if (rows == NULL)
+            return KEDGE_ERR_NOMEM;
+        f->rows = rows;
+        f->cap = cap;
+    }
+    memmove(f->rows + at + 1, f->rows + at, (f->n - at) * sizeof(struct row *));
+    f->rows[at] = row;
+    f->n++;
+    return KEDGE_OK;
+}
+
+static int file_get(void *txn, struct kedge_bytes key, struct kedge_bytes *value)
+{
+    const struct file_store *f = txn;
+    size_t at;
+
+    if (!seek(f, key, &at))
+        return KEDGE_NOT_FOUND;
+    *value = value_of(f->rows[at]);
+    return KEDGE_OK;
+}
+
+static int file_next(void *txn, struct kedge_bytes from, struct kedge_bytes *key,
+                     struct kedge_bytes *value)
+{
+    const struct file_store *f = txn;
+    size_t at;
+
+    (void)seek(f, from, &at);
+    if (at == f->n)
+        return KEDGE_NOT_FOUND;
+    *key = key_of(f->rows[at]);
+    *value = value_of(f->rows[at]);
+    return KEDGE_OK;
+}
+
+static int file_put(void *txn, struct kedge_bytes key, struct kedge_bytes value)
+{
+    struct file_store *f = txn;
+    struct row *row = malloc(sizeof *row + key.len + value.len);
+    size_t at;
+    int rc = KEDGE_OK;
+
+    if (row == NULL)
+        return KEDGE_ERR_NOMEM;
+    row->key_len = (uint32_t)key.len;
+    row->value_len = (uint32_t)value.len;
+    memcpy(row->bytes, key.data, key.len);
+    if (value.len != 0) /* empty bytes may have no address */
+        memcpy(row->bytes + key.len, value.data, value.len);
+    f->dirty = true;
+    if (seek(f, key, &at)) {
+        free(f->rows[at]);
+        f->rows[at] = row;
+    } else if ((rc = insert(f, at, row)) != KEDGE_OK) {
+        free(row);
+    }
+    return rc;
+}
+
+static int file_del(void *txn, struct kedge_bytes key)
+{
+    struct file_store *f = txn;
+    size_t at;
+
+    if (!seek(f, key, &at))
+        return KEDGE_OK;
+    f->dirty = true;
+    free(f->rows[at]);
+    f->n--;
+    memmove(f->rows + at, f->rows + at + 1, (f->n - at) * sizeof(struct row *));
+    return KEDGE_OK;
+}
+
+/* ------------------------------------------------------------------ the file */
+
+/* The system refused: nothing has been written that counts. */
+static int failed(const struct file_store *f, const char *what, struct kedge_error *err)
+{
+    int e = errno;
+    int code = e == ENOSPC || e == EDQUOT || e == EFBIG ? KEDGE_ERR_FULL : KEDGE_ERR_UNAVAILABLE;
+
+    return kedge_error_set(err, code, e, "'%s' cannot be %s: %s", f->place, what, strerror(e));
+}
+
+/* One more row of the file.  OK, ERR_NOMEM, or ERR_CORRUPT: it ends, or is none of ours. */
+static int read_row(struct file_store *f, FILE *in)
+{
+    struct row size;
+    struct row *row;
+    size_t len;
+
+    if (fread(&size, sizeof size, 1, in) != 1 || size.key_len > KIT_MAP_KEY_MAX ||
+        size.value_len > KIT_MAP_VALUE_MAX)
+        return KEDGE_ERR_CORRUPT;
+    len = (size_t)size.key_len + size.value_len;
+    row = malloc(sizeof *row + len);
+    if (row == NULL)
+        return KEDGE_ERR_NOMEM;
+    *row = size;
+    if (fread(row->bytes, 1, len, in) == len && insert(f, f->n, row) == KEDGE_OK)
+        return KEDGE_OK;
+    free(row);
+    return ferror(in) || feof(in) ? KEDGE_ERR_CORRUPT : KEDGE_ERR_NOMEM;
+}
+
+static int read_rows(struct file_store *f, FILE *in)
+{
+    struct head head;
+    int rc = KEDGE_OK;
+
+    if (fread(&head, sizeof head, 1, in) != 1 || head.magic != MAGIC)
+        return KEDGE_ERR_CORRUPT;
+    while (rc == KEDGE_OK && f->n < head.n)
+        rc = read_row(f, in);
+    return rc;
+}
+
+static FILE *open_file(const struct file_store *f, const char *name, int flags)
+{
+    int fd = openat(f->dir, name, flags | O_CLOEXEC, 0666);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, flags == O_RDONLY ? "r" : "w");
+
+    if (file == NULL && fd >= 0)
+        (void)close(fd);
+    return file;
+}
+
+/* The rows as the last transaction left them, whoever's it was. */
+static int load(struct file_store *f, struct kedge_error *err)
+{
+    FILE *in = open_file(f, f->name, O_RDONLY);
+    int rc;
+
+    if (in == NULL) /* perhaps nobody has written anything yet */
+        return errno == ENOENT ? KEDGE_OK : failed(f, "opened", err);
+    rc = read_rows(f, in);
+    if (ferror(in))
+        rc = failed(f, "read", err);
+    else if (rc == KEDGE_ERR_CORRUPT)
+        (void)kedge_error_set(err, rc, 0, "'%s' is damaged, or no store of ours", f->place);
+    else if (rc != KEDGE_OK)
+        (void)kedge_error_set(err, rc, 0, "out of memory");
+    (void)fclose(in);
+    return rc;
+}
+
+/* The new file beside the old one, with all its bytes on the disk. */
+static bool write_new(const struct file_store *f)
+{
+    struct head head = { MAGIC, f->n };
+    FILE *out = open_file(f, f->new_name, O_WRONLY | O_CREAT | O_TRUNC);
+    bool ok = out != NULL && fwrite(&head, sizeof head, 1, out) == 1;
+
+    for (size_t i = 0; ok && i < f->n; i++) {
+        const struct row *row = f->rows[i];
+
+        ok = fwrite(row, sizeof *row + row->key_len + row->value_len, 1, out) == 1;
+    }
+    ok = ok && fflush(out) == 0 && fsync(fileno(out)) == 0;
+    return out != NULL && fclose(out) == 0 && ok;
+}
+
+/* ------------------------------------------------------------- transactions */
+
+/* TYPE is F_RDLCK, F_WRLCK or F_UNLCK; never waits. */
+static bool lock_byte(int fd, short type, off_t byte)
+{
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static int64_t monotonic_us(void)
+{
+    struct timespec now = { 0 };
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void file_abort(void *txn)
+{
+    struct file_store *f = txn;
+
+    while (f->n > 0)
+        free(f->rows[--f->n]);
+    f->dirty = false;
+    (void)lock_byte(f->lock, F_UNLCK, 1);
+    (void)pthread_mutex_unlock(&f->turn);
+}
+
+/* First alone among threads, then among processes.  The kernel has no such lock with a timeout, so
+   it is asked again and again. */
+static int file_begin(struct kit_map_store *store, bool write, int64_t timeout_us, void **txn,
+                      struct kedge_error *err)
+{
+    struct file_store *f = (struct file_store *)store;
+    int64_t begun = monotonic_us();
+    int rc;
+
+    (void)write; /* readers take their turn, too */
+    for (;;) {
+        if (pthread_mutex_trylock(&f->turn) == 0) {
+            if (lock_byte(f->lock, F_WRLCK, 1))
+                break;
+            (void)pthread_mutex_unlock(&f->turn);
+        }
+        if (monotonic_us() - begun >= timeout_us)
+            return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0,
+                                   "'%s' was in use by others until the timeout", f->place);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+    }
+    *txn = f;
+    rc = load(f, err);
+    if (rc != KEDGE_OK)
+        file_abort(f);
+    return rc;
+}
+
+static int file_commit(void *txn, struct kedge_error *err)
+{
+    struct file_store *f = txn;
+    int rc = KEDGE_OK;
+
+    if (f->dirty && (!write_new(f) || renameat(f->dir, f->new_name, f->dir, f->name) != 0))
+        rc = failed(f, "written", err);
+    else if (f->dirty && fsync(f->dir) != 0) /* it counts now, and may be lost with the power */
+        rc = kedge_error_set(err, KEDGE_ERR_UNKNOWN, errno, "'%s' cannot be flushed", f->place);
+    file_abort(f);
+    return rc;
+}
+
+static const struct kit_map file_map = {
+    .begin = file_begin,
+    .commit = file_commit,
+    .abort = file_abort,
+    .get = file_get,
+    .next = file_next,
+    .put = file_put,
+    .del = file_del,
+};
+
+/* --------------------------------------------------------- open, close, drop */
+
+static const struct kedge_backend_ops file_ops;
+
+/* Where URL and namespace say.  A namespace is any bytes, and a file name is not: what could mean
+   something in one, or differ in case alone, is written as %XX. */
+static int find_place(struct file_store *f, const struct kedge_open *open, struct kedge_error *err)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+    const unsigned char *ns = open->ns.data;
+    struct kedge_url url;
+    size_t len = 0;
+    int rc = kedge_url_split(open->url, &url, err);
+
+    if (rc == KEDGE_OK && (url.has_authority || url.query.len != 0 || url.path.len == 0 ||
+                           kedge_url_options(open).len != 0))
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                             "a store in files is 'file:DIRECTORY', without parameters");
+    if (rc == KEDGE_OK && (open->ns.len == 0 || open->ns.len > 80))
+        rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0, "the namespace is not of 1 to 80 bytes");
+    if (rc == KEDGE_OK)
+        rc = kedge_url_decode(url.path, "directory", f->dir_name, sizeof f->dir_name, err);
+    for (size_t i = 0; rc == KEDGE_OK && i < open->ns.len; i++) {
+        bool as_is = ns[i] != 0 && strchr(plain, ns[i]) != NULL;
+
+        len +=
+            (size_t)snprintf(f->name + len, sizeof f->name - len, as_is ? "%c" : "%%%02X", ns[i]);
+    }
+    (void)snprintf(f->new_name, sizeof f->new_name, "%.245s.new", f->name);
+    (void)snprintf(f->lock_name, sizeof f->lock_name, "%.245s.lock", f->name);
+    (void)snprintf(f->place, sizeof f->place, "%s/%s", f->dir_name, f->name);
+    return rc;
+}
+
+static void end_store(struct file_store *f)
+{
+    if (f->lock >= 0) {
+        (void)lock_byte(f->lock, F_UNLCK, 0);
+        (void)close(f->lock);
+    }
+    if (f->dir >= 0)
+        (void)close(f->dir);
+    free(f->rows);
+    (void)pthread_mutex_destroy(&f->turn);
+    f->base.host->release(f->base.host->ctx, f);
+}
+
+/* Byte 0 of the lock file, for as long as the store lives.  NOT_FOUND: there is none; HELD. */
+static int take_lock(struct file_store *f, short type, int flags, struct kedge_error *err)
+{
+    struct stat st;
+
+    for (;;) {
+        f->lock = openat(f->dir, f->lock_name, O_RDWR | O_CLOEXEC | flags, 0666);
+        if (f->lock < 0)
+            return errno == ENOENT ? KEDGE_NOT_FOUND : failed(f, "locked", err);
+        if (!lock_byte(f->lock, type, 0))
+            return KEDGE_HELD;
+        if (fstat(f->lock, &st) == 0 && st.st_nlink != 0)
+            return KEDGE_OK;
+        (void)close(f->lock); /* dropped since it was opened */
+    }
+}
+
+/* A store with its byte locked.  Whatever the answer, *OUT has to be ended if it is not NULL. */
+static int new_store(const struct kedge_host *host, const struct kedge_open *open, short type,
+                     struct file_store **out, struct kedge_error *err)
+{
+    struct file_store *f = *out = host->alloc(host->ctx, sizeof *f);
+    bool create = (open->flags & KEDGE_OPEN_CREATE) != 0;
+    int rc;
+
+    if (f == NULL)
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    memset(f, 0, sizeof *f);
+    f->base = (struct kit_map_store){
+        .map = &file_map,
+        .ops = &file_ops,
+        .host = host,
+        .server = "plain files",
+        .place = f->place,
+        .durability = KEDGE_SURVIVES_PROCESS | KEDGE_SURVIVES_SERVER | KEDGE_SURVIVES_POWER,
+        .incarnation = 1,
+    };
+    f->dir = f->lock = -1;
+    (void)pthread_mutex_init(&f->turn, NULL);
+    rc = find_place(f, open, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    f->dir = openat(AT_FDCWD, f->dir_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (f->dir < 0)
+        return errno == ENOENT && !create ? KEDGE_NOT_FOUND : failed(f, "found", err);
+    return take_lock(f, type, create ? O_CREAT : 0, err);
+}
+
+static int file_store_open(const struct kedge_host *host, const struct kedge_open *open,
+                           void **store, struct kedge_error *err)
+{
+    struct file_store *f;
+    int rc = new_store(host, open, F_RDLCK, &f, err);
+
+    if (rc == KEDGE_OK)
+        rc = kit_map_open(&f->base, open, err);
+    else if (rc == KEDGE_NOT_FOUND)
+        rc = kit_schema_check(f->place, 0, KIT_MAP_SCHEMA, KIT_MAP_SCHEMA, err);
+    else if (rc == KEDGE_HELD)
+        rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0, "'%s' is being dropped", f->place);
+    if (rc == KEDGE_OK)
+        *store = f;
+    else if (f != NULL)
+        end_store(f);
+    return rc;
+}
+
+static void file_store_close(void *store)
+{
+    struct file_store *f = store;
+
+    if (f != NULL && kit_map_mine(&f->base))
+        end_store(f);
+}
+
+static int file_store_drop(const struct kedge_host *host, const struct kedge_open *open,
+                           struct kedge_error *err)
+{
+    struct file_store *f;
+    int rc = new_store(host, open, F_WRLCK, &f, err);
+
+    if (rc == KEDGE_OK) {
+        (void)unlinkat(f->dir, f->new_name, 0);
+        if (unlinkat(f->dir, f->name, 0) != 0)
+            rc = errno == ENOENT ? KEDGE_NOT_FOUND : failed(f, "removed", err);
+        if (rc >= 0 && (unlinkat(f->dir, f->lock_name, 0) != 0 || fsync(f->dir) != 0))
+            rc = failed(f, "removed", err);
+    }
+    if (f != NULL)
+        end_store(f);
+    return rc;
+}
+
+static const struct kedge_backend_ops file_ops = {
+    KEDGE_BACKEND_HEADER,
+    .caps = KEDGE_CAP_SHARED,
+    .threads = KEDGE_THREADS_SESSION,
+    .name = "file",
+    .version = "1",
+    .limits = &kit_map_limits,
+    .store_open = file_store_open,
+    .store_close = file_store_close,
+    .store_drop = file_store_drop,
+    KIT_MAP_OPERATIONS,
+};
+
+KEDGE_BACKEND_DEFINE(file, file_ops);
