@@ -159,7 +159,7 @@ part_asan() {
 }
 
 part_tsan() {
-	CK_TIMEOUT_MULTIPLIER=10 TSAN_OPTIONS=halt_on_error=1 checked tsan --disable-werror --with-sanitizer=thread CFLAGS='-O1 -g'
+	CK_TIMEOUT_MULTIPLIER=10 TSAN_OPTIONS='halt_on_error=1 die_after_fork=0' checked tsan --disable-werror --with-sanitizer=thread CFLAGS='-O1 -g'
 }
 
 # Each fuzz target for $KEDGE_FUZZ_SECONDS, from the committed corpus on.  What is found is left as
