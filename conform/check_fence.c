@@ -16,9 +16,14 @@
 
 enum use { NO_FENCE, GIVEN, USED };
 
+static uint64_t fence_of(const struct history_event *e)
+{
+    return e->op == HISTORY_PUT ? e->version : e->fence;
+}
+
 static enum use use_of(const struct history_event *e)
 {
-    if (e->result != KEDGE_OK)
+    if (e->result != KEDGE_OK || fence_of(e) == 0)
         return NO_FENCE;
     switch (e->op) {
     case HISTORY_ACQUIRE:
@@ -35,11 +40,6 @@ static enum use use_of(const struct history_event *e)
     default:
         return NO_FENCE;
     }
-}
-
-static uint64_t fence_of(const struct history_event *e)
-{
-    return e->op == HISTORY_PUT ? e->version : e->fence;
 }
 
 static int by_ret(const void *a, const void *b)

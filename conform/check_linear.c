@@ -7,8 +7,9 @@
  * configuration - which answer, which open operations are in the order already, which state - is
  * gone into once.  Configurations are remembered by 128 bits of hash.
  *
- * At most 64 operations of an object may be open at once; an operation in doubt is open until the
- * lease it needs was seen dead, else to the end.  More is inconclusive, as is a spent budget.
+ * At most 64 operations of an object may be open at once, and at most 63 leases that die be in use
+ * at once; an operation in doubt is open until the lease it needs was seen dead, else to the end.
+ * More is inconclusive, as is a spent budget.
  */
 #include <config.h>
 
@@ -21,15 +22,25 @@
 #include <kedge/error.h>
 
 #define SLOTS     64
-#define DEATHS    64
-#define TOLD      6 /* operations named in an explanation */
+#define DEATHS    63
+#define FOREVER   (UINT64_C(1) << 63) /* in `dead': of a dead holder that is not heard of again */
+#define TOLD      6                   /* operations named in an explanation */
 #define NO_MEMORY "out of memory"
 
 /* An answer came: OP must be in the order by now.  OPEN: who could be put there. */
 struct answer {
     uint32_t op;
     uint32_t n_open;
-    size_t open; /* into part.open */
+    size_t open;      /* into part.open */
+    uint64_t retires; /* bits of leases that are not heard of after it */
+};
+
+/* A lease that dies, while it is heard of: from its first call to its last answer. */
+struct mortal {
+    uint64_t owner;
+    uint64_t bit; /* 0: not now */
+    size_t left;  /* answers to come */
+    bool endless; /* one never comes */
 };
 
 struct node {
@@ -44,8 +55,8 @@ struct part {
     const char *key;
     struct model_op *ops;
     size_t n_ops, ops_room;
-    uint64_t owners[DEATHS]; /* those that die, by bit */
-    size_t n_owners;
+    struct mortal *mortals;
+    size_t n_mortals, mortals_room;
     struct answer *answers;
     size_t n_answers;
     uint32_t *open;
@@ -133,30 +144,38 @@ static bool uses(const struct part *p, uint64_t owner)
     return false;
 }
 
-/* The deaths of leases that were used on this object; false: *WHY may say why. */
-static bool add_deaths(struct part *p, const struct history *h, const char **why)
+static struct mortal *mortal_of(struct part *p, uint64_t owner)
+{
+    for (size_t i = 0; i < p->n_mortals; i++)
+        if (p->mortals[i].owner == owner)
+            return &p->mortals[i];
+    return NULL;
+}
+
+/* The deaths of leases that were used on this object. */
+static bool add_deaths(struct part *p, const struct history *h)
 {
     for (size_t i = 0; i < h->n; i++) {
         const struct history_event *e = &h->events[i];
-        size_t o = 0;
 
         if (!is_death(e) || !uses(p, e->owner))
             continue;
-        while (o < p->n_owners && p->owners[o] != e->owner)
-            o++;
-        if (o == DEATHS) {
-            *why = "more than 64 leases of one object died";
-            return false;
+        if (mortal_of(p, e->owner) == NULL) {
+            if (!grow((void **)&p->mortals, &p->mortals_room, p->n_mortals + 1, sizeof *p->mortals))
+                return false;
+            p->mortals[p->n_mortals++] = (struct mortal){ .owner = e->owner };
         }
-        if (o == p->n_owners)
-            p->owners[p->n_owners++] = e->owner;
         if (!add_op(p, h, e))
             return false;
     }
-    for (size_t i = 0; i < p->n_ops; i++)
-        for (size_t o = 0; o < p->n_owners; o++)
-            if (p->ops[i].e->owner == p->owners[o])
-                p->ops[i].death = UINT64_C(1) << o;
+    for (size_t i = 0; i < p->n_ops; i++) {
+        struct mortal *m = mortal_of(p, p->ops[i].e->owner);
+
+        if (m != NULL && p->ops[i].ret == HISTORY_NEVER)
+            m->endless = true;
+        else if (m != NULL)
+            m->left++;
+    }
     return true;
 }
 
@@ -189,12 +208,40 @@ static bool note_answer(struct part *p, uint32_t op, const uint32_t *open, size_
     return true;
 }
 
-/* Slots for operations, and who is open at each answer. */
+/* The bit of the lease of OP, which begins.  false: there are too many at once. */
+static bool give_bit(struct part *p, struct model_op *op, uint64_t *bits)
+{
+    struct mortal *m = mortal_of(p, op->e->owner);
+
+    if (m == NULL)
+        return true;
+    if (m->bit == 0) {
+        if ((*bits | FOREVER) == UINT64_MAX)
+            return false;
+        m->bit = UINT64_C(1) << __builtin_ctzll(~*bits);
+        *bits |= m->bit;
+    }
+    op->death = m->bit;
+    return true;
+}
+
+/* OP was answered: its bit is free, if that was the last of its lease. */
+static uint64_t retire_bit(struct part *p, const struct model_op *op, uint64_t *bits)
+{
+    struct mortal *m = mortal_of(p, op->e->owner);
+
+    if (m == NULL || --m->left > 0 || m->endless)
+        return 0;
+    *bits &= ~m->bit;
+    return m->bit;
+}
+
+/* Slots for operations, bits for leases, and who is open at each answer. */
 static bool lay_out(struct part *p, const struct point *points, size_t n, const char **why)
 {
     uint32_t open[SLOTS];
     size_t n_open = 0;
-    uint64_t taken = 0;
+    uint64_t taken = 0, bits = 0;
 
     for (size_t i = 0; i < n; i++) {
         struct model_op *op = &p->ops[points[i].op];
@@ -208,10 +255,15 @@ static bool lay_out(struct part *p, const struct point *points, size_t n, const 
             op->slot = (uint32_t)__builtin_ctzll(~taken);
             taken |= UINT64_C(1) << op->slot;
             open[n_open++] = points[i].op;
+            if (!give_bit(p, op, &bits)) {
+                *why = "more than 63 leases that died were in use at once";
+                return false;
+            }
             continue;
         }
         if (!note_answer(p, points[i].op, open, n_open))
             return false;
+        p->answers[p->n_answers - 1].retires = retire_bit(p, op, &bits);
         while (open[at] != points[i].op)
             at++;
         open[at] = open[--n_open];
@@ -327,6 +379,20 @@ static bool push_with(struct part *p, const struct node *n, const struct model_o
     return push(p, &next);
 }
 
+/* On to the next answer. */
+static void pass(struct node *n, const struct answer *a, const struct model_op *op)
+{
+    struct model_state *s = &n->state;
+
+    n->mask &= ~(UINT64_C(1) << op->slot);
+    n->at++;
+    if (a->retires == 0)
+        return;
+    if (s->hold_bit == a->retires)
+        s->hold_bit = (s->dead & s->hold_bit) != 0 ? FOREVER : 0;
+    s->dead &= ~a->retires;
+}
+
 /* What can follow N: the last pushed is looked at first. */
 static bool expand(struct part *p, const struct node *n)
 {
@@ -335,15 +401,14 @@ static bool expand(struct part *p, const struct node *n)
     struct node next = *n;
 
     if ((n->mask >> due->slot) & 1) {
-        next.mask &= ~(UINT64_C(1) << due->slot);
-        next.at++;
+        pass(&next, a, due);
         return push(p, &next);
     }
     for (uint32_t i = 0; i < a->n_open; i++)
         if (p->open[a->open + i] != a->op && !push_with(p, n, &p->ops[p->open[a->open + i]]))
             return false;
     if (due->optional) {
-        next.at++;
+        pass(&next, a, due);
         if (!push(p, &next))
             return false;
     }
@@ -353,7 +418,7 @@ static bool expand(struct part *p, const struct node *n)
 /* An order was found: 1; there is none: 0; the budget is spent: -1; no memory: -2. */
 static int seek(struct part *p, struct search *s)
 {
-    struct node n = { .state = { .deadline = HISTORY_NO_TIME } };
+    struct node n = { .state = { .dead = FOREVER, .deadline = HISTORY_NO_TIME } };
 
     if (p->model->begin != NULL)
         p->model->begin(p->ops, p->n_ops, &n.state);
@@ -410,6 +475,7 @@ static void explain(const struct part *p, struct verdict *v)
 static void part_free(struct part *p)
 {
     free(p->ops);
+    free(p->mortals);
     free(p->answers);
     free(p->open);
     free(p->stack);
@@ -422,7 +488,7 @@ static void judge(struct part *p, struct search *s)
     int found = -2;
 
     if (p->model->subject == HISTORY_OF_LOCK || p->model->subject == HISTORY_OF_RUN) {
-        if (!add_deaths(p, s->h, &why)) {
+        if (!add_deaths(p, s->h)) {
             verdict_unsure(s->v, p->key, "%s \"%s\": %s", p->model->name, p->key, why);
             return;
         }

@@ -269,7 +269,7 @@ static bool step_lease(const struct model_op *op, struct model_state *s)
             return !lease_lives(s);
         if (!lease_lives(s) || (e->result != KEDGE_OK && !in_doubt(op)))
             return false;
-        if (e->op == HISTORY_EXTEND || e->op == HISTORY_CHECK)
+        if (e->op == HISTORY_EXTEND || (e->op == HISTORY_CHECK && e->ttl > 0))
             prolong(op, s);
         return true;
     }

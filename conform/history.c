@@ -11,8 +11,8 @@
 
 #include <kedge/error.h>
 
-/* cJSON keeps numbers as double: beyond this a number travels as text. */
-#define EXACT_MAX (UINT64_C(1) << 53)
+/* cJSON keeps numbers as double and writes 15 digits of them: beyond that they travel as text. */
+#define EXACT_MAX UINT64_C(1000000000000000)
 
 static const struct {
     const char *word;

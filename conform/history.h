@@ -31,7 +31,7 @@
     X(REVOKE, "revoke", LEASE)                                                                     \
     X(GONE, "gone", LEASE)      /* the process of this lease is about to be killed or stopped */   \
     X(ACQUIRE, "acquire", LOCK) /* fence: got; HELD: who holds it, with `holder' */                \
-    X(CHECK, "check", LOCK)     /* lock_extend under `fence'; extends the lease too: ttl */        \
+    X(CHECK, "check", LOCK)     /* under `fence'; extends the lease too if there is a ttl */       \
     X(UNLOCK, "release", LOCK)  /* under `fence' */                                                \
     X(QUERY, "query", LOCK)     /* fence and holder */                                             \
     X(PUT, "put", CELL)         /* guarded by version `seen'; `version' is the new one */          \

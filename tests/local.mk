@@ -148,9 +148,6 @@ test_mem_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_mem_LDADD = $(KEDGE_CHECK_LINK)
 
 # ----------------------------------------------- the checkers of histories
-KEDGE_CHECKERS = conform/history.c conform/history.h conform/check.c conform/check.h \
-	conform/check_models.c conform/check_models.h conform/check_linear.c \
-	conform/check_interval.c conform/check_fence.c conform/check_conserve.c
 KEDGE_CHECK_TESTS += test_checkers
 test_checkers_SOURCES = %D%/unit/test_checkers.c $(KEDGE_CHECKERS)
 test_checkers_CPPFLAGS = $(KEDGE_CHECK_CPP) $(CJSON_CFLAGS)
