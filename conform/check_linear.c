@@ -393,6 +393,24 @@ static void pass(struct node *n, const struct answer *a, const struct model_op *
     s->dead &= ~a->retires;
 }
 
+/*
+ * An open operation that fits the state and does not change it, such as a read or a refusal, is put
+ * into the order here and now: whatever could follow without it can follow with it.
+ */
+static void absorb(const struct part *p, struct node *n)
+{
+    const struct answer *a = &p->answers[n->at];
+
+    for (uint32_t i = 0; i < a->n_open; i++) {
+        const struct model_op *op = &p->ops[p->open[a->open + i]];
+        struct model_state s = n->state;
+
+        if (((n->mask >> op->slot) & 1) == 0 && p->model->step(op, &s) &&
+            memcmp(&s, &n->state, sizeof s) == 0)
+            n->mask |= UINT64_C(1) << op->slot;
+    }
+}
+
 /* What can follow N: the last pushed is looked at first. */
 static bool expand(struct part *p, const struct node *n)
 {
@@ -435,6 +453,7 @@ static int seek(struct part *p, struct search *s)
         }
         if (n.at == p->n_answers)
             return 1;
+        absorb(p, &n);
         first = first_visit(p, &n);
         if (first == 0)
             continue;
