@@ -150,6 +150,8 @@ static const struct sample illegal[] = {
       { ACQUIRE(1, 1, 2, 5), RELEASE(1, 3, 4, 5, OK), ACQUIRE(2, 5, 6, 5) } },
     { "lock: a fence falls", LINEAR | FENCE,
       { ACQUIRE(1, 1, 2, 5), RELEASE(1, 3, 4, 5, OK), ACQUIRE(2, 5, 6, 4) } },
+    { "lock: a fence falls between calls that overlap", LINEAR,
+      { ACQUIRE(1, 1, 10, 7), RELEASE(1, 11, 12, 7, OK), ACQUIRE(2, 1, 20, 5) } },
     { "lock: released by an old fence", LINEAR | FENCE,
       { ACQUIRE(1, 1, 2, 5), RELEASE(1, 3, 4, 5, OK), ACQUIRE(1, 5, 6, 6),
         RELEASE(1, 7, 8, 5, OK) } },
