@@ -40,5 +40,8 @@ extern const struct contract_case cases_threads[];
 extern const struct contract_case cases_processes[];
 extern const struct contract_case cases_memory[];
 extern const struct contract_case cases_walk[];
+extern const struct contract_case cases_linear[];
+extern const struct contract_case cases_paused[];
+extern const struct contract_case cases_queue[];
 
 #endif

@@ -35,6 +35,9 @@ static const struct {
     { cases_walk, CONFORM_CORE },
     { cases_threads, CONFORM_CORE },
     { cases_processes, CONFORM_CORE },
+    { cases_linear, CONFORM_CONCURRENT },
+    { cases_paused, CONFORM_CONCURRENT },
+    { cases_queue, CONFORM_CONCURRENT },
 };
 
 static const char *const tier_names[] = { "core", "concurrent", "fault", "full" };

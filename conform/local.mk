@@ -2,6 +2,10 @@
 # the program (kedge conform), and sees of the library what any program sees.
 #
 # libworld.la is what cases work with, also for other tests: namespace, time, randomness, checks.
+# KEDGE_CHECKERS judge what several processes did, and need no store; tests/unit has tests of them.
+KEDGE_CHECKERS = %D%/history.c %D%/history.h %D%/check.c %D%/check.h \
+	%D%/check_models.c %D%/check_models.h %D%/check_linear.c \
+	%D%/check_interval.c %D%/check_fence.c %D%/check_conserve.c
 noinst_LTLIBRARIES += libworld.la libconform.la
 libworld_la_SOURCES = %D%/world.c %D%/world.h %D%/tx.c %D%/dump.c %D%/clockfile.h
 libconform_la_SOURCES = \
@@ -10,6 +14,8 @@ libconform_la_SOURCES = \
 	%D%/results.h %D%/run.c %D%/tap.c %D%/junit.c %D%/cert.c \
 	%D%/optout.c %D%/optout.h \
 	%D%/fault_backend.c %D%/fault_backend.h $(kedge_forward) \
+	$(KEDGE_CHECKERS) %D%/crew.h %D%/crew.c %D%/crew_ops.c \
+	%D%/linear.c %D%/paused.c %D%/queue.c \
 	%D%/batch.c %D%/cells.c %D%/claim.c %D%/commit.c %D%/data.c %D%/fences.c %D%/hints.c \
 	%D%/leases.c %D%/lists.c %D%/locks.c %D%/matrix.c %D%/memory.c %D%/processes.c %D%/purge.c \
 	%D%/resend.c %D%/runs.c %D%/slots.c %D%/store.c %D%/threads.c %D%/wait.c %D%/walk.c

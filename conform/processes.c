@@ -27,25 +27,13 @@ static struct board *board_new(void)
     return b;
 }
 
-/* A store of its own, on the same namespace.  The inherited handles must not be used. */
-static void open_own(const struct world *w, struct world *mine, int number)
+static void enter(const struct world *w, struct world *mine, int number)
 {
-    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
-
     *mine = *w;
     mine->keep = NULL;
     mine->txs = NULL;
-    mine->rng = w->rng + (uint64_t)(number + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    w = mine;
-    expect_ok(mine->ops->store_open(mine->host, &open, &mine->store, &mine->err));
-    expect_ok(mine->ops->session_open(mine->store, &mine->session, &mine->err));
-}
-
-static void close_own(struct world *mine)
-{
-    world_forget(mine);
-    mine->ops->session_close(mine->session);
-    mine->ops->store_close(mine->store);
+    world_salt(mine, (uint64_t)number + 1);
+    world_open_own(mine);
 }
 
 /* BODY in each of so many processes, all at once; each must end well. */
@@ -61,12 +49,12 @@ static void in_processes(struct world *w, struct board *b, int n,
         if (pid[i] == 0) {
             struct world mine;
 
-            open_own(w, &mine, i);
+            enter(w, &mine, i);
             atomic_fetch_add(&b->ready, 1);
             while (!atomic_load(&b->go))
                 pause_us(50);
             body(&mine, b, i);
-            close_own(&mine);
+            world_close_own(&mine);
             (void)fflush(stdout);
             _exit(0);
         }
@@ -210,9 +198,9 @@ static void woken(struct world *w)
     if (pid == 0) {
         struct world mine;
 
-        open_own(w, &mine, 0);
+        enter(w, &mine, 0);
         wait_for_work(&mine, b, 0);
-        close_own(&mine);
+        world_close_own(&mine);
         (void)fflush(stdout);
         _exit(0);
     }
@@ -251,9 +239,9 @@ static void not_dropped(struct world *w)
     if (pid == 0) {
         struct world mine;
 
-        open_own(w, &mine, 0);
+        enter(w, &mine, 0);
         hold_open(&mine, b, 0);
-        close_own(&mine);
+        world_close_own(&mine);
         _exit(0);
     }
     while (!atomic_load(&b->waiting))

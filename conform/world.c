@@ -352,6 +352,12 @@ uint64_t random_u64(struct world *w)
     return z ^ (z >> 31);
 }
 
+/* Not a multiple of the step of the sequence, or it would be the same one, begun elsewhere. */
+void world_salt(struct world *w, uint64_t salt)
+{
+    w->rng = w->seed ^ (salt * UINT64_C(0xd1342543de82ef95));
+}
+
 uint32_t random_below(struct world *w, uint32_t n)
 {
     return (uint32_t)(random_u64(w) % n);
@@ -531,6 +537,21 @@ void world_reopen(struct world *w)
     open_store(w, 0);
 }
 
+void world_open_own(struct world *w)
+{
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
+
+    expect_ok(w->ops->store_open(w->host, &open, &w->store, &w->err));
+    expect_ok(w->ops->session_open(w->store, &w->session, &w->err));
+}
+
+void world_close_own(struct world *w)
+{
+    world_forget(w);
+    w->ops->session_close(w->session);
+    w->ops->store_close(w->store);
+}
+
 void world_thread_enter(const struct world *w, struct world *mine, uint64_t salt)
 {
     /* Only what never changes: the other thread goes on with its world. */
@@ -542,8 +563,8 @@ void world_thread_enter(const struct world *w, struct world *mine, uint64_t salt
         .limits = w->limits,
         .durability = w->durability,
         .seed = w->seed,
-        .rng = w->seed ^ (salt * UINT64_C(0xd1342543de82ef95)),
     };
+    world_salt(mine, salt);
     check_rc(__FILE__, __LINE__, "session_open in a thread", mine,
              mine->ops->session_open(mine->store, &mine->session, &mine->err), KEDGE_OK);
 }

@@ -86,6 +86,12 @@ void world_close(struct world *w);
 void world_reopen(struct world *w);
 /* Free what calls and builders handed out so far. */
 void world_forget(struct world *w);
+/*
+ * In a child process: a store of its own, on the same namespace.  W is a copy, whose inherited
+ * handles must not be used.
+ */
+void world_open_own(struct world *w);
+void world_close_own(struct world *w);
 /* A session of its own for a thread: MINE is a copy to be used there.  SALT tells threads apart. */
 void world_thread_enter(const struct world *w, struct world *mine, uint64_t salt);
 void world_thread_leave(struct world *mine);
@@ -111,6 +117,8 @@ void note(const char *fmt, ...) WORLD_PRINTF(1, 2);
 void context(const char *fmt, ...) WORLD_PRINTF(1, 2);
 
 uint64_t random_u64(struct world *w);
+/* A sequence of its own for each SALT that is not 0: no id is made twice. */
+void world_salt(struct world *w, uint64_t salt);
 /* 0 .. n - 1 */
 uint32_t random_below(struct world *w, uint32_t n);
 struct kedge_id128 random_id(struct world *w);

@@ -147,6 +147,12 @@ test_mem_SOURCES = %D%/unit/test_mem.c
 test_mem_CPPFLAGS = $(KEDGE_CHECK_CPP)
 test_mem_LDADD = $(KEDGE_CHECK_LINK)
 
+# ----------------------------------------------- the checkers of histories
+KEDGE_CHECK_TESTS += test_checkers
+test_checkers_SOURCES = %D%/unit/test_checkers.c $(KEDGE_CHECKERS)
+test_checkers_CPPFLAGS = $(KEDGE_CHECK_CPP) $(CJSON_CFLAGS)
+test_checkers_LDADD = $(CHECK_LIBS) $(CJSON_LIBS) $(PTHREAD_LIBS)
+
 # -------------------------------------------------- the build and the program
 check_PROGRAMS += test_abi
 TESTS += test_abi

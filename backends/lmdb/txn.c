@@ -149,9 +149,31 @@ static int adopt_map(struct lm_env *env)
     return rc;
 }
 
+/*
+ * LMDB has two meta pages, which its commits use in turns.  A reader first learns the number of the
+ * last commit, then reads the page of its parity.  If it is held up in between, that page may be
+ * the next but one's, which is in the file before it is durable and before that commit is over: the
+ * reader would see what is not yet there for others, nor for itself the next time.  While no commit
+ * is further than one ahead of the number, the page was the right one.
+ */
+static bool overtaken(struct lm_env *env, MDB_txn *txn)
+{
+    MDB_envinfo info;
+
+    atomic_thread_fence(memory_order_acquire); /* the page was read before what follows */
+    return mdb_env_info(env->env, &info) == MDB_SUCCESS && info.me_last_txnid > mdb_txn_id(txn) + 1;
+}
+
 static int begin_read(struct lm_env *env, MDB_txn **txn)
 {
-    return *txn != NULL ? mdb_txn_renew(*txn) : mdb_txn_begin(env->env, NULL, MDB_RDONLY, txn);
+    for (;;) {
+        int rc =
+            *txn != NULL ? mdb_txn_renew(*txn) : mdb_txn_begin(env->env, NULL, MDB_RDONLY, txn);
+
+        if (rc != MDB_SUCCESS || !overtaken(env, *txn))
+            return rc;
+        mdb_txn_reset(*txn);
+    }
 }
 
 int lm_read_begin(struct lm_env *env, MDB_txn **txn, struct kedge_error *err)

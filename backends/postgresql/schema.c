@@ -157,7 +157,16 @@ static const char *const version_1[] = {
     "language plpgsql volatile" PLAIN_PLANS " as $$\n"
     "declare x int[]; m int;\n"
     "begin\n"
-    " bad:='{}'; done:='{}'; f:=@.fences(p_places);\n"
+    " bad:='{}'; done:='{}';\n",
+    /* A lock that nobody has is no row that could be locked.  Whoever takes it waits here for
+       others who do, and draws the fence afterwards: else a fence could be above that of the next
+       holder, who drew his before and put his row there after the first had come and gone. */
+    "& if exists(select from unnest(p_lockw) p where p.k=1) then\n"
+    "  perform pg_advisory_xact_lock(q.n) from (select distinct\n"
+    "   hashtextextended(encode(p.name,'hex'),@.class()) n from unnest(p_lockw) p where p.k=1\n"
+    "   order by 1) q;\n"
+    " end if;\n"
+    " f:=@.fences(p_places);\n"
     " perform 1 from @.lease where id=any(p_leases) order by id for key share;\n"
     " perform 1 from @.hot where rid=any(p_rids) order by rid for update;\n"
     " if cardinality(p_locks)>0 then\n"
