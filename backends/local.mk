@@ -23,7 +23,7 @@ libkedge_kit_la_SOURCES = $(kit_sources)
 libkedge_kit_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS)
 
 # ---------------------------------------------------------------------- mem
-mem_sources = %D%/mem/mem.c %D%/mem/read.c %D%/mem/space.c %D%/mem/space.h %D%/mem/table.c \
+mem_sources = %D%/mem/mem.c %D%/mem/hint.c %D%/mem/limits.h %D%/mem/read.c %D%/mem/space.c %D%/mem/space.h %D%/mem/table.c \
 	%D%/mem/table.h %D%/mem/upkeep.c
 KEDGE_STATIC_BACKENDS += libkedge-mem.la
 noinst_LTLIBRARIES += libkedge-mem.la
