@@ -123,3 +123,15 @@ count_la_SOURCES = %D%/wrap/count.c
 count_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS)
 count_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
 endif
+
+# ------------------------------------------------------------------- shared
+# A store that kedge-refd serves (conform/refd); what goes between them is wire.c, in both.
+noinst_LTLIBRARIES += libkedge-wire.la
+libkedge_wire_la_SOURCES = %D%/shared/wire.c %D%/shared/wire.h
+shared_sources = %D%/shared/shared.c %D%/shared/link.c %D%/shared/link.h %D%/mem/limits.h
+if MODULE_SHARED
+backend_LTLIBRARIES += shared.la
+shared_la_SOURCES = $(shared_sources)
+shared_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
+shared_la_LIBADD = libkedge-wire.la libkedge-kit.la
+endif
