@@ -27,7 +27,7 @@ libkedge_kit_la_SOURCES = $(kit_sources)
 libkedge_kit_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS)
 
 # ---------------------------------------------------------------------- mem
-mem_sources = %D%/mem/mem.c %D%/mem/read.c %D%/mem/space.c %D%/mem/space.h %D%/mem/table.c \
+mem_sources = %D%/mem/mem.c %D%/mem/hint.c %D%/mem/limits.h %D%/mem/read.c %D%/mem/space.c %D%/mem/space.h %D%/mem/table.c \
 	%D%/mem/table.h %D%/mem/upkeep.c
 KEDGE_STATIC_BACKENDS += libkedge-mem.la
 noinst_LTLIBRARIES += libkedge-mem.la
@@ -126,4 +126,16 @@ trace_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
 count_la_SOURCES = %D%/wrap/count.c
 count_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS)
 count_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
+endif
+
+# ------------------------------------------------------------------- shared
+# A store that kedge-refd serves (conform/refd); what goes between them is wire.c, in both.
+noinst_LTLIBRARIES += libkedge-wire.la
+libkedge_wire_la_SOURCES = %D%/shared/wire.c %D%/shared/wire.h
+shared_sources = %D%/shared/shared.c %D%/shared/link.c %D%/shared/link.h %D%/mem/limits.h
+if MODULE_SHARED
+backend_LTLIBRARIES += shared.la
+shared_la_SOURCES = $(shared_sources)
+shared_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
+shared_la_LIBADD = libkedge-wire.la libkedge-kit.la
 endif

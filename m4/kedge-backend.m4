@@ -27,6 +27,15 @@ AC_DEFUN([_KEDGE_BACKEND_ADD_STATIC], [
 # ------------------------------------------------------------
 AC_DEFUN([KEDGE_BACKEND_BUILTIN], [_KEDGE_BACKEND_ADD_STATIC([$1])])
 
+# KEDGE_BACKEND_MODULE(NAME): no dependency, always a loadable module, where there are such.
+# ------------------------------------------------------------------------------------------
+AC_DEFUN([KEDGE_BACKEND_MODULE], [
+  AS_IF([test "x$enable_shared" = xno],
+    [kedge_missing_backends="${kedge_missing_backends:+$kedge_missing_backends }$1"],
+    [kedge_module_backends="${kedge_module_backends:+$kedge_module_backends }$1"])
+  AM_CONDITIONAL([MODULE_]m4_toupper([$1]), [test "x$enable_shared" != xno])
+])
+
 # KEDGE_BACKEND(NAME, VAR, MODULES, [HEADER-ONLY-MODULES])
 # --------------------------------------------------------
 # --with-NAME=auto|yes|module|no.  'auto' builds the backend into the library if

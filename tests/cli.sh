@@ -113,7 +113,7 @@ kedge store info --print mem:
 [ $status -eq 2 ] && err_is 'kedge store info: takes no --print; see kedge help store info'
 ok "--print belongs to init and migrate"
 kedge store info mem: --backend-opt x=1
-[ $status -eq 2 ] && err_is 'kedge: a store in memory has no options'
+[ $status -eq 2 ] && err_is "kedge: a store in memory has no option but 'hints=1'"
 ok "an option of the backend that it does not have"
 kedge store info mem: --backend-opt sesame
 [ $status -eq 2 ] && err_is 'kedge: --backend-opt takes NAME=VALUE; see kedge help'

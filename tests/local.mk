@@ -199,7 +199,7 @@ TESTS += %D%/clock.sh
 # ------------------------------------------------- storage contract (backends)
 # The core tier of the conformance suite (conform/) over each backend.
 kedge_contract_tests = %D%/contract/mem.sh %D%/contract/lmdb.sh %D%/contract/redis.sh \
-	%D%/contract/postgresql.sh
+	%D%/contract/postgresql.sh %D%/contract/shared.sh
 dist_check_SCRIPTS += $(kedge_contract_tests)
 TESTS += $(kedge_contract_tests)
 # The template for backends of others, built as they build theirs.
@@ -327,6 +327,14 @@ if STATIC_POSTGRESQL
 check_PROGRAMS += next_schema
 endif
 kedge_servers_tests += %D%/servers/schema-postgresql.sh
+# A store that another process serves: ./deaths URL, ./frames URL LOG [SEED]
+check_PROGRAMS += deaths frames
+deaths_SOURCES = %D%/shared/deaths.c %D%/shared/client.c %D%/shared/client.h
+deaths_LDADD = libkedge.la $(PTHREAD_LIBS)
+frames_SOURCES = %D%/shared/frames.c %D%/shared/client.c %D%/shared/client.h
+frames_LDADD = libkedge-wire.la libkedge.la $(PTHREAD_LIBS)
+kedge_servers_tests += %D%/servers/refd-shared.sh %D%/servers/deaths-shared.sh \
+	%D%/servers/frames-shared.sh
 dist_check_SCRIPTS += $(kedge_servers_tests)
 TESTS += $(kedge_servers_tests)
 EXTRA_DIST += %D%/servers/with.sh %D%/servers/info.sh %D%/servers/move-slot.sh
@@ -388,6 +396,7 @@ upkeep_SOURCES = %D%/engine/upkeep.c %D%/engine/upkeep.h %D%/engine/upkeep_sweep
 	%D%/engine/upkeep_purge.c $(KEDGE_SAGA) $(KEDGE_FAULT)
 upkeep_LDADD = libkedge-core.la $(PTHREAD_LIBS)
 queues_LDADD = libkedge-core.la $(PTHREAD_LIBS)
+kedge_engine_tests += %D%/engine/chaos-shared.sh
 kedge_engine_tests += %D%/engine/turns.sh %D%/engine/behave.sh %D%/engine/counts.sh \
 	%D%/engine/queues.sh %D%/engine/upkeep.sh
 

@@ -94,6 +94,16 @@ int kit_lease_may_bury(const struct kit_lease *lease, int64_t now_lease,
     return KEDGE_HELD;
 }
 
+int64_t kit_hints_mass(int64_t *since, int64_t now, size_t live, size_t absent,
+                       int64_t longest_ttl_us)
+{
+    if (absent > 1 && absent * 2 > live && *since == 0)
+        *since = now;
+    if (*since != 0 && now - *since > longest_ttl_us)
+        *since = 0;
+    return *since == 0 ? -1 : now - *since;
+}
+
 /* ------------------------------------------------------------------- locks */
 
 /* OK: not dead; LOST: dead or without a record.  *OUT may be NULL then. */

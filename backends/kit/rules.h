@@ -193,6 +193,10 @@ struct kit_suspicion {
 int kit_lease_may_bury(const struct kit_lease *lease, int64_t now_lease,
                        const struct kit_suspicion *s);
 #define KIT_HINT_GRACE_US INT64_C(100000)
+/* ABSENT of LIVE leases look dead at NOW.  When that is more than half, and more than one, *SINCE
+   remembers it for the longest ttl; 0: no such thing.  Answers for how long, -1: it is not so. */
+int64_t kit_hints_mass(int64_t *since, int64_t now, size_t live, size_t absent,
+                       int64_t longest_ttl_us);
 
 /* --- runs --- */
 

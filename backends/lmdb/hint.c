@@ -278,16 +278,12 @@ uint32_t lm_hint_look(struct lm_hints *h, const struct kit_lease *lease, int64_t
 int64_t lm_hints_mass(struct lm_hints *h, size_t live, size_t absent, int64_t longest_ttl_us)
 {
     int64_t now = lm_mono_us();
-    int64_t since;
+    int64_t mass;
 
     (void)pthread_mutex_lock(&h->lock);
-    if (absent > 1 && absent * 2 > live && h->mass_since == 0)
-        h->mass_since = now;
-    if (h->mass_since != 0 && now - h->mass_since > longest_ttl_us)
-        h->mass_since = 0;
-    since = h->mass_since;
+    mass = kit_hints_mass(&h->mass_since, now, live, absent, longest_ttl_us);
     (void)pthread_mutex_unlock(&h->lock);
-    return since == 0 ? -1 : now - since;
+    return mass;
 }
 
 void lm_hints_remove_all(int dir_fd)

@@ -18,23 +18,14 @@
 #include <unistd.h>
 
 #include "../kit/url.h"
+#include "limits.h"
 #include "space.h"
 
 #define MEM_SCHEMA 1u
+/* The option: leases have crash hints, as the handle goes with whoever it is for. */
+#define HINTS "hints=1"
 
-const struct kedge_limits mem_limits = {
-    .struct_size = sizeof mem_limits,
-    .id_max = 1024,
-    .value_max = 16u << 20,
-    .cell_max = 64u << 10,
-    .batch_items = 256,
-    .batch_bytes = 1u << 20,
-    .commit_changes = 1000,
-    .commit_bytes = 32u << 20, /* a value of full size, and the names around it */
-    .page_max = 1000,
-    .ttl_min_us = 1000,
-    .ttl_max_us = INT64_C(366) * 86400 * 1000000,
-};
+const struct kedge_limits mem_limits = MEM_LIMITS;
 
 /* ------------------------------------------------------------- open and close */
 
@@ -77,6 +68,7 @@ struct mem_name {
 static int parse(const struct kedge_open *open, struct mem_name *name, struct kedge_bytes *out,
                  struct kedge_error *err)
 {
+    struct kedge_bytes options;
     struct kedge_url url;
     int rc = kedge_url_split(open->url, &url, err);
 
@@ -86,8 +78,10 @@ static int parse(const struct kedge_open *open, struct mem_name *name, struct ke
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "a store in memory is 'mem:' or 'mem:NAME', without server and "
                                "parameters");
-    if (kedge_url_options(open).len != 0)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "a store in memory has no options");
+    options = kedge_url_options(open);
+    if (options.len != 0 && !kedge_url_is(options, HINTS))
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "a store in memory has no option but '" HINTS "'");
     rc = kedge_url_decode(url.path, "name", name->text, sizeof name->text, err);
     if (rc != KEDGE_OK)
         return rc;
@@ -119,6 +113,24 @@ static int find_or_make(const struct kedge_host *host, const struct kedge_open *
     return KEDGE_OK;
 }
 
+static void store_close(void *store)
+{
+    struct mem_handle *handle = store;
+    bool last;
+
+    /* After fork the locks may be held by threads that are not here. */
+    if (handle == NULL || handle->pid != getpid())
+        return;
+    if (handle->hint != 0)
+        mem_hint_close(handle->space, handle->hint);
+    (void)pthread_mutex_lock(&registry_lock);
+    last = --handle->space->opens == 0 && handle->space->name.len == 0;
+    (void)pthread_mutex_unlock(&registry_lock);
+    if (last)
+        mem_space_free(handle->space);
+    handle->host->release(handle->host->ctx, handle);
+}
+
 static int store_open(const struct kedge_host *host, const struct kedge_open *open, void **store,
                       struct kedge_error *err)
 {
@@ -134,8 +146,7 @@ static int store_open(const struct kedge_host *host, const struct kedge_open *op
     handle = host->alloc(host->ctx, sizeof *handle);
     if (handle == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
-    handle->host = host;
-    handle->pid = getpid();
+    *handle = (struct mem_handle){ .host = host, .pid = getpid() };
     (void)pthread_mutex_lock(&registry_lock);
     rc = find_or_make(host, open, name, &handle->space, err);
     if (rc == KEDGE_OK)
@@ -145,24 +156,13 @@ static int store_open(const struct kedge_host *host, const struct kedge_open *op
         host->release(host->ctx, handle);
         return rc;
     }
+    handle->hint = kedge_url_options(open).len != 0 ? mem_hint_open(handle->space) : 0;
+    if (handle->hint == 0 && kedge_url_options(open).len != 0) {
+        store_close(handle);
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    }
     *store = handle;
     return KEDGE_OK;
-}
-
-static void store_close(void *store)
-{
-    struct mem_handle *handle = store;
-    bool last;
-
-    /* After fork the locks may be held by threads that are not here. */
-    if (handle == NULL || handle->pid != getpid())
-        return;
-    (void)pthread_mutex_lock(&registry_lock);
-    last = --handle->space->opens == 0 && handle->space->name.len == 0;
-    (void)pthread_mutex_unlock(&registry_lock);
-    if (last)
-        mem_space_free(handle->space);
-    handle->host->release(handle->host->ctx, handle);
 }
 
 static int store_drop(const struct kedge_host *host, const struct kedge_open *open,
@@ -236,8 +236,9 @@ static int info(void *session, struct kedge_info *out, int64_t timeout_us, struc
     if (space->name.len != 0)
         memcpy(place + 4, space->name.data, space->name.len);
     place[4 + space->name.len] = '\0';
-    in.server = "memory of this process";
+    in.server = "memory of a process";
     in.place = place;
+    in.caps = ((struct mem_session *)session)->handle->hint != 0 ? KEDGE_CAP_HINT : 0;
     *out = in;
     return mem_end(&step, KEDGE_OK, err);
 }
@@ -256,17 +257,18 @@ static int now(void *session, struct kedge_time *out, int64_t timeout_us, struct
 
 /* --------------------------------------------------------------------- leases */
 
-static void lease_state(const struct kit_lease *lease, int64_t now_lease,
+static void lease_state(const struct kit_step *step, const struct kit_lease *lease,
                         struct kedge_lease_state *out)
 {
     struct kit_lease view = *lease;
+    int64_t absent_us;
 
-    kit_lease_view(&view, now_lease);
+    kit_lease_view(&view, step->now_lease);
     *out = (struct kedge_lease_state){
         .deadline = view.l.deadline,
         .remaining_us = view.l.remaining_us,
         .attention = view.l.attention,
-        .hint = KEDGE_HINT_NONE,
+        .hint = mem_hint_look(step->ctx, &view, &absent_us),
     };
 }
 
@@ -289,15 +291,17 @@ static int lease_grant(void *session, const struct kedge_lease_new *in,
     } else {
         kit_lease_init(&lease, in, step.now_wall, step.now_lease);
         lease.l.incarnation = 1;
+        lease.hint_id[0] = ((struct mem_session *)session)->handle->hint;
         rc = mem_lease_put(step.ctx, &lease);
     }
     if (rc == KEDGE_OK)
-        lease_state(&lease, step.now_lease, out);
+        lease_state(&step, &lease, out);
     return mem_end(&step, rc, err);
 }
 
-/* Inside a step. */
-static int extend(struct kit_step *step, const struct kedge_id128 *id, struct kit_lease *lease)
+/* Inside a step.  Whoever extends it is its holder, and here. */
+static int extend(struct kit_step *step, const struct mem_session *by, const struct kedge_id128 *id,
+                  struct kit_lease *lease)
 {
     struct mem_lease *old = mem_lease_find(step->ctx, id);
     int rc;
@@ -305,6 +309,7 @@ static int extend(struct kit_step *step, const struct kedge_id128 *id, struct ki
     if (old == NULL)
         return KEDGE_LOST;
     *lease = old->k;
+    lease->hint_id[0] = by->handle->hint;
     rc = kit_lease_extend(lease, step->now_lease);
     return rc == KEDGE_OK ? mem_lease_put(step->ctx, lease) : rc;
 }
@@ -318,9 +323,9 @@ static int lease_extend(void *session, const struct kedge_id128 *id, struct kedg
 
     if (rc != KEDGE_OK)
         return rc;
-    rc = extend(&step, id, &lease);
+    rc = extend(&step, session, id, &lease);
     if (rc == KEDGE_OK)
-        lease_state(&lease, step.now_lease, out);
+        lease_state(&step, &lease, out);
     return mem_end(&step, rc, err);
 }
 
@@ -380,11 +385,11 @@ static int lease_revoke(void *session, const struct kedge_id128 *id, int64_t tim
     return mem_end(&step, rc, err);
 }
 
-/* There is no hint and no other incarnation: the deadline alone decides. */
+/* There is no other incarnation: deadline and hint decide. */
 static int lease_bury(void *session, const struct kedge_id128 *id, int64_t timeout_us,
                       struct kedge_error *err)
 {
-    static const struct kit_suspicion none;
+    struct kit_suspicion suspicion;
     const struct mem_lease *lease;
     struct kit_step step;
     int rc = mem_begin(session, &step, timeout_us, err);
@@ -392,7 +397,11 @@ static int lease_bury(void *session, const struct kedge_id128 *id, int64_t timeo
     if (rc != KEDGE_OK)
         return rc;
     lease = mem_lease_find(step.ctx, id);
-    rc = lease == NULL ? KEDGE_NOT_FOUND : kit_lease_may_bury(&lease->k, step.now_lease, &none);
+    rc = KEDGE_NOT_FOUND;
+    if (lease != NULL) {
+        mem_suspect(step.ctx, &lease->k, &suspicion);
+        rc = kit_lease_may_bury(&lease->k, step.now_lease, &suspicion);
+    }
     if (rc == KEDGE_OK && lease->k.l.state != KEDGE_LEASE_DEAD)
         rc = kill_lease(&step, lease);
     return mem_end(&step, rc, err);
@@ -435,7 +444,7 @@ static int lock_extend(void *session, struct kedge_bytes name, const struct kedg
         return rc;
     rc = kit_lock_check(&step, name, lease, fence);
     if (rc == KEDGE_OK)
-        rc = extend(&step, lease, &record);
+        rc = extend(&step, session, lease, &record);
     if (rc == KEDGE_OK)
         rc = kit_lock_query(&step, name, out);
     return mem_end(&step, rc, err);

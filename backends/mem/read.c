@@ -480,8 +480,10 @@ static int fill_leases(struct page *page, struct kit_step *step, struct kedge_by
         return KEDGE_ERR_NOMEM;
     for (size_t i = 0; i < p->n; i++) {
         struct kit_lease view = ((const struct mem_lease *)ix->v[from + i])->k;
+        int64_t absent_us;
 
         kit_lease_view(&view, step->now_lease);
+        view.l.hint = mem_hint_look(space, &view, &absent_us);
         if (!kit_copy_lease(page->host, &page->mem, &view.l, &p->leases[i]))
             return KEDGE_ERR_NOMEM;
     }

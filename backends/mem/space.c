@@ -701,6 +701,7 @@ void mem_space_free(struct mem_space *space)
     mem_table_free(host, &space->leases);
     mem_table_free(host, &space->cells);
     mem_table_free(host, &space->locks);
+    mem_hints_free(space);
     host->release(host->ctx, space->log.v);
     kit_scratch_free(space->scratch);
     (void)pthread_mutex_destroy(&space->lock);

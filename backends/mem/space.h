@@ -77,9 +77,12 @@ struct mem_space {
     pthread_mutex_t lock; /* for all that follows */
     pthread_cond_t changed;
     uint64_t ticket;
-    uint64_t fence;      /* last issued */
-    int64_t now_wall;    /* of this step */
-    int64_t lease_clock; /* last seen */
+    uint64_t fence;         /* last issued */
+    int64_t now_wall;       /* of this step */
+    int64_t lease_clock;    /* last seen */
+    struct mem_hint *hints; /* of handles that are open, and of those leases still name */
+    uint64_t hint_last;
+    int64_t mass_since; /* kit_hints_mass */
     struct kit_scratch *scratch;
     struct mem_log log;
     struct mem_index run_ix[RUN_N];
@@ -93,6 +96,7 @@ struct mem_space {
 struct mem_handle {
     const struct kedge_host *host;
     struct mem_space *space;
+    uint64_t hint; /* 0: its leases have none */
     pid_t pid;
 };
 struct mem_session {
@@ -129,6 +133,15 @@ size_t mem_locks_from(struct mem_space *space, const struct kedge_id128 *holder,
 struct mem_run *mem_run_at(struct mem_space *space, int order, size_t at);
 
 int mem_lease_put(struct mem_space *space, const struct kit_lease *lease);
+
+/* hint.c.  open: 0, there is no memory; takes the mutex, as close does. */
+uint64_t mem_hint_open(struct mem_space *space);
+void mem_hint_close(struct mem_space *space, uint64_t id);
+void mem_hints_free(struct mem_space *space);
+/* Inside a step: KEDGE_HINT_..., and for how long it has been absent. */
+uint32_t mem_hint_look(const struct mem_space *space, const struct kit_lease *lease,
+                       int64_t *absent_us);
+void mem_suspect(struct mem_space *space, const struct kit_lease *lease, struct kit_suspicion *out);
 
 /* read.c */
 int mem_retrieve(void *session, const struct kedge_retrieve *in, struct kedge_run_state *out,

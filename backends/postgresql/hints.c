@@ -178,14 +178,10 @@ int64_t pg_hints_saw(struct pg_hints *h, const struct kedge_id128 *id, int64_t e
 int64_t pg_hints_mass(struct pg_hints *h, size_t live, size_t absent, int64_t longest_ttl_us)
 {
     int64_t now = pg_mono_us();
-    int64_t since;
+    int64_t mass;
 
     (void)pthread_mutex_lock(&h->lock);
-    if (absent > 1 && absent * 2 > live && h->mass_since == 0)
-        h->mass_since = now;
-    if (h->mass_since != 0 && now - h->mass_since > longest_ttl_us)
-        h->mass_since = 0;
-    since = h->mass_since;
+    mass = kit_hints_mass(&h->mass_since, now, live, absent, longest_ttl_us);
     (void)pthread_mutex_unlock(&h->lock);
-    return since == 0 ? -1 : now - since;
+    return mass;
 }

@@ -596,16 +596,12 @@ int rd_hints_look(struct rd_session *s, const struct kit_lease *leases, size_t n
 int64_t rd_hints_mass(struct rd_hints *h, size_t live, size_t absent, int64_t longest_ttl_us)
 {
     int64_t now = rd_mono_us();
-    int64_t since;
+    int64_t mass;
 
     (void)pthread_mutex_lock(&h->lock);
-    if (absent > 1 && absent * 2 > live && h->mass_since == 0)
-        h->mass_since = now;
-    if (h->mass_since != 0 && now - h->mass_since > longest_ttl_us)
-        h->mass_since = 0;
-    since = h->mass_since;
+    mass = kit_hints_mass(&h->mass_since, now, live, absent, longest_ttl_us);
     (void)pthread_mutex_unlock(&h->lock);
-    return since == 0 ? -1 : now - since;
+    return mass;
 }
 
 const char *rd_hints_allowed(struct rd_hints *h)

@@ -66,6 +66,11 @@ use_backend() {
 		url=$(server url store)
 		urls=$url
 		;;
+	shared)
+		backend_server refd
+		url=$(server url store)
+		urls=$url
+		;;
 	*)
 		echo "Bail out! tests/support/backend.sh does not know where a store of $1 may be"
 		exit 99
@@ -75,7 +80,8 @@ use_backend() {
 
 backend_server() { # KIND
 	servers_begin
-	if [ "${backend_clock-}" = moved ] && [ -f "$KEDGE_BUILDDIR/.libs/kedge-clock.so" ]; then
+	if [ "${backend_clock-}" = moved ] &&
+		{ [ "$1" = refd ] || [ -f "$KEDGE_BUILDDIR/.libs/kedge-clock.so" ]; }; then
 		KEDGE_TEST_CLOCK=$KEDGE_SERVERS/clock
 		export KEDGE_TEST_CLOCK
 		"$KEDGE_BUILDDIR/clock_set" "$KEDGE_TEST_CLOCK" real >/dev/null || exit 99

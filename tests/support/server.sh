@@ -8,6 +8,7 @@
 #	server.sh postgresql NAME [SETTING=VALUE]...    as in postgresql.conf; tcp=yes: a port too
 #	server.sh postgresql-standby NAME PRIMARY [SETTING=VALUE]...    a synchronous one
 #	server.sh pgbouncer NAME POSTGRESQL [SETTING=VALUE]...          in transaction mode
+#	server.sh refd NAME [URL]                       kedge-refd of this build
 #
 #	server.sh start|stop|restart|kill|pause|resume|promote|drop NAME
 #	server.sh pid|url|tcp|log NAME                  print the process, the URL, that by TCP, a file's name
@@ -79,10 +80,11 @@ owned() { # FILE...
 
 have() { # KIND
 	case $1 in
+	refd | shared) user='' && set -- ;; # it is there if the backend is
 	redis) set -- redis-server redis-cli ;;
 	postgresql) set -- postgres initdb pg_isready psql pg_basebackup tar ;;
 	pgbouncer) set -- pgbouncer psql ;;
-	*) die "there is no kind of server '$1' (redis, postgresql, pgbouncer)" ;;
+	*) die "there is no kind of server '$1' (redis, postgresql, pgbouncer, refd)" ;;
 	esac
 	[ -z "$user" ] || set -- "$@" setpriv
 	for program in "$@" setsid tail; do
@@ -222,6 +224,7 @@ answers() {
 	redis) [ "$(redis-cli -s "$KEDGE_SERVERS/$1/sock" ping 2>/dev/null)" = PONG ] ;;
 	postgresql) pg_isready -q -h "$KEDGE_SERVERS/$1" -p "$(pg_port "$1")" ;;
 	pgbouncer) cli "$1" -c 'show version' -d pgbouncer >/dev/null 2>&1 ;;
+	refd) [ -S "$KEDGE_SERVERS/$1/sock" ] ;;
 	esac
 }
 
@@ -244,6 +247,8 @@ start() {
 	kind_of "$1"
 	! alive "$1" || die "$1 runs already"
 	rm -f "$KEDGE_SERVERS/$1/pid"
+	# Its socket is there as soon as it listens; one that was killed leaves it.
+	[ "$kind" != refd ] || rm -f "$KEDGE_SERVERS/$1/sock"
 	# No descriptor of the caller's stays open in it.
 	setsid sh "$0" keep "$1" </dev/null >>"$KEDGE_SERVERS/$1/log" 2>&1 \
 		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
@@ -445,6 +450,21 @@ bouncer() {
 	start "$name" || failed "$name" "did not start"
 }
 
+# ------------------------------------------------------------------------------ refd
+
+# It is of this build, which nobody else may be able to look at, and has a clock without a shim.
+refd() {
+	name=$1 served=${2-}
+	make_dir "$name" refd
+	user='' clock=${KEDGE_TEST_CLOCK-} KEDGE_TEST_CLOCK='' KEDGE_TEST_FLUSHES=''
+	set -- "$KEDGE_BUILDDIR/kedge-refd"
+	[ -z "$clock" ] || set -- "$@" --clock "$clock"
+	set -- "$@" "$dir/sock"
+	[ -z "$served" ] || set -- "$@" "$served"
+	to_run "$@"
+	start "$name" || failed "$name" "did not start"
+}
+
 # ---------------------------------------------------------------------- what is asked
 
 stop() {
@@ -452,7 +472,7 @@ stop() {
 	alive "$1" || return 0
 	signal_all "$1" CONT
 	case $kind in
-	redis) kill -TERM "$pid" ;;
+	redis | refd) kill -TERM "$pid" ;;
 	*) kill -INT "$pid" ;;
 	esac
 	await "$1" gone "$1" || failed "$1" "does not end"
@@ -503,6 +523,7 @@ url() {
 	kind_of "$1"
 	case $kind in
 	redis) echo "redis+unix://$KEDGE_SERVERS/$1/sock" ;;
+	refd) echo "shared:$KEDGE_SERVERS/$1/sock" ;;
 	postgresql) echo "postgresql:///$database?host=$KEDGE_SERVERS/$1&port=$(pg_port "$1")&user=$role" ;;
 	pgbouncer) echo "postgresql:///$database?host=$KEDGE_SERVERS/$1&port=6432&user=$role" ;;
 	esac
@@ -559,6 +580,7 @@ redis-cluster) redis_cluster "$@" ;;
 postgresql) pg_new "$@" ;;
 postgresql-standby) pg_standby "$@" ;;
 pgbouncer) bouncer "$@" ;;
+refd) refd "$@" ;;
 start) start "$1" || failed "$1" "did not start" ;;
 stop) stop "$1" ;;
 restart) stop "$1" && { start "$1" || failed "$1" "did not start again"; } ;;

@@ -167,7 +167,7 @@ END_TEST
 START_TEST(a_backend_gets_its_options)
 {
     options.backend_options = "nothing=1";
-    ASSERT_REFUSED("mem:", KEDGE_ERR_INVALID, "a store in memory has no options");
+    ASSERT_REFUSED("mem:", KEDGE_ERR_INVALID, "a store in memory has no option but 'hints=1'");
     options.backend_options = "";
     ASSERT_OPENS("mem:");
 }
