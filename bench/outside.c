@@ -159,7 +159,7 @@ static void expect_one(const char *side, const char *what, double n)
     report_note("=> %s: %.3f %s   required <= %.2f: MISSED", side, n, what, EXACTLY);
 }
 
-static void count_bare(size_t size, double calls)
+static void count_bare(size_t size, size_t calls)
 {
     static struct bare bare;
     static struct bare_runs runs;
@@ -172,25 +172,25 @@ static void count_bare(size_t size, double calls)
     bare.kind->unlink(runs.link);
     before = counts_now();
     runs.link = bare.kind->link(&bare);
-    for (double i = 0; i < calls; i++)
+    for (size_t i = 0; i < calls; i++)
         bare_append(&runs, size);
     bare.kind->unlink(runs.link); /* now it has told all of it */
     h = since(&before);
     runs.link = bare.kind->link(&bare);
-    report_happened(name, &h, calls, calls * (double)size);
+    report_happened(name, &h, (double)calls, (double)(calls * size));
     bare_end(&bare, &runs);
 }
 
 /* From the opening of a session to its end. */
 static struct happened count_appends(struct subject *subject, struct user *user, struct runs *runs,
-                                     size_t size, double calls)
+                                     size_t size, size_t calls)
 {
     struct server_counts before = counts_now();
     char url[PATH_MAX + 64];
 
     subject_url(url, sizeof url, "kedge");
     user_return(user, subject, url, "counts");
-    for (double i = 0; i < calls; i++)
+    for (size_t i = 0; i < calls; i++)
         user_append(user, runs, size);
     user_leave(user, subject);
     return since(&before);
@@ -200,13 +200,13 @@ static struct happened count_appends(struct subject *subject, struct user *user,
  * Calls of commit.  What it takes to open, to close, and to append to each run once is subtracted:
  * the first time a session meets a run it may have to look.
  */
-static void count_commits(size_t size, double calls)
+static void count_commits(size_t size, size_t calls)
 {
     static struct subject subject;
     static struct user user;
     struct runs runs;
     struct happened nothing;
-    double first = (double)(RUNS / size);
+    size_t first = RUNS / size;
     struct happened h;
     char url[PATH_MAX + 64];
     char name[64];
@@ -225,10 +225,10 @@ static void count_commits(size_t size, double calls)
     h.flushes -= nothing.flushes;
     h.changes -= nothing.changes;
     h.log_bytes -= nothing.log_bytes;
-    report_happened(name, &h, calls, calls * (double)size);
-    expect_one(name, "commands per call", h.commands / calls);
-    expect_one(name, "flushes per call", h.flushes / calls);
-    expect_one(name, "round trips per call", h.round_trips / calls);
+    report_happened(name, &h, (double)calls, (double)(calls * size));
+    expect_one(name, "commands per call", h.commands / (double)calls);
+    expect_one(name, "flushes per call", h.flushes / (double)calls);
+    expect_one(name, "round trips per call", h.round_trips / (double)calls);
     user_verify(&user, &runs);
     runs_release(&runs);
     user_close(&user);
@@ -277,7 +277,7 @@ static void count_steps(uint32_t in_flight)
 
 void workload_counts(void)
 {
-    double calls = opt.smoke ? 200 : CALLS;
+    size_t calls = opt.smoke ? 200 : CALLS;
 
     report_note("%-28s %8s %8s %9s %9s %11s %10s %8s %8s", "", "calls", "steps", "commands",
                 "flushes", "round trips", "flushes", "changes", "log B");

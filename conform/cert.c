@@ -121,13 +121,14 @@ static void add_cases(cJSON *cert, const struct results *r)
     for (size_t i = 0; i < r->n; i++) {
         const struct result *one = &r->all[i];
         cJSON *row = cJSON_CreateObject();
+        int64_t ms = one->took_us / 1000;
 
         (void)cJSON_AddStringToObject(row, "id", one->entry->c->id);
         (void)cJSON_AddStringToObject(row, "tier", conform_tier_name(one->entry->tier));
         (void)cJSON_AddStringToObject(row, "outcome", outcome_name(one->outcome));
         if (one->outcome != CONFORM_PASS)
             (void)cJSON_AddStringToObject(row, "why", one->why != NULL ? one->why : "");
-        (void)cJSON_AddNumberToObject(row, "ms", (double)(one->took_us / 1000));
+        (void)cJSON_AddNumberToObject(row, "ms", (double)ms);
         add_u64(row, "seed", one->seed);
         if (one->opted_out != NULL) {
             (void)cJSON_AddStringToObject(row, "issue", one->opted_out->issue);
@@ -158,6 +159,7 @@ static void add_verdict(cJSON *cert, const struct results *r)
 int cert_write(const struct results *r, const char *path, struct kedge_error *err)
 {
     cJSON *cert = cJSON_CreateObject();
+    int64_t seconds = r->took_us / 1000000;
     time_t at = (time_t)r->began;
     char began[32] = "", *text;
     struct tm utc;
@@ -168,7 +170,7 @@ int cert_write(const struct results *r, const char *path, struct kedge_error *er
         (void)strftime(began, sizeof began, "%Y-%m-%dT%H:%M:%SZ", &utc);
     (void)cJSON_AddStringToObject(cert, "kedge_conform", "1");
     (void)cJSON_AddStringToObject(cert, "began", began);
-    (void)cJSON_AddNumberToObject(cert, "seconds", (double)(r->took_us / 1000000));
+    (void)cJSON_AddNumberToObject(cert, "seconds", (double)seconds);
     add_verdict(cert, r);
     add_suite(cert, r);
     add_backend(cert, r);

@@ -82,13 +82,15 @@ part_tidy() {
 	need clang-tidy || return $skip
 	configured tidy || return 1
 	# One file a time: clang-tidy 14 confuses the va_lists of several.
-	# A compile_flags.txt, one word a line, stands for a compilation database.
+	# A compile_flags.txt, one word a line, stands for a compilation database.  Where the
+	# libraries' headers are, configure has found out; what is measured against them is checked too.
 	{
-		printf '%s\n' -std=gnu11 -D_GNU_SOURCE -DKEDGE_BACKEND_DIR=\"/\" -DKEDGE_CONFIGURED_ABI=1
+		printf '%s\n' -std=gnu11 -D_GNU_SOURCE -DKEDGE_BACKEND_DIR=\"/\" -DKEDGE_CONFIGURED_ABI=1 \
+			-DBENCH_LMDB -DBENCH_REDIS -DBENCH_POSTGRESQL -DFUZZ_LMDB
 		printf -- '-I%s\n' "$out/tidy/include" "$src/include" "$out/tidy" "$src" "$src/src"
-		for lib in smartcols libcjson; do
-			pkg-config --cflags-only-I "$lib" 2>/dev/null | tr -s ' ' '\n'
-		done
+		for lib in SMARTCOLS CJSON LMDB HIREDIS LIBPQ; do
+			sed -n "s/^${lib}_CFLAGS = *//p" Makefile | tr -s ' ' '\n'
+		done | sed '/^$/d'
 	} >compile_flags.txt
 	cd "$src" && sources | grep '\.c$' | xargs -P "$jobs" -n 1 clang-tidy -p "$out/tidy" --quiet --warnings-as-errors='*'
 }

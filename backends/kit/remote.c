@@ -872,11 +872,12 @@ static int lock_do(struct kit_remote *m, struct job *job, int64_t timeout_us,
     int rc;
 
     job->remote = m;
-    job->answers = &answer; /* cppcheck-suppress autoVariables ; the job ends with this call */
+    job->answers = &answer;
     job->n = 1;
     if (err == NULL)
         err = &local;
     rc = carry_out(job, timeout_us, err);
+    job->answers = NULL;
     if (rc != KEDGE_OK)
         return rc;
     if (answer.outcome < 0)

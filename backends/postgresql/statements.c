@@ -177,14 +177,14 @@ static const char *const templates[PG_SQL_COUNT] = {
         "select " PG_RUN_COLUMNS " from (select " PG_NOW " as now) t,@.run r join @.hot h on "
         "h.rid=r.rid where r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
         "(select p.rid from @.run p where p.id=$5::bytea) end) and r.parent=$5 and "
-        "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid>$3::bigint and " VISIBLE
-        " order by r.rid limit $4::int",
+        "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid>$3::bigint "
+        "and " VISIBLE " order by r.rid limit $4::int",
     [PG_SQL_LIST_KIDS_NEWEST] =
         "select " PG_RUN_COLUMNS " from (select " PG_NOW " as now) t,@.run r join @.hot h on "
         "h.rid=r.rid where r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
         "(select p.rid from @.run p where p.id=$5::bytea) end) and r.parent=$5 and "
-        "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid<$3::bigint and " VISIBLE
-        " order by r.rid desc limit $4::int",
+        "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid<$3::bigint "
+        "and " VISIBLE " order by r.rid desc limit $4::int",
     /* $5.. what is served */
     [PG_SQL_LIST_UNSERVED] =
         "with recursive " DUE_LISTS ",un as (select k.* from lists k where ($2::bytea='' or "

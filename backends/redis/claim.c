@@ -543,7 +543,7 @@ static int taken_before(struct claim *c, struct kedge_error *err)
 /* One look, one try.  KEDGE_STALE: again. */
 static int claim_turn(struct claim *c, struct kedge_error *err)
 {
-    struct due_run **chosen = rd_alloc(&c->s->arena, c->in->limit * sizeof *chosen);
+    struct due_run **chosen = rd_alloc(&c->s->arena, c->in->limit * sizeof(struct due_run *));
     size_t n;
     int rc = chosen == NULL ? rd_no_memory(err) : read_fronts(c, err);
 

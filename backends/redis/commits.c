@@ -69,10 +69,10 @@ static bool note_names(struct batch *b, const struct kedge_commit *c)
         for (size_t i = 0; i < b->n; i++)
             room += 2 * (b->commits[i].n_guards + b->commits[i].n_changes);
         b->n_named = room;
-        b->named = rd_alloc(&b->s->arena, room * sizeof *b->named);
+        b->named = rd_alloc(&b->s->arena, room * sizeof(struct kedge_bytes *));
         if (b->named == NULL)
             return false;
-        memset(b->named, 0, room * sizeof *b->named);
+        memset(b->named, 0, room * sizeof(struct kedge_bytes *));
     }
     for (size_t i = 0; i < c->n_guards; i++)
         if (c->guards[i].kind <= KEDGE_GUARD_POSITION)
