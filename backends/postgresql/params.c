@@ -162,6 +162,7 @@ static bool look_into(struct pg_place *place, const PQconninfoOption *said)
     const char *host = setting(said, "host");
     const char *port = setting(said, "port");
     const char *db = setting(said, "dbname");
+    const char *from_environment = getenv("PGPASSWORD");
     size_t n = 0;
 
     if (host == NULL)
@@ -180,8 +181,8 @@ static bool look_into(struct pg_place *place, const PQconninfoOption *said)
         if (place->secrets[n++] == NULL)
             return false;
     }
-    if (getenv("PGPASSWORD") != NULL) {
-        place->secrets[n] = strdup(getenv("PGPASSWORD"));
+    if (from_environment != NULL) {
+        place->secrets[n] = strdup(from_environment);
         return place->secrets[n] != NULL;
     }
     return true;

@@ -40,16 +40,18 @@ void pg_ear_free(struct pg_ear *ear, bool mine)
     free(ear);
 }
 
-static int ear_open(struct pg_session *s, struct pg_ear **out, struct kedge_error *err)
+/* NULL: no memory. */
+static struct pg_ear *ear_of(struct pg_session *s)
 {
-    if (s->ear == NULL) {
-        s->ear = calloc(1, sizeof *s->ear);
-        if (s->ear == NULL)
-            return pg_no_memory(err);
-        pg_conn_init(&s->ear->conn, &s->store->place, &s->store->statements);
-    }
-    *out = s->ear;
-    return KEDGE_OK;
+    struct pg_ear *ear = s->ear;
+
+    if (ear != NULL)
+        return ear;
+    ear = calloc(1, sizeof *ear);
+    if (ear != NULL)
+        pg_conn_init(&ear->conn, &s->store->place, &s->store->statements);
+    s->ear = ear;
+    return ear;
 }
 
 static int listens(struct pg_session *s, struct pg_ear *ear, int64_t end, struct kedge_error *err)
@@ -116,7 +118,7 @@ int pg_wait(void *session, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
             struct kedge_error *err)
 {
     struct pg_session *s = session;
-    struct pg_ear *ear = NULL;
+    struct pg_ear *ear;
     int64_t end = pg_end(timeout_us);
     int64_t patient = pg_end(timeout_us > PATIENT_US ? timeout_us : PATIENT_US);
     bool fresh = false;
@@ -124,8 +126,11 @@ int pg_wait(void *session, uint64_t seen, uint64_t *ticket, int64_t timeout_us,
 
     if (rc == KEDGE_OK)
         rc = pg_check_fork(s->store, err);
-    if (rc == KEDGE_OK)
-        rc = ear_open(s, &ear, err);
+    if (rc != KEDGE_OK)
+        return rc;
+    ear = ear_of(s);
+    if (ear == NULL)
+        return pg_no_memory(err);
     while (rc == KEDGE_OK) {
         rc = listens(s, ear, patient, err);
         if (rc == KEDGE_OK && !ear->known) {

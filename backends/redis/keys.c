@@ -19,7 +19,7 @@ static struct kedge_bytes join(struct rd_arena *a, const char *prefix, char lett
 
     if (p == NULL)
         return nothing;
-    memcpy(p, prefix, front);
+    memcpy(p, prefix, front); /* NOLINT(bugprone-not-null-terminated-result): a key has no end */
     p[front] = letter;
     if (one.len != 0)
         memcpy(p + front + 1, one.data, one.len);

@@ -14,6 +14,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -84,16 +85,28 @@ static int read_record(struct rd_link *link, struct record *out, int64_t deadlin
     return rc;
 }
 
+/* 0: it is no record of ours. */
+static unsigned schema_of(const char *record)
+{
+    static const char before[] = "kedge redis schema=";
+    unsigned long schema;
+
+    if (strncmp(record, before, sizeof before - 1) != 0)
+        return 0;
+    schema = strtoul(record + sizeof before - 1, NULL, 10);
+    return schema > UINT_MAX ? 0 : (unsigned)schema;
+}
+
 static int check_schema(const struct rd_store *store, const struct record *rec,
                         struct kedge_error *err)
 {
     const struct rd_params *p = &store->params;
-    unsigned schema = 0;
+    bool said = rec->there && !rec->going;
+    unsigned schema = said ? schema_of(rec->text) : 0;
     char where[KEDGE_URL_MASKED_MAX + 160];
 
     (void)snprintf(where, sizeof where, "the namespace '%.100s' in Redis (%s)", p->tag, p->place);
-    if (rec->there && !rec->going &&
-        (sscanf(rec->text, "kedge redis schema=%u id=", &schema) != 1 || schema == 0))
+    if (said && schema == 0)
         return kedge_error_set(err, KEDGE_ERR_CORRUPT, 0,
                                "%s has a record that cannot be understood: something else writes "
                                "kedge's keys",
