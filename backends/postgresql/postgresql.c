@@ -10,7 +10,6 @@
  */
 #include <config.h>
 
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,11 +35,6 @@ const struct kedge_limits pg_limits = {
 };
 
 /* ------------------------------------------------------------------- shared */
-
-int pg_no_memory(struct kedge_error *err)
-{
-    return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
-}
 
 int pg_check_fork(const struct pg_store *store, struct kedge_error *err)
 {

@@ -10,6 +10,7 @@
 #ifndef KEDGE_PG_SESSION_H
 #define KEDGE_PG_SESSION_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/types.h>
 
@@ -72,7 +73,13 @@ void pg_saw(struct pg_session *s, int64_t wall);
 int pg_hint(struct pg_session *s, int64_t end, struct kedge_error *err);
 void pg_ear_free(struct pg_ear *ear, bool mine); /* NULL is fine */
 
-int pg_no_memory(struct kedge_error *err);
+/* Here, so that who reads a caller sees that it is no success: analysers do not look elsewhere. */
+static inline int pg_no_memory(struct kedge_error *err)
+{
+    (void)kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
+    return KEDGE_ERR_NOMEM;
+}
+
 int pg_check_id(const struct kedge_id128 *id, const char *what, struct kedge_error *err);
 int pg_check_page(size_t limit, struct kedge_error *err);
 int pg_bad_cursor(struct kedge_error *err);

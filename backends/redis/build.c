@@ -271,7 +271,7 @@ static void move_kid(struct rd_build *b, const struct kedge_run *o, const struct
 {
     const struct kedge_run *r = n != NULL ? n : o;
 
-    if ((o == NULL || n == NULL) && r->parent.len != 0)
+    if ((o == NULL) != (n == NULL) && r->parent.len != 0)
         write_named(b, n != NULL, rd_key_kids(b->a, b->prefix, r->parent_incarnation), r);
 }
 
@@ -335,6 +335,7 @@ void rd_write_run(struct rd_build *b, const struct kit_run *old, const struct ki
 {
     move_indexes(b, old != NULL ? &old->r : NULL, run != NULL ? &run->r : NULL);
     if (run == NULL) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of both is there */
         unlink_key(b, head_key(b, old->r.id));
         throw_away(b, 'j', old->r.id);
         throw_away(b, 's', old->r.id);
@@ -624,13 +625,15 @@ int rd_build_send(struct rd_build *b, size_t groups, const char **outcomes, uint
     char *letters = rd_alloc(b->a, groups + 1);
     struct kedge_error local;
     redisReply *r = NULL;
-    int rc;
+    int rc = KEDGE_ERR_NOMEM;
 
     if (err == NULL)
         err = &local;
     rd_cmd_call(b->a, cmd, &s->store->scripts[RD_SCRIPT_COMMIT], &s->keys, &s->args);
-    rc =
-        b->a->failed ? rd_no_memory(err) : rd_call(&s->link, &cmd, 1, &r, RD_WRITES, deadline, err);
+    if (b->a->failed)
+        (void)rd_no_memory(err);
+    else
+        rc = rd_call(&s->link, &cmd, 1, &r, RD_WRITES, deadline, err);
     if (rc == KEDGE_OK && !right_answer(r, groups))
         rc = rd_reply_fail(&s->store->params, r, err);
     if (hot != NULL)

@@ -545,8 +545,11 @@ static int claim_turn(struct claim *c, struct kedge_error *err)
 {
     struct due_run **chosen = rd_alloc(&c->s->arena, c->in->limit * sizeof(struct due_run *));
     size_t n;
-    int rc = chosen == NULL ? rd_no_memory(err) : read_fronts(c, err);
+    int rc;
 
+    if (chosen == NULL)
+        return rd_no_memory(err);
+    rc = read_fronts(c, err);
     if (rc == KEDGE_STALE) {
         rc = ask_classes(c->s, c->in, c->deadline, err);
         return rc == KEDGE_OK ? KEDGE_STALE : rc;

@@ -127,7 +127,7 @@ static int grant_turn(struct rd_session *s, const struct kedge_lease_new *in,
                       struct kedge_error *err)
 {
     struct kedge_mem *mem = NULL;
-    struct kit_lease lease;
+    struct kit_lease lease = { 0 };
     int64_t now;
     int rc = read_lease(s, &in->id, &mem, &lease, &now, deadline, err);
 
@@ -193,7 +193,7 @@ int rd_lease_extend(void *session, const struct kedge_id128 *lease, struct kedge
                     int64_t timeout_us, struct kedge_error *err)
 {
     struct rd_session *s = session;
-    struct kit_lease l;
+    struct kit_lease l = { 0 };
     int64_t now;
     int rc = rd_enter(s, timeout_us, err);
 
@@ -342,7 +342,7 @@ static int revoke_turn(struct rd_session *s, const struct kedge_id128 *id, int64
 {
     struct holding h = { NULL, NULL };
     struct kedge_mem *mem = NULL;
-    struct kit_lease lease;
+    struct kit_lease lease = { 0 };
     int64_t now;
     int rc = read_lease(s, id, &mem, &lease, &now, deadline, err);
     bool dead = rc == KEDGE_OK && lease.l.state == KEDGE_LEASE_DEAD;
@@ -599,7 +599,7 @@ static int bury_turn(struct rd_session *s, const struct kedge_id128 *id, int64_t
 {
     struct kit_suspicion suspicion;
     struct kedge_mem *mem = NULL;
-    struct kit_lease lease;
+    struct kit_lease lease = { 0 };
     int64_t now;
     int rc = read_lease(s, id, &mem, &lease, &now, deadline, err);
 
@@ -843,7 +843,7 @@ int rd_lock_extend(void *session, struct kedge_bytes name, const struct kedge_id
 {
     struct rd_session *s = session;
     int64_t deadline = rd_deadline(timeout_us);
-    struct kit_lease l;
+    struct kit_lease l = { 0 };
     int64_t now;
     int rc = check_lock(s, name, lease, timeout_us, err);
 

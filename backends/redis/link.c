@@ -9,7 +9,6 @@
 
 #include "session.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -27,11 +26,6 @@ int64_t rd_deadline(int64_t timeout_us)
     int64_t now = rd_mono_us();
 
     return timeout_us > INT64_MAX - now ? INT64_MAX : now + timeout_us;
-}
-
-int rd_no_memory(struct kedge_error *err)
-{
-    return kedge_error_set(err, KEDGE_ERR_NOMEM, ENOMEM, "out of memory");
 }
 
 int rd_fork_check(const struct rd_store *store, struct kedge_error *err)
@@ -171,11 +165,14 @@ static int check_version(const struct rd_params *p, const redisReply *server,
                          struct kedge_error *err)
 {
     char text[32];
-    unsigned major = 0;
-    unsigned minor = 0;
+    char *dot;
+    unsigned long major;
 
-    if (!rd_info_field(server, "redis_version", text, sizeof text) ||
-        sscanf(text, "%u.%u", &major, &minor) != 2 || major > 6 || (major == 6 && minor >= 2))
+    if (!rd_info_field(server, "redis_version", text, sizeof text))
+        return KEDGE_OK;
+    major = strtoul(text, &dot, 10);
+    if (dot == text || dot[0] != '.' || major > 6 ||
+        (major == 6 && strtoul(dot + 1, NULL, 10) >= 2))
         return KEDGE_OK;
     return kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, 0,
                            "Redis (%s) is of version %s; kedge needs 6.2 or newer", p->place, text);
