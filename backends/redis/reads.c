@@ -238,7 +238,8 @@ static int look_set(struct slots *q, const struct kedge_bytes *fields, size_t n,
         rc = KEDGE_ERR_CORRUPT;
     if (rc != KEDGE_OK) {
         freeReplyObject(r);
-        return rd_say(s, rc, "a slot set", err);
+        (void)rd_say(s, rc, "a slot set", err);
+        return rc;
     }
     q->page.total = rd_get_u32(r->element[3]->str);
     q->page.remaining = rd_get_u32(r->element[3]->str + 4);
@@ -360,6 +361,15 @@ int rd_retrieve_slots(void *session, struct kedge_bytes id, uint64_t incarnation
 
 /* ---------------------------------------------------------------------- cell */
 
+static int read_cell(const redisReply *value, int64_t now, struct kit_cell *out)
+{
+    if (value->type == REDIS_REPLY_NIL)
+        return KEDGE_NOT_FOUND;
+    if (value->type != REDIS_REPLY_STRING || !rd_cell_decode(rd_reply_bytes(value), out))
+        return KEDGE_ERR_CORRUPT;
+    return out->expires != 0 && out->expires <= now ? KEDGE_NOT_FOUND : KEDGE_OK;
+}
+
 int rd_cell_get(void *session, struct kedge_bytes name, struct kedge_cell *out, int64_t timeout_us,
                 struct kedge_error *err)
 {
@@ -379,14 +389,8 @@ int rd_cell_get(void *session, struct kedge_bytes name, struct kedge_cell *out, 
     rc = rd_look_send(s, 1, &r, &now, rd_deadline(timeout_us), err);
     if (rc != KEDGE_OK)
         return rc;
-    if (r->element[1]->type == REDIS_REPLY_NIL)
-        rc = KEDGE_NOT_FOUND;
-    else if (r->element[1]->type != REDIS_REPLY_STRING ||
-             !rd_cell_decode(rd_reply_bytes(r->element[1]), &cell))
-        rc = KEDGE_ERR_CORRUPT;
-    else if (cell.expires != 0 && cell.expires <= now)
-        rc = KEDGE_NOT_FOUND;
-    else if (!kit_copy(s->host, &copy.mem, cell.value, &copy.value))
+    rc = read_cell(r->element[1], now, &cell);
+    if (rc == KEDGE_OK && !kit_copy(s->host, &copy.mem, cell.value, &copy.value))
         rc = KEDGE_ERR_NOMEM;
     if (rc == KEDGE_OK) {
         copy.version = cell.version;

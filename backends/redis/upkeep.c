@@ -324,7 +324,7 @@ static int purge_leases(struct purge *p, struct kedge_error *err)
     if (rc != KEDGE_OK)
         return rc;
     list = ids->element[1];
-    gone = rd_alloc(a, list->elements * sizeof *gone);
+    gone = rd_alloc(a, list->elements * sizeof(struct redisReply *));
     rd_look_begin(s);
     for (size_t i = 0; i < list->elements; i++) {
         struct kedge_bytes end[2] = { { "0", 1 }, { "0", 1 } };
