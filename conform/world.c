@@ -46,7 +46,7 @@ _Noreturn void fail_case(const char *file, int line, const char *fmt, ...)
 }
 
 /* One line for the report. */
-static void last_word(const char *fmt, va_list ap)
+WORLD_PRINTF(1, 0) static void last_word(const char *fmt, va_list ap)
 {
     flockfile(stdout);
     vprintf(fmt, ap);

@@ -11,7 +11,7 @@
  */
 #define pg_migrations     present_migrations
 #define pg_schema_version present_version
-#include "backends/postgresql/schema.c"
+#include "backends/postgresql/schema.c" /* NOLINT(bugprone-suspicious-include): see above */
 #undef pg_migrations
 #undef pg_schema_version
 

@@ -47,7 +47,7 @@ static void start_all(const char *reactor)
 
 static void all(void)
 {
-    char reactor[32];
+    static char reactor[32]; /* what is started keeps its name */
     struct kedge_reactor_def def = { .struct_size = sizeof def,
                                      .name = reactor,
                                      .version = 1,
