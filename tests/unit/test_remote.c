@@ -237,16 +237,18 @@ static bool holds(const struct kit_expect *e)
 
 static void carry_out(const struct kit_write *w)
 {
-    struct run *r = w->row->kind == KIT_ROW_RUN ? run_at(w->row->name) : NULL;
+    struct run *r;
 
     switch (w->kind) {
     case KIT_WRITE_RUN:
+        r = run_at(w->row->name);
         r->there = true;
         r->run = *w->run_new;
         r->run.r.fence = real(r->run.r.fence);
         r->run.r.incarnation = real(r->run.r.incarnation);
         return;
     case KIT_WRITE_APPEND:
+        r = run_at(w->row->name);
         kit_run_load(&r->run, w->number + w->n - 1);
         for (uint64_t i = 0; i < w->n; i++)
             r->requests[w->number + i] = w->request;
