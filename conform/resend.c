@@ -346,7 +346,7 @@ static void whole_batch(struct world *w)
     struct tx *t[4];
     struct kedge_commit commits[4];
     struct kedge_answer answers[4];
-    uint64_t results[4][TX_PARTS];
+    uint64_t results[4][TX_PARTS] = { 0 };
     struct run r = run_held(w, str("a"), lease);
 
     with_faults(w);

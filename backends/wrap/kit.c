@@ -39,8 +39,9 @@ struct wrap_below wrap_below(void *session)
 
 static bool has_inner(const struct kedge_open *open)
 {
-    return open->struct_size >= offsetof(struct kedge_open, inner) + sizeof open->inner &&
-           open->inner != NULL;
+    const size_t known = offsetof(struct kedge_open, inner) + sizeof(struct kedge_backend_ops *);
+
+    return open->struct_size >= known && open->inner != NULL;
 }
 
 /* OUTER without our part of the URL, and what that part means. */
