@@ -72,12 +72,11 @@ static int check(const struct opt_out *o, const char *path, int number, struct k
 static struct opt_out *parse(char *line)
 {
     struct opt_out *o = calloc(1, sizeof *o);
-    const char **const parts[] = { &o->id, &o->reason, &o->issue, &o->until };
+    const char *parts[4];
     char *rest = line;
 
     if (o == NULL)
         return NULL;
-    o->line = line;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         char *part = rest;
         size_t len = strcspn(part, "|");
@@ -85,8 +84,11 @@ static struct opt_out *parse(char *line)
         rest = part + len;
         if (*rest != '\0' && i + 1 < ARRAY_LEN(parts))
             *rest++ = '\0';
-        *parts[i] = trimmed(part);
+        parts[i] = trimmed(part);
     }
+    *o = (struct opt_out){
+        .line = line, .id = parts[0], .reason = parts[1], .issue = parts[2], .until = parts[3]
+    };
     return o;
 }
 

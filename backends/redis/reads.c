@@ -133,7 +133,7 @@ int rd_retrieve(void *session, const struct kedge_retrieve *in, struct kedge_run
                         .first = tail ? 0 : -1,
                         .limit = UINT64_MAX,
                         .bytes = UINT64_MAX };
-    struct found f = { NULL };
+    struct found f = { 0 };
     int rc = rd_enter(s, timeout_us, err);
 
     if (rc == KEDGE_OK)
@@ -168,7 +168,7 @@ int rd_retrieve_records(void *session, struct kedge_bytes id, uint64_t incarnati
                         .first = first > (uint64_t)EXACT_MAX ? EXACT_MAX : (int64_t)first,
                         .limit = limit,
                         .bytes = bytes_max };
-    struct found f = { NULL };
+    struct found f = { 0 };
     int rc = rd_enter(s, timeout_us, err);
 
     if (rc == KEDGE_OK)
