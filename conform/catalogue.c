@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* One a line. */
+/* clang-format off */
 static const struct {
     const struct contract_case *cases;
     enum conform_tier tier;
@@ -39,6 +41,7 @@ static const struct {
     { cases_paused, CONFORM_CONCURRENT },
     { cases_queue, CONFORM_CONCURRENT },
 };
+/* clang-format on */
 
 static const char *const tier_names[] = { "core", "concurrent", "fault", "full" };
 

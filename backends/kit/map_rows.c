@@ -170,6 +170,8 @@ struct map_scan kit_map_scan(const struct map_key *prefix)
 
     scan.at = *prefix;
     scan.prefix = prefix->len;
+    scan.key.len = 0;
+    scan.value = (struct kedge_bytes){ NULL, 0 };
     return scan;
 }
 

@@ -93,13 +93,12 @@ static bool add_class(struct rd_classes *c, struct kedge_bytes name)
         if (kit_bytes_equal(c->list[i], name))
             return true;
     list = realloc(c->list, (c->n + 1) * sizeof *list);
-    copy = malloc(name.len + 1);
-    if (list != NULL)
-        c->list = list;
-    if (list == NULL || copy == NULL) {
-        free(copy);
+    if (list == NULL)
         return false;
-    }
+    c->list = list;
+    copy = malloc(name.len + 1);
+    if (copy == NULL)
+        return false;
     memcpy(copy, name.data, name.len);
     c->list[c->n++] = (struct kedge_bytes){ copy, name.len };
     return true;
