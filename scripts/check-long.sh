@@ -75,7 +75,7 @@ part_cppcheck() {
 	cd "$src" && sources | grep '\.c$' | xargs cppcheck -j "$jobs" --quiet --std=c11 --error-exitcode=1 \
 		--enable=warning,style,performance,portability --inline-suppr \
 		--suppressions-list=scripts/cppcheck.suppress \
-		-I "$out/cppcheck/include" -I include -I "$out/cppcheck" -I . -I src
+		-I "$out/cppcheck/include" -I include -I "$out/cppcheck" -I . -I src -I backends
 }
 
 part_tidy() {
@@ -87,7 +87,7 @@ part_tidy() {
 	{
 		printf '%s\n' -std=gnu11 -D_GNU_SOURCE -DKEDGE_BACKEND_DIR=\"/\" -DKEDGE_CONFIGURED_ABI=1 \
 			-DBENCH_LMDB -DBENCH_REDIS -DBENCH_POSTGRESQL -DFUZZ_LMDB
-		printf -- '-I%s\n' "$out/tidy/include" "$src/include" "$out/tidy" "$src" "$src/src"
+		printf -- '-I%s\n' "$out/tidy/include" "$src/include" "$out/tidy" "$src" "$src/src" "$src/backends"
 		for lib in SMARTCOLS CJSON LMDB HIREDIS LIBPQ; do
 			sed -n "s/^${lib}_CFLAGS = *//p" Makefile | tr -s ' ' '\n'
 		done | sed '/^$/d'
