@@ -98,14 +98,14 @@ static int by_key(const void *a, const void *b)
 
 const struct history_event **check_by_key(const struct history *h, size_t *n)
 {
-    const struct history_event **list = calloc(h->n + 1, sizeof(*list));
+    const struct history_event **list = calloc(h->n + 1, sizeof(struct history_event *));
 
     *n = 0;
     for (size_t i = 0; list != NULL && i < h->n; i++)
         if (check_counts(&h->events[i]))
             list[(*n)++] = &h->events[i];
     if (list != NULL)
-        qsort(list, *n, sizeof(*list), by_key);
+        qsort(list, *n, sizeof(struct history_event *), by_key);
     return list;
 }
 

@@ -162,7 +162,7 @@ void check_conserved(const struct history *h, bool drained, struct verdict *v)
     verdict_init(v);
     if (spans == NULL || events == NULL)
         verdict_unsure(v, "", "out of memory");
-    for (size_t i = 0, end; v->result == CHECK_PASS && i < n; i = end) {
+    for (size_t i = 0, end; events != NULL && v->result == CHECK_PASS && i < n; i = end) {
         struct run r = { events + i, 0, events[i]->key };
 
         for (end = i; end < n && check_same_key(events[i], events[end]); end++)

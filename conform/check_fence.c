@@ -63,7 +63,7 @@ static int by_fence(const void *a, const void *b)
 
 static void unique(const struct history_event **by, size_t n, struct verdict *v)
 {
-    qsort(by, n, sizeof(*by), by_fence);
+    qsort(by, n, sizeof(struct history_event *), by_fence);
     for (size_t i = 1; i < n; i++)
         if (fence_of(by[i]) == fence_of(by[i - 1]) && use_of(by[i]) == GIVEN) {
             if (!verdict_fail(v, by[i]->key, "\"%s\": fence %" PRIu64 " was given twice",
@@ -81,7 +81,7 @@ static void rising(const struct history_event *const *calls, const struct histor
     const struct history_event *newest = NULL;
     size_t returned = 0;
 
-    qsort(rets, n, sizeof(*rets), by_ret);
+    qsort(rets, n, sizeof(struct history_event *), by_ret);
     for (size_t i = 0; i < n; i++) {
         const struct history_event *e = calls[i];
 
@@ -106,7 +106,7 @@ void check_fences(const struct history *h, struct verdict *v)
 {
     size_t n, m = 0;
     const struct history_event **calls;
-    const struct history_event **rets = calloc(h->n + 1, sizeof(*rets));
+    const struct history_event **rets = calloc(h->n + 1, sizeof(struct history_event *));
 
     verdict_init(v);
     calls = check_by_key(h, &n);

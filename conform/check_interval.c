@@ -235,7 +235,7 @@ static bool gather(struct look *l)
 
     l->spans = check_spans(l->h, &l->n_spans);
     l->locks = check_by_key(l->h, &n);
-    l->releases = calloc(l->h->n + 1, sizeof(*l->releases));
+    l->releases = calloc(l->h->n + 1, sizeof(struct history_event *));
     l->holds = calloc(l->h->n + 1, sizeof *l->holds);
     if (l->spans == NULL || l->locks == NULL || l->releases == NULL || l->holds == NULL)
         return false;
@@ -249,7 +249,7 @@ static bool gather(struct look *l)
             l->releases[l->n_releases++] = e;
     }
     l->n_locks = m;
-    qsort(l->releases, l->n_releases, sizeof(*l->releases), by_grant_and_answer);
+    qsort(l->releases, l->n_releases, sizeof(struct history_event *), by_grant_and_answer);
     return true;
 }
 
