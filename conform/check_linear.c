@@ -239,7 +239,7 @@ static uint64_t retire_bit(struct part *p, const struct model_op *op, uint64_t *
 /* Slots for operations, bits for leases, and who is open at each answer. */
 static bool lay_out(struct part *p, const struct point *points, size_t n, const char **why)
 {
-    uint32_t open[SLOTS];
+    uint32_t open[SLOTS] = { 0 };
     size_t n_open = 0;
     uint64_t taken = 0, bits = 0;
 
@@ -580,7 +580,7 @@ static void judge_keys(struct search *s, const struct model *m)
         if (history_subject(e->op) == m->subject && check_counts(e) && !any_key(e))
             s->by_key[n++] = e;
     }
-    qsort(s->by_key, n, sizeof(*s->by_key), by_subject_and_key);
+    qsort(s->by_key, n, sizeof(struct history_event *), by_subject_and_key);
     for (size_t i = 0; i < n && s->v->result != CHECK_VIOLATION;) {
         struct group g = { m->subject, s->by_key[i]->key, i, 0 };
 
@@ -610,7 +610,7 @@ static void judge_leases(struct search *s, const struct model *m)
     for (size_t i = 0; i < s->h->n; i++)
         if (check_counts(&s->h->events[i]) && model_tells_of_lease(&s->h->events[i]))
             s->by_key[n++] = &s->h->events[i];
-    qsort(s->by_key, n, sizeof(*s->by_key), by_owner);
+    qsort(s->by_key, n, sizeof(struct history_event *), by_owner);
     for (size_t i = 0; i < n && s->v->result != CHECK_VIOLATION;) {
         uint64_t owner = s->by_key[i]->owner;
         char number[HISTORY_KEY_MAX];
@@ -630,7 +630,7 @@ void check_linear(const struct history *h, uint32_t models, uint64_t budget, str
     struct search s = { .h = h, .budget = budget, .v = v };
 
     verdict_init(v);
-    s.by_key = calloc(h->n + 1, sizeof(*s.by_key));
+    s.by_key = calloc(h->n + 1, sizeof(struct history_event *));
     if (s.by_key == NULL) {
         verdict_unsure(v, "", NO_MEMORY);
         return;

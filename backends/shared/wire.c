@@ -218,6 +218,7 @@ static void *elements(struct wire *w, const void *v, size_t *n, size_t each)
 /* A list of TYPE at PTR, N long; the walk over what is packed changes nothing of it. */
 #define LIST(w, type, ptr, n, each)                                                                \
     do {                                                                                           \
+        /* NOLINTNEXTLINE(bugprone-macro-parentheses): a type */                                   \
         type *list_ = elements((w), (ptr), &(n), sizeof(type));                                    \
                                                                                                    \
         for (size_t i_ = 0; i_ < (n) && (w)->bad == NULL; i_++)                                    \
