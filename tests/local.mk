@@ -52,6 +52,7 @@ AM_TESTS_ENVIRONMENT = $(kedge_test_backend_known) \
 	KEDGE_SRCDIR='$(abs_srcdir)'; export KEDGE_SRCDIR; \
 	KEDGE_BUILDDIR='$(abs_builddir)'; export KEDGE_BUILDDIR; \
 	KEDGE_PAGES='$(kedge_pages)'; export KEDGE_PAGES; \
+	AWK='$(AWK)'; export AWK; \
 	srcdir='$(srcdir)'; export srcdir; \
 	MALLOC_PERTURB_=$${MALLOC_PERTURB_-$$(( $$$$ % 255 + 1 ))}; export MALLOC_PERTURB_; \
 	CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT-60}; export CK_DEFAULT_TIMEOUT; \
@@ -174,6 +175,10 @@ dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D
 	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh
 TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
 	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh
+
+# The sentences of the contract, the catalogue, and the cases that hold them.
+dist_check_SCRIPTS += %D%/promises.sh
+TESTS += %D%/promises.sh
 
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh
