@@ -337,8 +337,6 @@ static void script(struct world *w)
         kedge_mem_free(w->host, s.mem);
         expect_rc(print(w, other, KEDGE_OPEN_MIGRATE, &s), KEDGE_ERR_SCHEMA_MISSING);
         expect(s.from == 77 && s.to == 77 && s.text == NULL && s.mem == NULL);
-        rc = print(w, str(w->ns), KEDGE_OPEN_CREATE | KEDGE_OPEN_MIGRATE, &s);
-        expect_rc(rc, KEDGE_ERR_INVALID);
     }
     expect_rc(open_missing(w, other), KEDGE_ERR_SCHEMA_MISSING); /* it was only printed */
     check_unchanged(__FILE__, __LINE__, "schema_script", w, before);
