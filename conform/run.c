@@ -140,26 +140,6 @@ static void tell_yes(const char *name, bool yes)
     printf("%s\t%s\n", name, yes ? "yes" : "no");
 }
 
-/* Promises that are made or not, and operations that are there or not. */
-static void tell_capabilities(struct world *w, const struct kedge_info *info)
-{
-    struct kedge_verified v;
-    struct kedge_script script = { .mem = NULL };
-    uint64_t ticket;
-
-    tell_yes("capability.shared", info->caps & KEDGE_CAP_SHARED);
-    tell_yes("capability.hint", info->caps & KEDGE_CAP_HINT);
-    tell_yes("capability.server_clock", info->caps & KEDGE_CAP_SERVER_CLOCK);
-    tell_yes("capability.fence_volatile", info->caps & KEDGE_CAP_FENCE_VOLATILE);
-    tell_yes("capability.threads", ops->threads == KEDGE_THREADS_SESSION);
-    tell_yes("operation.verify", do_verify(w, &v) != KEDGE_ERR_UNSUPPORTED);
-    tell_yes("operation.wait", do_wait(w, 0, &ticket, 0) != KEDGE_ERR_UNSUPPORTED);
-    tell_yes("operation.notify", do_notify(w) != KEDGE_ERR_UNSUPPORTED);
-    tell_yes("operation.schema_script",
-             ops->schema_script(w->host, &w->open, &script, &w->err) != KEDGE_ERR_UNSUPPORTED);
-    kedge_mem_free(w->host, script.mem);
-}
-
 /* The backend's own account of itself and its store, as NAME\tVALUE lines. */
 static _Noreturn void tell_facts(const struct results *r, const char *ns)
 {
@@ -174,7 +154,11 @@ static _Noreturn void tell_facts(const struct results *r, const char *ns)
     printf("durability\t%s%s%s\n", info.durability & KEDGE_SURVIVES_PROCESS ? "process " : "",
            info.durability & KEDGE_SURVIVES_SERVER ? "server " : "",
            info.durability & KEDGE_SURVIVES_POWER ? "power " : "");
-    tell_capabilities(w, &info);
+    tell_yes("capability.shared", info.caps & KEDGE_CAP_SHARED);
+    tell_yes("capability.hint", info.caps & KEDGE_CAP_HINT);
+    tell_yes("capability.server_clock", info.caps & KEDGE_CAP_SERVER_CLOCK);
+    tell_yes("capability.fence_volatile", info.caps & KEDGE_CAP_FENCE_VOLATILE);
+    tell_yes("capability.threads", ops->threads == KEDGE_THREADS_SESSION);
     printf("schema\t%" PRIu32 "\n", info.schema);
 #define LIMIT(name) printf("limit." #name "\t%" PRIu64 "\n", (uint64_t)info.limits.name)
     LIMIT(id_max);
@@ -198,21 +182,62 @@ static _Noreturn void tell_facts(const struct results *r, const char *ns)
     exit(0);
 }
 
-static int ask_facts(struct results *r, const char *ns, struct kedge_error *err)
+/* Which of the optional operations are there; each is called to find out. */
+static _Noreturn void tell_operations(const struct results *r, const char *ns)
+{
+    static struct world storage;
+    struct world *w = &storage;
+    struct kedge_script script = { .mem = NULL };
+    struct kedge_verified v;
+    uint64_t ticket;
+
+    alarm(SIDE_SECONDS);
+    world_open(w, r->backend, ops, r->url, ns, r->options->seed);
+    tell_yes("operation.verify", do_verify(w, &v) != KEDGE_ERR_UNSUPPORTED);
+    tell_yes("operation.wait", do_wait(w, 0, &ticket, 0) != KEDGE_ERR_UNSUPPORTED);
+    tell_yes("operation.notify", do_notify(w) != KEDGE_ERR_UNSUPPORTED);
+    tell_yes("operation.schema_script",
+             ops->schema_script(w->host, &w->open, &script, &w->err) != KEDGE_ERR_UNSUPPORTED);
+    world_close(w);
+    exit(0);
+}
+
+/* What TELL prints, in a process of its own, goes to the end of the facts; its wait status, or -1:
+   there is no process. */
+static int ask(struct results *r, void (*tell)(const struct results *r, const char *ns),
+               const char *ns)
 {
     FILE *out = tmpfile();
     pid_t pid = out != NULL ? spawn(out) : -1;
+    char *said = NULL, *all = NULL;
     int status = 1;
 
     if (pid == 0)
-        tell_facts(r, ns);
+        tell(r, ns);
     if (pid > 0)
         wait_for(pid, &status);
     if (out != NULL) {
-        r->facts = contents(out);
+        said = contents(out);
         (void)fclose(out);
     }
-    if (pid < 0 || r->facts == NULL)
+    if (said != NULL) {
+        size_t before = r->facts != NULL ? strlen(r->facts) : 0, more = strlen(said);
+
+        all = realloc(r->facts, before + more + 1);
+        if (all != NULL) {
+            memcpy(all + before, said, more + 1);
+            r->facts = all;
+        }
+    }
+    free(said);
+    return pid > 0 && all != NULL ? status : -1;
+}
+
+static int ask_facts(struct results *r, const char *ns, struct kedge_error *err)
+{
+    int status = ask(r, tell_facts, ns);
+
+    if (status < 0)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, errno, "no process: %s", strerror(errno));
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         size_t len = strlen(r->facts);
@@ -580,6 +605,8 @@ enum conform_exit conform_run(const struct conform_options *o, struct kedge_erro
         rc = run_all(&r, jobs_for(o), err);
         r.took_us = real_us() - began;
         tap_end(&r);
+        if (o->cert != NULL && !r.interrupted)
+            (void)ask(&r, tell_operations, r.all[0].ns); /* or the certificate does not know */
         write_reports(&r, &rc, err);
         result = rc == KEDGE_OK ? results_exit(&r) : CONFORM_FAILED;
     }
