@@ -25,7 +25,8 @@ file == 2 {
 	next
 }
 {
-	entries = entries sprintf("    { %s,\n      %s,\n      %s },\n", quoted($1), quoted($2), quoted($3))
+	entries = entries sprintf("    { %s,\n      %s,\n      %s },\n",
+		quoted($1), quoted($2), quoted($3))
 }
 
 END {

@@ -122,7 +122,7 @@ static void names_of_others(struct world *w, struct kedge_bytes n, int want)
             expect_bytes(page.leases[i].serves[0].reactor, n);
             return;
         }
-    expect(!"the lease is listed");
+    fail_case(__FILE__, __LINE__, "the lease is not listed");
 }
 
 static void names(struct world *w)

@@ -3,7 +3,6 @@
 # every case that a table names is there, and `kedge conform' can tell both ways.
 . "$KEDGE_SRCDIR/tests/support/tap.sh"
 conform=$KEDGE_SRCDIR/conform
-awk=${AWK-awk}
 
 # rows FILE: without comments
 rows() {
@@ -11,7 +10,7 @@ rows() {
 }
 # compare SENTENCES PROMISES: prints what does not fit
 compare() {
-	rows "$2" | "$awk" -F '\t' -v table="$2" '
+	rows "$2" | awk -F '\t' -v table="$2" '
 		NR == FNR { sentence[++n] = $0; next }
 		wrong { next }
 		{ row++ }
@@ -36,7 +35,7 @@ unknown() {
 }
 
 echo "1..11"
-"$awk" -f "$conform/sentences.awk" "$KEDGE_SRCDIR/include/kedge/backend.h" >sentences
+awk -f "$conform/sentences.awk" "$KEDGE_SRCDIR/include/kedge/backend.h" >sentences
 "$KEDGE" conform --list | cut -f 1 >ids
 
 compare sentences "$conform/promises.tsv" >out
@@ -45,7 +44,7 @@ ok 'every sentence of backend.h has its row, in order'
 
 sed 's,^ \* Run: one execution of a reactor,& and it must be blue. It is a reactor,' \
 	"$KEDGE_SRCDIR/include/kedge/backend.h" >changed.h
-"$awk" -f "$conform/sentences.awk" changed.h >changed
+awk -f "$conform/sentences.awk" changed.h >changed
 compare changed "$conform/promises.tsv" >out
 grep -q '^sentence' out
 ok 'a sentence more is noticed'
@@ -63,7 +62,7 @@ unknown "$conform/catalogue.tsv" 3 >out
 test ! -s out
 ok 'every case of the catalogue is there'
 
-rows "$conform/catalogue.tsv" | "$awk" -F '\t' '
+rows "$conform/catalogue.tsv" | awk -F '\t' '
 	NF != 3 || $1 !~ /^[A-Z]+-[0-9][0-9]$/ || $2 == "" || $3 ~ /^(- *)?$/ || seen[$1]++' >out
 test ! -s out && test "$(rows "$conform/catalogue.tsv" | wc -l)" -eq 290
 ok 'its 290 ids are different, and each has a case or a reason'
