@@ -43,4 +43,4 @@ CLEANFILES += %D%/covers.inc
 	  $(AWK) -f $(srcdir)/%D%/sentences.awk $(srcdir)/include/kedge/backend.h >$@.s && \
 	  $(AWK) -f $(srcdir)/%D%/covers.awk $@.s $(srcdir)/%D%/promises.tsv $(srcdir)/%D%/catalogue.tsv >$@.t && \
 	  rm $@.s && mv $@.t $@
-$(libconform_la_OBJECTS): %D%/covers.inc
+$(libconform_la_OBJECTS): | %D%/covers.inc

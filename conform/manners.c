@@ -317,7 +317,7 @@ static void borrowed(struct world *w)
 {
     struct lent lent = { .n = 0 };
     struct kedge_id128 lease = random_id(w);
-    struct kedge_serve *serve = calloc(1, sizeof *serve);
+    struct kedge_serve serve = { lend(&lent, "queue"), lend(&lent, "reactor"), 0, 9 };
     struct kedge_lease_new in = { .id = lease, .request = random_id(w), .ttl_us = TTL };
     struct kedge_claim claim = claim_of(w, lease, 1);
     struct kedge_lease_state ls;
@@ -328,11 +328,8 @@ static void borrowed(struct world *w)
     struct kedge_run_new *new;
     struct tx *t = tx_new(w);
 
-    if (serve == NULL)
-        fail_case(__FILE__, __LINE__, "the test is out of memory");
-    *serve = (struct kedge_serve){ lend(&lent, "queue"), lend(&lent, "reactor"), 0, 9 };
     in.owner = lend(&lent, "an owner");
-    in.serves = serve;
+    in.serves = &serve;
     in.n_serves = 1;
     expect_ok(do_grant(w, &in, &ls));
     new = c_create_due(t, lend(&lent, "run"), from_now(0));
@@ -341,12 +338,11 @@ static void borrowed(struct world *w)
     new->context = lend(&lent, "a context");
     c_cell_put(t, lend(&lent, "cell"), lend(&lent, "a value"), never());
     expect_tx(t, KEDGE_OK);
-    claim.serves = serve;
+    claim.serves = &serve;
     expect_ok(do_claim(w, &claim, &page));
     expect_eq(page.n, 1);
     memset(new, 0, sizeof *new);
-    memset(serve, 0x55, sizeof *serve);
-    free(serve);
+    memset(&serve, 0x55, sizeof serve);
     take_back(&lent);
 
     expect_ok(do_leases(w, none(), 5, &leases));
