@@ -18,7 +18,7 @@ struct handle {
 static void handle_open(struct handle *h, const struct world *of, const struct kedge_host *host,
                         struct kedge_bytes ns, uint32_t flags)
 {
-    struct kedge_open open = { sizeof open, flags, of->url, ns, of->options };
+    struct kedge_open open = { sizeof open, flags, of->url, ns, of->options, NULL };
     struct world *w = &h->w;
 
     *w = *of;
@@ -39,7 +39,7 @@ static void handle_close(struct handle *h)
 
 static void drop(struct world *w, struct kedge_bytes ns)
 {
-    struct kedge_open open = { sizeof open, 0, w->url, ns, w->options };
+    struct kedge_open open = { sizeof open, 0, w->url, ns, w->options, NULL };
 
     expect_ok(w->ops->store_drop(w->host, &open, &w->err));
 }
@@ -115,7 +115,7 @@ enum { CHILD_WROTE = 0, CHILD_REFUSED = 10, CHILD_ELSEWHERE = 11 };
 /* In a process of its own: what comes of opening the namespace and writing to it. */
 static int use_from_outside(struct world *w)
 {
-    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options };
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
     struct world mine = *w;
 
     mine.rng = ~w->rng;
@@ -291,7 +291,7 @@ static void waiting(struct world *w)
 
 static int print(struct world *w, struct kedge_bytes ns, uint32_t flags, struct kedge_script *out)
 {
-    struct kedge_open open = { sizeof open, flags, w->url, ns, w->options };
+    struct kedge_open open = { sizeof open, flags, w->url, ns, w->options, NULL };
 
     w->err.msg[0] = '\0';
     *out = (struct kedge_script){ .from = 77, .to = 77 };
@@ -300,7 +300,7 @@ static int print(struct world *w, struct kedge_bytes ns, uint32_t flags, struct 
 
 static int open_missing(struct world *w, struct kedge_bytes ns)
 {
-    struct kedge_open open = { sizeof open, 0, w->url, ns, w->options };
+    struct kedge_open open = { sizeof open, 0, w->url, ns, w->options, NULL };
     void *store;
 
     w->err.msg[0] = '\0';

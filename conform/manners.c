@@ -156,7 +156,7 @@ static void facts_without_secret(struct world *w, void *store)
 static void try_secret(struct world *w, const struct kedge_host *host, const char *url,
                        const char *options)
 {
-    struct kedge_open open = { sizeof open, 0, url, str(w->ns), options };
+    struct kedge_open open = { sizeof open, 0, url, str(w->ns), options, NULL };
     struct kedge_script script = { .mem = NULL };
     void *store;
 
@@ -216,7 +216,7 @@ static void secrets(struct world *w)
 
 static int open_with(struct world *w, uint32_t size, const char *options)
 {
-    struct kedge_open open = { size, 0, w->url, str(w->ns), options };
+    struct kedge_open open = { size, 0, w->url, str(w->ns), options, NULL };
     void *store = NULL;
     int rc;
 
@@ -249,7 +249,7 @@ static void options(struct world *w)
 static void no_error_wanted(struct world *w)
 {
     const struct kedge_backend_ops *ops = w->ops;
-    struct kedge_open nowhere = { sizeof nowhere, 0, w->url, none(), w->options };
+    struct kedge_open nowhere = { sizeof nowhere, 0, w->url, none(), w->options, NULL };
     struct kedge_id128 lease = lease_make(w, TTL);
     struct kedge_claim claim = { .limit = 0 };
     struct kedge_list list = { .limit = 0 };
@@ -369,8 +369,9 @@ static void neighbours(struct world *w)
     char *before;
 
     expect_ok(kedge_backend_find("mem", &other.ops, &w->err));
-    other.open =
-        (struct kedge_open){ sizeof other.open, KEDGE_OPEN_CREATE, "mem:", str("neighbour"), NULL };
+    other.open = (struct kedge_open){
+        sizeof other.open, KEDGE_OPEN_CREATE, "mem:", str("neighbour"), NULL, NULL
+    };
     other.rng = ~w->rng;
     other.keep = NULL;
     other.txs = NULL;
