@@ -96,7 +96,7 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
     X(PLUGIN, "plugin", 0, CLI_VALUE, "FILE.so", NULL,                                             \
       "the module under test (the same as --backend with a path)")                                 \
     X(FILTER, "filter", 0, CLI_VALUE, "CASE,...", NULL,                                            \
-      "only these: ids, areas (leases) or globs (lists-0*), whatever their tier")                  \
+      "only these: ids (LCK-11, too), areas or globs (lists-0*), whatever their tier")             \
     X(TIER, "tier", 0, CLI_VALUE, "TIER", "core concurrent fault full",                            \
       "core (default), concurrent, fault or full; each includes those before it")                  \
     X(SEED, "seed", 0, CLI_VALUE, "N", NULL, "of all that is random (default: a new one)")         \

@@ -10,6 +10,7 @@
 #define NEEDS_SHARED  4u  /* KEDGE_CAP_SHARED */
 #define NEEDS_THREADS 8u  /* KEDGE_THREADS_SESSION */
 #define NEEDS_CLOCKS  33u /* NEEDS_CLOCK, and that wall and lease time are two */
+#define NEEDS_WAIT    64u /* the optional operations wait and notify */
 
 struct contract_case {
     const char *id;   /* area and number; never given to another case */
@@ -18,8 +19,15 @@ struct contract_case {
     void (*run)(struct world *w);
 };
 
+/* Before a case's store is opened: what is the process's own, for the cases of manners.c. */
+void manners_remember(void);
+
 /* One table per file; each ends with a case without an id. */
 extern const struct contract_case cases_store[];
+extern const struct contract_case cases_caps[];
+extern const struct contract_case cases_limits[];
+extern const struct contract_case cases_manners[];
+extern const struct contract_case cases_resources[];
 extern const struct contract_case cases_leases[];
 extern const struct contract_case cases_hints[];
 extern const struct contract_case cases_commit[];

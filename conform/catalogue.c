@@ -10,13 +10,18 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "covers.h"
+
 /* One a line. */
 /* clang-format off */
 static const struct {
     const struct contract_case *cases;
     enum conform_tier tier;
 } areas[] = {
+    /* clang-format off */
     { cases_store, CONFORM_CORE },
+    { cases_caps, CONFORM_CORE },
+    { cases_limits, CONFORM_CORE },
     { cases_leases, CONFORM_CORE },
     { cases_hints, CONFORM_CORE },
     { cases_commit, CONFORM_CORE },
@@ -32,6 +37,7 @@ static const struct {
     { cases_lists, CONFORM_CORE },
     { cases_purge, CONFORM_CORE },
     { cases_data, CONFORM_CORE },
+    { cases_manners, CONFORM_CORE },
     { cases_wait, CONFORM_CORE },
     { cases_memory, CONFORM_CORE },
     { cases_walk, CONFORM_CORE },
@@ -40,6 +46,7 @@ static const struct {
     { cases_linear, CONFORM_CONCURRENT },
     { cases_paused, CONFORM_CONCURRENT },
     { cases_queue, CONFORM_CONCURRENT },
+    { cases_resources, CONFORM_FULL },
 };
 /* clang-format on */
 
@@ -86,8 +93,7 @@ const struct catalogue_entry *catalogue(void)
     return entries;
 }
 
-/* Does the word mean the case: its id, its area, or a glob? */
-static bool means(const char *word, size_t len, const char *id)
+bool catalogue_means(const char *word, size_t len, const char *id)
 {
     char glob[128];
 
@@ -100,6 +106,18 @@ static bool means(const char *word, size_t len, const char *id)
     return fnmatch(glob, id, 0) == 0;
 }
 
+bool catalogue_names(const char *words, const char *id)
+{
+    while (*words != '\0') {
+        size_t len = strcspn(words, " ");
+
+        if (catalogue_means(words, len, id))
+            return true;
+        words += len + (words[len] == ' ');
+    }
+    return false;
+}
+
 bool catalogue_wanted(const struct contract_case *c, const char *filter)
 {
     if (filter == NULL)
@@ -107,7 +125,7 @@ bool catalogue_wanted(const struct contract_case *c, const char *filter)
     for (;;) {
         size_t len = strcspn(filter, ",");
 
-        if (means(filter, len, c->id))
+        if (catalogue_means(filter, len, c->id) || covers_wanted(filter, len, c->id))
             return true;
         if (filter[len] == '\0')
             return false;
@@ -115,21 +133,32 @@ bool catalogue_wanted(const struct contract_case *c, const char *filter)
     }
 }
 
-size_t catalogue_unknown(const char *filter, const char **word)
+static int unknown(const char *word, size_t len, struct kedge_error *err)
+{
+    const struct cover *none = covers_unheld(word, len);
+
+    if (none != NULL)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "%s is asked by no case: %s", none->id,
+                               none->cases + strspn(none->cases, "- "));
+    return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                           "no case, area or glob of cases is called '%.*s'; see `kedge conform "
+                           "--list'",
+                           (int)len, word);
+}
+
+int catalogue_check(const char *filter, struct kedge_error *err)
 {
     while (filter != NULL) {
         size_t len = strcspn(filter, ",");
         bool known = len == 0;
 
         for (const struct catalogue_entry *e = catalogue(); !known && e->c != NULL; e++)
-            known = means(filter, len, e->c->id);
-        if (!known) {
-            *word = filter;
-            return len;
-        }
+            known = catalogue_means(filter, len, e->c->id) || covers_wanted(filter, len, e->c->id);
+        if (!known)
+            return unknown(filter, len, err);
         filter = filter[len] == '\0' ? NULL : filter + len + 1;
     }
-    return 0;
+    return KEDGE_OK;
 }
 
 void catalogue_hash(char out[17])

@@ -14,11 +14,15 @@ struct catalogue_entry {
 
 /* In the order in which they are run; closed by an entry without a case. */
 const struct catalogue_entry *catalogue(void);
-/* Is this case meant by FILTER: its id, its area, or a glob over ids, among others separated by
-   commas?  NULL: yes. */
+/* Does WORD mean this id: all of it, its area, or as a glob? */
+bool catalogue_means(const char *word, size_t len, const char *id);
+/* Does one of the words, which are separated by blanks, mean this id? */
+bool catalogue_names(const char *words, const char *id);
+/* Is this case meant by a word of FILTER, which are separated by commas, or by an entry of
+   catalogue.tsv that such a word means?  NULL: yes. */
 bool catalogue_wanted(const struct contract_case *c, const char *filter);
-/* The first word of FILTER that means no case at all, as its length at *WORD; 0: there is none. */
-size_t catalogue_unknown(const char *filter, const char **word);
+/* ERR_INVALID: a word of FILTER means no case at all. */
+int catalogue_check(const char *filter, struct kedge_error *err);
 /* The same hash, the same cases: 16 hexadecimal digits. */
 void catalogue_hash(char out[17]);
 

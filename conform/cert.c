@@ -38,11 +38,19 @@ static void add_fact(cJSON *to, const char *name, const char *value, size_t len)
     free(copy);
 }
 
-/* What begins with "limit." and "backend." goes to members of its own. */
+/* Is the fact one of those that cases probe? */
+static bool is_declaration(const char *name)
+{
+    for (const struct declaration *d = declarations; d->fact != NULL; d++)
+        if (strcmp(d->fact, name) == 0)
+            return true;
+    return false;
+}
+
+/* What begins with "backend." goes to a member of its own, what is probed to others. */
 static void add_facts(cJSON *cert, const struct results *r)
 {
     cJSON *store = cJSON_AddObjectToObject(cert, "store");
-    cJSON *limits = cJSON_AddObjectToObject(cert, "limits");
     cJSON *settings = cJSON_AddObjectToObject(cert, "settings");
     const char *line = r->facts;
 
@@ -53,14 +61,40 @@ static void add_facts(cJSON *cert, const struct results *r)
         if (n < len && n < sizeof name) {
             memcpy(name, line, n);
             name[n] = '\0';
-            if (strncmp(name, "limit.", 6) == 0)
-                add_fact(limits, name + 6, line + n + 1, len - n - 1);
-            else if (strncmp(name, "backend.", 8) == 0)
+            if (strncmp(name, "backend.", 8) == 0)
                 add_fact(settings, name + 8, line + n + 1, len - n - 1);
-            else
+            else if (!is_declaration(name))
                 add_fact(store, name, line + n + 1, len - n - 1);
         }
         line += len + (line[len] == '\n');
+    }
+}
+
+/* "limit.id_max" becomes the member id_max of limits: what was declared, and who probed it. */
+static void add_declarations(cJSON *cert, const struct results *r)
+{
+    static const char *const groups[][2] = { { "capability.", "capabilities" },
+                                             { "operation.", "operations" },
+                                             { "limit.", "limits" } };
+
+    for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+        cJSON *group = cJSON_AddObjectToObject(cert, groups[g][1]);
+
+        for (const struct declaration *d = declarations; d->fact != NULL; d++) {
+            size_t skip = strlen(groups[g][0]), len = 0;
+            const char *value = results_fact(r, d->fact, &len);
+            cJSON *row, *probed;
+
+            if (strncmp(d->fact, groups[g][0], skip) != 0)
+                continue;
+            row = cJSON_AddObjectToObject(group, d->fact + skip);
+            add_fact(row, "declared", value != NULL ? value : "", len);
+            probed = cJSON_AddObjectToObject(row, "probed");
+            for (size_t i = 0; i < r->n; i++)
+                if (declaration_probed_by(d, r->all[i].entry->c))
+                    (void)cJSON_AddStringToObject(probed, r->all[i].entry->c->id,
+                                                  outcome_name(r->all[i].outcome));
+        }
     }
 }
 
@@ -128,6 +162,13 @@ static void add_cases(cJSON *cert, const struct results *r)
         (void)cJSON_AddStringToObject(row, "outcome", outcome_name(one->outcome));
         if (one->outcome != CONFORM_PASS)
             (void)cJSON_AddStringToObject(row, "why", one->why != NULL ? one->why : "");
+        if (one->missing != NULL) {
+            const struct result *twin = results_twin(r, one);
+
+            (void)cJSON_AddStringToObject(row, "twin", one->missing->twin);
+            (void)cJSON_AddStringToObject(row, "twin_outcome",
+                                          twin != NULL ? outcome_name(twin->outcome) : "not run");
+        }
         (void)cJSON_AddNumberToObject(row, "ms", (double)ms);
         add_u64(row, "seed", one->seed);
         if (one->opted_out != NULL) {
@@ -175,6 +216,7 @@ int cert_write(const struct results *r, const char *path, struct kedge_error *er
     add_suite(cert, r);
     add_backend(cert, r);
     add_facts(cert, r);
+    add_declarations(cert, r);
     add_machine(cert);
     add_cases(cert, r);
     text = cJSON_Print(cert);

@@ -904,6 +904,42 @@ static void requests(struct world *w)
     refuse_tx(t, KEDGE_NOT_FOUND, 0);
 }
 
+/* What a guard does not name may say anything. */
+static void ignored(struct world *w)
+{
+    struct scene s;
+    struct kedge_id128 stranger = random_id(w);
+
+    scene_set(w, &s);
+    for (int refused = 0; refused < 2; refused++) {
+        struct tx *t = tx_new(w);
+        struct kedge_guard *g[4];
+
+        context("%s", refused ? "refused" : "done");
+        g[0] = g_absent(t, refused ? s.held.id : str("not there"));
+        g[0]->lease = stranger;
+        g[0]->number = 77;
+        g[0]->statuses = 1u << 31;
+        g[1] = g_time(t, wall_now() - SEC(600), wall_now() + SEC(600));
+        g[1]->name = s.held.id;
+        g[1]->lease = stranger;
+        g[1]->number = UINT64_MAX;
+        g[2] = g_cell(t, str("no cell"), 0);
+        g[2]->lease = stranger;
+        g[2]->from = INT64_MIN;
+        g[2]->to = -1;
+        g[3] = g_position(t, s.held.id, s.held.position);
+        g[3]->lease = stranger;
+        g[3]->statuses = 0;
+        g[3]->from = 9;
+        c_wake(t, s.due.id);
+        if (refused)
+            refuse_tx(t, KEDGE_EXISTS, 0);
+        else
+            expect_tx(t, KEDGE_OK);
+    }
+}
+
 const struct contract_case cases_commit[] = {
     { "commit-01", "a commit without a request id is refused", 0, without_request },
     { "commit-02", "a write without a fence in front of it is refused", 0, unfenced },
@@ -927,5 +963,6 @@ const struct contract_case cases_commit[] = {
       whole_life_at_once },
     { "commit-19", "an unheld run may be written at a known revision", NEEDS_CLOCK, unheld_writes },
     { "commit-20", "requests are collected and told to who claims", 0, requests },
+    { "commit-21", "members that a guard does not name are ignored", NEEDS_CLOCK, ignored },
     { NULL, NULL, 0, NULL },
 };

@@ -30,7 +30,8 @@ struct conform_options {
     const char *backend;         /* a name, or the path of a module; NULL: the URL says */
     const char *url;             /* {} in it is replaced by the name of a case's namespace */
     const char *backend_options; /* as in struct kedge_store_options; may be NULL */
-    const char *filter;          /* ids, areas or globs, separated by commas; NULL: all */
+    const char *filter;          /* ids, areas or globs, of cases or of catalogue.tsv, separated by
+                                    commas; NULL: all */
     const char *opt_out;         /* file of cases to leave out; NULL: none */
     const char *junit;           /* file to write, or NULL */
     const char *cert;            /* likewise */
@@ -54,7 +55,7 @@ enum conform_exit conform_run(const struct conform_options *options, struct kedg
 
 /* One line for each case that FILTER (NULL: all) and TIER select: id, tier and what must hold. */
 enum conform_exit conform_list(const char *filter, enum conform_tier tier, struct kedge_error *err);
-/* What is known of one case. */
+/* What is known of a case, or of an entry of catalogue.tsv. */
 enum conform_exit conform_explain(const char *id, struct kedge_error *err);
 
 #endif

@@ -336,6 +336,32 @@ static void many_records(struct world *w)
         expect_bytes(st.tail[i].data, name(w, "record %d", i + 1));
 }
 
+/* Values that shrink to nothing when they are packed. */
+static void compressible(struct world *w)
+{
+    static const size_t sizes[] = { 2000, 8192, 65536, 1 << 20, 4 << 20 };
+    struct run r = run_held(w, str("a"), lease_make(w, TTL));
+    struct kedge_run_state st;
+
+    for (uint32_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        char *p = zeroed(w, sizes[i], 1);
+        struct tx *t = tx_new(w);
+
+        context("%zu bytes", sizes[i]);
+        memset(p, i % 2 == 0 ? 'a' : 0, sizes[i]);
+        p[sizes[i] - 1] = 'z';
+        g_held(t, &r);
+        c_append(t, r.id, i + 1, bytes(p, sizes[i]));
+        c_snapshot(t, r.id, i, bytes(p, sizes[i]));
+        expect_tx(t, KEDGE_OK);
+        expect_ok(do_retrieve(w, r.id, 0, KEDGE_WANT_SNAPSHOT | KEDGE_WANT_TAIL, &st));
+        expect_eq(st.n_tail, 1);
+        expect_bytes(st.tail[0].data, bytes(p, sizes[i]));
+        if (i > 0)
+            expect_bytes(st.snapshot, bytes(p, sizes[i]));
+    }
+}
+
 const struct contract_case cases_data[] = {
     { "data-01", "ids of all lengths and bytes are apart", NEEDS_CLOCK, ids },
     { "data-02", "names of cells and locks too", 0, cell_and_lock_names },
@@ -345,5 +371,6 @@ const struct contract_case cases_data[] = {
     { "data-06", "names with equal hashes are apart", 0, colliding },
     { "data-07", "times from 1970 to 2200", NEEDS_CLOCK, times },
     { "data-08", "a long journal", 0, many_records },
+    { "data-09", "values that are one byte over and over", 0, compressible },
     { NULL, NULL, 0, NULL },
 };

@@ -11,14 +11,16 @@ libworld_la_SOURCES = %D%/world.c %D%/world.h %D%/tx.c %D%/dump.c %D%/clockfile.
 libconform_la_SOURCES = \
 	%D%/conform.h \
 	%D%/catalogue.c %D%/catalogue.h %D%/cases.h \
+	%D%/covers.c %D%/covers.h %D%/needs.c %D%/needs.h \
 	%D%/results.h %D%/run.c %D%/tap.c %D%/junit.c %D%/cert.c \
 	%D%/optout.c %D%/optout.h \
 	%D%/fault_backend.c %D%/fault_backend.h $(kedge_forward) \
 	$(KEDGE_CHECKERS) %D%/crew.h %D%/crew.c %D%/crew_ops.c \
 	%D%/linear.c %D%/paused.c %D%/queue.c \
-	%D%/batch.c %D%/cells.c %D%/claim.c %D%/commit.c %D%/data.c %D%/fences.c %D%/hints.c \
-	%D%/leases.c %D%/lists.c %D%/locks.c %D%/matrix.c %D%/memory.c %D%/processes.c %D%/purge.c \
-	%D%/resend.c %D%/runs.c %D%/slots.c %D%/store.c %D%/threads.c %D%/wait.c %D%/walk.c
+	%D%/batch.c %D%/caps.c %D%/cells.c %D%/claim.c %D%/commit.c %D%/data.c %D%/fences.c \
+	%D%/hints.c %D%/leases.c %D%/limits.c %D%/lists.c %D%/locks.c %D%/manners.c %D%/matrix.c \
+	%D%/memory.c %D%/processes.c %D%/purge.c %D%/resend.c %D%/resources.c %D%/runs.c \
+	%D%/slots.c %D%/store.c %D%/threads.c %D%/wait.c %D%/walk.c
 libconform_la_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 libconform_la_LIBADD = libworld.la libkedge.la $(CJSON_LIBS) $(PTHREAD_LIBS)
 
@@ -31,3 +33,14 @@ kedge_clock_la_CFLAGS = $(KEDGE_WFLAGS)
 kedge_clock_la_LDFLAGS = -module -avoid-version -shared
 kedge_clock_la_LIBADD = $(DL_LIBS)
 endif
+
+# What the cases are for: two tables, and the sentences of the contract that one of them is about.
+kedge_covers = %D%/promises.tsv %D%/catalogue.tsv
+EXTRA_DIST += $(kedge_covers) %D%/sentences.awk %D%/covers.awk
+CLEANFILES += %D%/covers.inc
+%D%/covers.inc: $(kedge_covers) %D%/sentences.awk %D%/covers.awk include/kedge/backend.h
+	$(AM_V_GEN)$(MKDIR_P) %D% && \
+	  $(AWK) -f $(srcdir)/%D%/sentences.awk $(srcdir)/include/kedge/backend.h >$@.s && \
+	  $(AWK) -f $(srcdir)/%D%/covers.awk $@.s $(srcdir)/%D%/promises.tsv $(srcdir)/%D%/catalogue.tsv >$@.t && \
+	  rm $@.s && mv $@.t $@
+$(libconform_la_OBJECTS): | %D%/covers.inc

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "catalogue.h"
+#include "needs.h"
 #include "optout.h"
 
 enum conform_outcome {
@@ -40,6 +41,7 @@ struct result {
     char *why;  /* the last line of that, or what ended it */
     int64_t began_us;
     int64_t took_us;
+    const struct need *missing; /* NA: what is not promised, where it is a thing of needs.h */
     enum conform_outcome outcome;
     bool done;
 };
@@ -61,10 +63,12 @@ struct results {
 const char *outcome_name(enum conform_outcome outcome);
 /* The value of a fact, not NUL-terminated; NULL: it is not known. */
 const char *results_fact(const struct results *r, const char *name, size_t *len);
+/* The case that justifies one that does not apply; NULL: it was not run, or there is none. */
+const struct result *results_twin(const struct results *r, const struct result *one);
 /*
  * The highest tier all of whose cases, and of the tiers below it, were run without a failure and
  * without a missing verdict; -1: not even the first.  A case opted out of keeps its tier from
- * being reached.
+ * being reached, as does one that does not apply and whose twin did not pass.
  */
 int results_level(const struct results *r);
 enum conform_exit results_exit(const struct results *r);

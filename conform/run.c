@@ -19,6 +19,7 @@
 
 #include <kedge/store.h>
 
+#include "covers.h"
 #include "results.h"
 
 #define CASE_SECONDS  240
@@ -43,31 +44,6 @@ const char *outcome_name(enum conform_outcome outcome)
 
 /* ------------------------------------------------------------------ in a case */
 
-struct lack {
-    enum conform_outcome outcome;
-    const char *why; /* NULL: it can be asked */
-};
-
-/* Can this backend, on this machine, be asked for this? */
-static struct lack lacks(const struct contract_case *c, const struct world *w)
-{
-    const bool server_clock = (ops->caps & KEDGE_CAP_SERVER_CLOCK) != 0;
-
-    if ((c->needs & NEEDS_CLOCKS) == NEEDS_CLOCKS && server_clock)
-        return (struct lack){ CONFORM_NA, "its two clocks are one, a server's" };
-    if ((c->needs & NEEDS_CLOCK) && server_clock && clock_of_server(ops) == NULL)
-        return (struct lack){ CONFORM_SKIP,
-                              "its time is a server's, which was not started under a clock that "
-                              "can be moved (--clock)" };
-    if ((c->needs & NEEDS_HINT) && !(w->caps & KEDGE_CAP_HINT))
-        return (struct lack){ CONFORM_NA, "it has no crash hints" };
-    if ((c->needs & NEEDS_SHARED) && !(ops->caps & KEDGE_CAP_SHARED))
-        return (struct lack){ CONFORM_NA, "it is for one process" };
-    if ((c->needs & NEEDS_THREADS) && ops->threads != KEDGE_THREADS_SESSION)
-        return (struct lack){ CONFORM_NA, "it is for one thread at a time" };
-    return (struct lack){ CONFORM_PASS, NULL };
-}
-
 static int64_t case_us(const struct results *r)
 {
     return r->options->case_us != 0 ? r->options->case_us : CASE_SECONDS * INT64_C(1000000);
@@ -78,19 +54,25 @@ static _Noreturn void run_case(const struct results *r, const struct result *one
     const struct itimerval limit = { .it_value = { (time_t)(case_us(r) / 1000000),
                                                    (suseconds_t)(case_us(r) % 1000000) } };
     static struct world w;
-    struct lack lack;
+    const struct contract_case *c = one->entry->c;
+    const struct need *missing;
+    bool still;
 
     if (setitimer(ITIMER_REAL, &limit, NULL) != 0)
         exit(1);
+    manners_remember();
     world_open(&w, r->backend, ops, r->url, one->ns, one->seed);
-    lack = lacks(one->entry->c, &w);
-    if (lack.why == NULL)
-        one->entry->c->run(&w);
+    missing = need_missing(c, &w);
+    still = (c->needs & NEEDS_CLOCK) && (ops->caps & KEDGE_CAP_SERVER_CLOCK) &&
+            clock_of_server(ops) == NULL;
+    if (missing == NULL && !still)
+        c->run(&w);
     world_close(&w);
-    if (lack.why != NULL && lack.outcome == CONFORM_NA)
-        not_applicable("%s", lack.why);
-    if (lack.why != NULL)
-        skip_case("%s", lack.why);
+    if (missing != NULL)
+        not_applicable("%s", missing->absent);
+    if (still)
+        skip_case("its time is a server's, which was not started under a clock that can be moved "
+                  "(--clock)");
     exit(CASE_EXIT_PASS);
 }
 
@@ -153,6 +135,11 @@ static void wait_for(pid_t pid, int *status)
     (void)kill(-pid, SIGKILL);
 }
 
+static void tell_yes(const char *name, bool yes)
+{
+    printf("%s\t%s\n", name, yes ? "yes" : "no");
+}
+
 /* The backend's own account of itself and its store, as NAME\tVALUE lines. */
 static _Noreturn void tell_facts(const struct results *r, const char *ns)
 {
@@ -167,11 +154,11 @@ static _Noreturn void tell_facts(const struct results *r, const char *ns)
     printf("durability\t%s%s%s\n", info.durability & KEDGE_SURVIVES_PROCESS ? "process " : "",
            info.durability & KEDGE_SURVIVES_SERVER ? "server " : "",
            info.durability & KEDGE_SURVIVES_POWER ? "power " : "");
-    printf("capabilities\t%s%s%s%s\n", info.caps & KEDGE_CAP_SHARED ? "shared " : "",
-           info.caps & KEDGE_CAP_HINT ? "hint " : "",
-           info.caps & KEDGE_CAP_SERVER_CLOCK ? "server_clock " : "",
-           info.caps & KEDGE_CAP_FENCE_VOLATILE ? "fence_volatile " : "");
-    printf("threads\t%s\n", ops->threads == KEDGE_THREADS_SESSION ? "session" : "one");
+    tell_yes("capability.shared", info.caps & KEDGE_CAP_SHARED);
+    tell_yes("capability.hint", info.caps & KEDGE_CAP_HINT);
+    tell_yes("capability.server_clock", info.caps & KEDGE_CAP_SERVER_CLOCK);
+    tell_yes("capability.fence_volatile", info.caps & KEDGE_CAP_FENCE_VOLATILE);
+    tell_yes("capability.threads", ops->threads == KEDGE_THREADS_SESSION);
     printf("schema\t%" PRIu32 "\n", info.schema);
 #define LIMIT(name) printf("limit." #name "\t%" PRIu64 "\n", (uint64_t)info.limits.name)
     LIMIT(id_max);
@@ -195,21 +182,62 @@ static _Noreturn void tell_facts(const struct results *r, const char *ns)
     exit(0);
 }
 
-static int ask_facts(struct results *r, const char *ns, struct kedge_error *err)
+/* Which of the optional operations are there; each is called to find out. */
+static _Noreturn void tell_operations(const struct results *r, const char *ns)
+{
+    static struct world storage;
+    struct world *w = &storage;
+    struct kedge_script script = { .mem = NULL };
+    struct kedge_verified v;
+    uint64_t ticket;
+
+    alarm(SIDE_SECONDS);
+    world_open(w, r->backend, ops, r->url, ns, r->options->seed);
+    tell_yes("operation.verify", do_verify(w, &v) != KEDGE_ERR_UNSUPPORTED);
+    tell_yes("operation.wait", do_wait(w, 0, &ticket, 0) != KEDGE_ERR_UNSUPPORTED);
+    tell_yes("operation.notify", do_notify(w) != KEDGE_ERR_UNSUPPORTED);
+    tell_yes("operation.schema_script",
+             ops->schema_script(w->host, &w->open, &script, &w->err) != KEDGE_ERR_UNSUPPORTED);
+    world_close(w);
+    exit(0);
+}
+
+/* What TELL prints, in a process of its own, goes to the end of the facts; its wait status, or -1:
+   there is no process. */
+static int ask(struct results *r, void (*tell)(const struct results *r, const char *ns),
+               const char *ns)
 {
     FILE *out = tmpfile();
     pid_t pid = out != NULL ? spawn(out) : -1;
+    char *said = NULL, *all = NULL;
     int status = 1;
 
     if (pid == 0)
-        tell_facts(r, ns);
+        tell(r, ns);
     if (pid > 0)
         wait_for(pid, &status);
     if (out != NULL) {
-        r->facts = contents(out);
+        said = contents(out);
         (void)fclose(out);
     }
-    if (pid < 0 || r->facts == NULL)
+    if (said != NULL) {
+        size_t before = r->facts != NULL ? strlen(r->facts) : 0, more = strlen(said);
+
+        all = realloc(r->facts, before + more + 1);
+        if (all != NULL) {
+            memcpy(all + before, said, more + 1);
+            r->facts = all;
+        }
+    }
+    free(said);
+    return pid > 0 && all != NULL ? status : -1;
+}
+
+static int ask_facts(struct results *r, const char *ns, struct kedge_error *err)
+{
+    int status = ask(r, tell_facts, ns);
+
+    if (status < 0)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, errno, "no process: %s", strerror(errno));
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         size_t len = strlen(r->facts);
@@ -290,6 +318,7 @@ static void judge(struct result *one, int status)
             return;
         case CASE_EXIT_NA:
             one->outcome = CONFORM_NA;
+            one->missing = one->why != NULL ? need_said(one->why) : NULL;
             return;
         case CASE_EXIT_INCONCLUSIVE:
             one->outcome = CONFORM_NO_VERDICT;
@@ -434,21 +463,38 @@ const char *results_fact(const struct results *r, const char *name, size_t *len)
     return NULL;
 }
 
+/* A case that does not apply is as good as its twin, if it was run. */
+static bool good(const struct results *r, const struct result *one)
+{
+    if (!one->done)
+        return false;
+    if (one->outcome == CONFORM_NA && one->missing != NULL) {
+        const struct result *twin = results_twin(r, one);
+
+        return twin != NULL && twin->outcome == CONFORM_PASS;
+    }
+    return one->outcome == CONFORM_PASS || one->outcome == CONFORM_NA ||
+           one->outcome == CONFORM_SKIP;
+}
+
+const struct result *results_twin(const struct results *r, const struct result *one)
+{
+    for (size_t i = 0; one->missing != NULL && i < r->n; i++)
+        if (strcmp(r->all[i].entry->c->id, one->missing->twin) == 0)
+            return &r->all[i];
+    return NULL;
+}
+
 int results_level(const struct results *r)
 {
     int level = r->options->filter != NULL ? CONFORM_FULL : (int)r->options->tier;
     size_t i = 0;
 
     for (const struct catalogue_entry *e = catalogue(); e->c != NULL; e++) {
-        bool good = i < r->n && r->all[i].entry == e;
+        bool held = i < r->n && r->all[i].entry == e && good(r, &r->all[i]);
 
-        if (good) {
-            const struct result *one = &r->all[i++];
-
-            good = one->done && (one->outcome == CONFORM_PASS || one->outcome == CONFORM_NA ||
-                                 one->outcome == CONFORM_SKIP);
-        }
-        if (!good && (int)e->tier <= level)
+        i += i < r->n && r->all[i].entry == e;
+        if (!held && (int)e->tier <= level)
             level = (int)e->tier - 1;
     }
     if (r->count[CONFORM_PASS] == 0)
@@ -474,14 +520,10 @@ static int select_cases(struct results *r, const struct opt_out *opt_outs, struc
 {
     const struct conform_options *o = r->options;
     uint32_t run_id = (uint32_t)time(NULL) * 31 + (uint32_t)getpid();
-    const char *word;
-    size_t len = catalogue_unknown(o->filter, &word);
+    int rc = catalogue_check(o->filter, err);
 
-    if (len > 0)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                               "no case, area or glob of cases is called '%.*s'; see `kedge "
-                               "conform --list'",
-                               (int)len, word);
+    if (rc != KEDGE_OK)
+        return rc;
     r->all = calloc(CATALOGUE_MAX, sizeof *r->all);
     if (r->all == NULL)
         return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
@@ -564,6 +606,8 @@ enum conform_exit conform_run(const struct conform_options *o, struct kedge_erro
         rc = run_all(&r, jobs_for(o), err);
         r.took_us = real_us() - began;
         tap_end(&r);
+        if (o->cert != NULL && !r.interrupted)
+            (void)ask(&r, tell_operations, r.all[0].ns); /* or the certificate does not know */
         write_reports(&r, &rc, err);
         result = rc == KEDGE_OK ? results_exit(&r) : CONFORM_FAILED;
     }
@@ -576,38 +620,30 @@ enum conform_exit conform_run(const struct conform_options *o, struct kedge_erro
 
 enum conform_exit conform_list(const char *filter, enum conform_tier tier, struct kedge_error *err)
 {
-    const char *word;
-    size_t len = catalogue_unknown(filter, &word);
-
-    if (len > 0) {
-        (void)kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                              "no case, area or glob of cases is called '%.*s'", (int)len, word);
+    if (catalogue_check(filter, err) != KEDGE_OK)
         return CONFORM_USAGE;
-    }
     for (const struct catalogue_entry *e = catalogue(); e->c != NULL; e++)
         if (catalogue_wanted(e->c, filter) && (filter != NULL || e->tier <= tier))
             printf("%s\t%s\t%s\n", e->c->id, conform_tier_name(e->tier), e->c->what);
     return CONFORM_CERTIFIED;
 }
 
-static void explain_needs(uint32_t needs)
+static void explain_needs(uint32_t bits)
 {
-    static const struct {
-        uint32_t bits;
-        const char *what;
-    } rows[] = {
-        { NEEDS_CLOCKS, "a wall clock and a lease clock that are two" },
-        { NEEDS_CLOCK, "a clock that can be moved" },
-        { NEEDS_HINT, "crash hints (KEDGE_CAP_HINT)" },
-        { NEEDS_SHARED, "several processes on one store (KEDGE_CAP_SHARED)" },
-        { NEEDS_THREADS, "several threads at a time (KEDGE_THREADS_SESSION)" },
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if ((needs & rows[i].bits) == rows[i].bits) {
-            printf("needs  %s\n", rows[i].what);
-            needs &= ~rows[i].bits;
+    for (const struct need *n = needs; n->bits != 0; n++)
+        if ((bits & n->bits) == n->bits) {
+            printf("needs  %s; else %s asks what follows\n", n->what, n->twin);
+            bits &= ~n->bits;
         }
+    if (bits & NEEDS_CLOCK)
+        puts("needs  a clock that can be moved");
+}
+
+static void explain_twin(const char *id)
+{
+    for (const struct need *n = needs; n->bits != 0; n++)
+        if (strcmp(n->twin, id) == 0)
+            printf("twin   of the cases that need %s\n", n->what);
 }
 
 enum conform_exit conform_explain(const char *id, struct kedge_error *err)
@@ -617,8 +653,12 @@ enum conform_exit conform_explain(const char *id, struct kedge_error *err)
             printf("case   %s\ntier   %s\nholds  %s\n", e->c->id, conform_tier_name(e->tier),
                    e->c->what);
             explain_needs(e->c->needs);
+            explain_twin(id);
+            covers_explain_case(id);
             return CONFORM_CERTIFIED;
         }
+    if (covers_explain_entry(id))
+        return CONFORM_CERTIFIED;
     (void)kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                           "there is no case '%.80s'; see `kedge conform --list'", id);
     return CONFORM_USAGE;

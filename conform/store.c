@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -508,6 +509,37 @@ static void many_opens(struct world *w)
     w->ops->store_close(NULL);
 }
 
+/* A process that may open nothing more is told, or needs nothing, and goes on when it may again. */
+static void no_descriptors(struct world *w)
+{
+    struct kedge_bytes ns = str("no room");
+    struct rlimit limit, none_left;
+    int first_free = dup(STDOUT_FILENO), rc;
+    struct kedge_id128 lease = lease_make(w, TTL);
+    struct run r = run_held(w, str("a"), lease);
+    struct tx *t = tx_new(w);
+
+    g_held(t, &r);
+    c_append(t, r.id, 1, str("one"));
+    expect(first_free >= 0);
+    (void)close(first_free);
+    expect_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none_left = limit;
+    none_left.rlim_cur = (rlim_t)first_free;
+    expect_eq(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+    rc = try_open(w, ns, KEDGE_OPEN_CREATE);
+    if (rc != KEDGE_OK) /* a store without files needs none */
+        expect(rc < 0 && w->err.msg[0] != '\0');
+    rc = tx_send(w, t); /* likewise */
+    if (rc != KEDGE_OK)
+        expect(rc < 0 && w->err.msg[0] != '\0');
+    expect_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    expect_tx(t, KEDGE_OK);
+    expect_eq(head(w, r.id).position, 1);
+    expect_rc(try_open(w, ns, KEDGE_OPEN_CREATE), KEDGE_OK);
+    expect_rc(drop(w, ns), KEDGE_OK);
+}
+
 const struct contract_case cases_store[] = {
     { "store-01", "a namespace that was not set up is missing, and stays so", 0, missing },
     { "store-02", "a namespace without a name is refused", 0, bad_namespace },
@@ -522,5 +554,7 @@ const struct contract_case cases_store[] = {
     { "store-11", "a timeout that is not positive is refused", 0, bad_timeouts },
     { "store-12", "what was handed out outlives later writes and the store", NEEDS_CLOCK, owned },
     { "store-13", "opening and closing leaks no descriptor", 0, many_opens },
+    { "store-14", "who has no descriptor left is told, and goes on when he has", 0,
+      no_descriptors },
     { NULL, NULL, 0, NULL },
 };

@@ -55,9 +55,12 @@ void tap_result(const struct results *r, size_t number)
     case CONFORM_N_OUTCOMES:
         if (one->outcome == CONFORM_NO_VERDICT)
             put_text(one);
-        printf("ok %zu - %s %s # SKIP %s%s%s\n", number, c->id, c->what,
+        printf("ok %zu - %s %s # SKIP %s%s%s", number, c->id, c->what,
                one->outcome == CONFORM_SKIP ? "" : outcome_name(one->outcome),
                one->outcome == CONFORM_SKIP ? "" : ": ", why);
+        if (one->missing != NULL)
+            printf("; its twin is %s", one->missing->twin);
+        putchar('\n');
         break;
     }
     (void)fflush(stdout);

@@ -2,7 +2,23 @@
 #include "cases.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    define SANITIZED 1
+#elif defined(__has_feature)
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#        define SANITIZED 1
+#    endif
+#endif
+#ifndef SANITIZED
+#    define SANITIZED 0
+#endif
 
 #define N_THREADS 16
 
@@ -400,6 +416,181 @@ static void whole_commits(struct world *w)
     crowd_run(&crowd, reader_or_writer, NULL);
 }
 
+/* ------------------------------------------- a session goes from hand to hand */
+
+struct relay {
+    struct world *w; /* whose session is passed on */
+    uint64_t number; /* of the record that is next */
+};
+
+static void *opener(void *arg)
+{
+    struct relay *relay = arg;
+    struct world *w = relay->w;
+
+    expect_ok(w->ops->session_open(w->store, &w->session, &w->err));
+    return NULL;
+}
+
+static void *runner(void *arg)
+{
+    struct relay *relay = arg;
+    struct world *w = relay->w;
+    struct kedge_run h = head(w, str("a"));
+    struct run r = { .id = str("a"), .lease = h.holder, .fence = h.fence, .position = h.position };
+
+    expect_eq(h.position + 1, relay->number);
+    step(w, &r, "by whose turn it is");
+    relay->number++;
+    return NULL;
+}
+
+static void *closer(void *arg)
+{
+    struct relay *relay = arg;
+
+    relay->w->ops->session_close(relay->w->session);
+    return NULL;
+}
+
+static void in_thread(void *(*body)(void *), void *arg)
+{
+    pthread_t thread;
+
+    expect_eq(pthread_create(&thread, NULL, body, arg), 0);
+    expect_eq(pthread_join(thread, NULL), 0);
+}
+
+/* Each of them has ended before the next begins: the session outlives who opened it. */
+static void hand_to_hand(struct world *w)
+{
+    struct world passed = *w;
+    struct relay relay = { &passed, 1 };
+
+    passed.rng = ~w->rng; /* no request id twice */
+    passed.keep = NULL;
+    passed.txs = NULL;
+    run_held(w, str("a"), lease_make(w, SEC(3000)));
+    in_thread(opener, &relay);
+    for (int i = 0; i < 12; i++)
+        in_thread(runner, &relay);
+    in_thread(closer, &relay);
+    world_forget(&passed);
+    expect_eq(head(w, str("a")).position, 12);
+}
+
+/* ------------------------------------------------------------------- interruptions */
+
+static atomic_int interruptions;
+
+static void interrupt(int sig)
+{
+    (void)sig;
+    atomic_fetch_add(&interruptions, 1);
+}
+
+/* A signal a thousand times a second, that no system call is restarted after. */
+static void storm(struct world *w)
+{
+    struct sigaction sa = { .sa_handler = interrupt };
+    struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+    struct itimerspec every = { { 0, 1000000 }, { 0, 1000000 } };
+    struct kedge_id128 lease = lease_make(w, SEC(3000));
+    struct run r = run_held(w, str("a"), lease);
+    uint64_t ticket;
+    timer_t timer;
+
+    (void)sigemptyset(&sa.sa_mask);
+    expect_eq(sigaction(SIGUSR1, &sa, NULL), 0);
+    expect_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    expect_eq(timer_settime(timer, 0, &every, NULL), 0);
+    for (int i = 0; i < 300 || atomic_load(&interruptions) < 100; i++) {
+        struct kedge_lease_state st;
+
+        step(w, &r, "one more");
+        expect_ok(do_extend(w, lease, &st));
+        expect_eq(head(w, r.id).position, (int64_t)i + 1);
+        if (i % 50 == 0 && do_wait(w, 0, &ticket, 0) != KEDGE_ERR_UNSUPPORTED) {
+            int64_t began = real_us();
+            int rc = do_wait(w, 0, &ticket, 1);
+
+            if (rc != KEDGE_OK)
+                continue;
+            expect_rc(do_wait(w, ticket, &ticket, MS(40)), KEDGE_QUIET);
+            expect(real_us() - began >= MS(35)); /* a signal is no reason to end */
+        }
+    }
+    expect_eq(timer_delete(timer), 0);
+    world_reopen(w);
+    expect_eq(head(w, r.id).fence, r.fence);
+}
+
+/* ------------------------------------------------------- fork in the middle of it */
+
+static void *busy(void *arg)
+{
+    struct member *m = arg;
+    struct crowd *crowd = m->crowd;
+    struct world w[1];
+    struct run r;
+
+    world_thread_enter(crowd->w, w, m->number + 1);
+    r = run_held(w, name(w, "run %u", (unsigned)m->number), lease_make(w, SEC(3000)));
+    while (!atomic_load(&crowd->stop)) {
+        step(w, &r, "one more");
+        atomic_fetch_add(&crowd->winners, 1);
+    }
+    expect_eq(head(w, r.id).position, r.position);
+    world_thread_leave(w);
+    return NULL;
+}
+
+/* Leaves by exit(), with all that a library may have to be done at exit. */
+static _Noreturn void child_of_crowd(struct world *w)
+{
+    struct kedge_time now;
+    int rc;
+
+    w->err.msg[0] = '\0';
+    rc = w->ops->now(w->session, &now, PATIENCE, &w->err);
+    rc = rc == KEDGE_ERR_INVALID && w->err.msg[0] != '\0' ? 0 : 1;
+#if SANITIZED /* which would report what the other threads had in hand as lost */
+    _exit(rc);
+#else
+    exit(rc);
+#endif
+}
+
+/* Children are made while threads are inside; they are refused, leave by exit(), and do no harm. */
+static void forks(struct world *w)
+{
+    struct crowd crowd = { .w = w };
+    struct member m[4];
+
+    for (uint32_t i = 0; i < ARRAY_LEN(m); i++) {
+        m[i] = (struct member){ .crowd = &crowd, .number = i };
+        expect_eq(pthread_create(&m[i].thread, NULL, busy, &m[i]), 0);
+    }
+    (void)fflush(NULL);
+    for (int i = 0; i < 10; i++) {
+        int steps = atomic_load(&crowd.winners), status;
+        pid_t pid;
+
+        while (atomic_load(&crowd.winners) < steps + 8)
+            pause_us(100);
+        pid = fork();
+        expect(pid >= 0);
+        if (pid == 0)
+            child_of_crowd(w);
+        expect_eq(waitpid(pid, &status, 0), pid);
+        expect_eq(status, 0);
+    }
+    atomic_store(&crowd.stop, true);
+    for (uint32_t i = 0; i < ARRAY_LEN(m); i++)
+        expect_eq(pthread_join(m[i].thread, NULL), 0);
+    expect(is_there(w, str("run 3")));
+}
+
 const struct contract_case cases_threads[] = {
     { "threads-01", "of sixteen contenders one gets the lock", NEEDS_THREADS, one_lock },
     { "threads-02", "of sixteen claimers one gets the run", NEEDS_THREADS, one_claim },
@@ -409,5 +600,8 @@ const struct contract_case cases_threads[] = {
     { "threads-06", "steps of many runs, one counter, one parent", NEEDS_THREADS, shared_things },
     { "threads-07", "a queue is worked off, each run once", NEEDS_THREADS, queue },
     { "threads-08", "a reader sees all of a commit or nothing", NEEDS_THREADS, whole_commits },
+    { "threads-09", "a session goes from thread to thread", 0, hand_to_hand },
+    { "threads-10", "signals interrupt system calls, and no operation", 0, storm },
+    { "threads-11", "forking while others are inside does no harm", NEEDS_THREADS, forks },
     { NULL, NULL, 0, NULL },
 };

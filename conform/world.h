@@ -98,13 +98,6 @@ void world_thread_leave(struct world *mine);
 /* Every run is in exactly one place, and verify, where there is one, finds no fault. */
 void world_check(struct world *w);
 
-/* A negative answer of an optional operation may mean that it is not there. */
-#define skip_unless_there(rc, what)                                                                \
-    do {                                                                                           \
-        if ((rc) == KEDGE_ERR_UNSUPPORTED)                                                         \
-            not_applicable("this backend has no %s", (what));                                      \
-    } while (0)
-
 _Noreturn void fail_case(const char *file, int line, const char *fmt, ...) WORLD_PRINTF(3, 4);
 /* This machine cannot ask. */
 _Noreturn void skip_case(const char *fmt, ...) WORLD_PRINTF(1, 2);

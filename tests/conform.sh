@@ -60,9 +60,13 @@ kedge conform --seed 7 --cert cert.json --junit results.xml 'mem:{}'
 ok 'memory passes the core tier'
 cp out first
 cp cert.json out
-json .verdict.level C1 && json .suite.seed 7 && json .backend.name mem && json .suite.tier core && json .limits.id_max 1024 &&
+json .verdict.level C1 && json .suite.seed 7 && json .backend.name mem && json .suite.tier core && json .limits.id_max.declared 1024 &&
 	json .verdict.count.fail 0 && json ".cases[0].id" store-01 && json ".cases[0].outcome" pass
 ok 'the certificate says so'
+json .limits.id_max.probed.limits-01 pass && json .capabilities.hint.declared no && json .capabilities.hint.probed.caps-01 pass &&
+	json .operations.wait.probed.caps-06 pass && grep -q '# SKIP not applicable: it has no crash hints; its twin is caps-01$' first &&
+	json ".cases[$(($(grep -n ' - hints-01 ' first | sed 's/.*ok \([0-9]*\).*/\1/') - 1))].twin_outcome" pass
+ok 'and what was declared, with the cases that probed it, and the twins of those that do not apply'
 # As many as were run, each closed: by the parser of a language that is here, or by counting.
 if command -v python3 >/dev/null; then
 	python3 -c 'import sys, xml.etree.ElementTree as t

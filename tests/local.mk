@@ -175,6 +175,10 @@ dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D
 TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
 	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh
 
+# The sentences of the contract, the catalogue, and the cases that hold them.
+dist_check_SCRIPTS += %D%/promises.sh
+TESTS += %D%/promises.sh
+
 dist_check_SCRIPTS += %D%/demo.sh
 TESTS += %D%/demo.sh
 

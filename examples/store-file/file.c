@@ -17,7 +17,9 @@
  *       forgotten with the rest, never repaired.
  *   I3  NAME is replaced by rename() alone: a crash leaves the old file or the new one, whole.
  *   I4  A descriptor that was inherited over fork() would keep its lock alive in the child.  So
- *       locks are let go of by unlocking, which counts for all copies, and not by close().
+ *       locks are let go of by unlocking, which counts for all copies, and not by close().  So
+ *       would a stream have its buffer and its position twice, and exit() in the child would write
+ *       the one and move the other: there are none.
  */
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include <errno.h>
@@ -183,82 +185,121 @@ static int failed(const struct file_store *f, const char *what, struct kedge_err
     return kedge_error_set(err, code, e, "'%s' cannot be %s: %s", f->place, what, strerror(e));
 }
 
-/* One more row of the file.  OK, ERR_NOMEM, or ERR_CORRUPT: it ends, or is none of ours. */
-static int read_row(struct file_store *f, FILE *in)
+/* All bytes of a file, to be freed; NULL: errno says why. */
+static char *read_all(int fd, size_t *len)
 {
-    struct row size;
-    struct row *row;
-    size_t len;
+    struct stat st;
+    char *all = fstat(fd, &st) == 0 ? malloc((size_t)st.st_size + 1) : NULL;
 
-    if (fread(&size, sizeof size, 1, in) != 1 || size.key_len > KIT_MAP_KEY_MAX ||
-        size.value_len > KIT_MAP_VALUE_MAX)
-        return KEDGE_ERR_CORRUPT;
-    len = (size_t)size.key_len + size.value_len;
-    row = malloc(sizeof *row + len);
-    if (row == NULL)
-        return KEDGE_ERR_NOMEM;
-    *row = size;
-    if (fread(row->bytes, 1, len, in) == len && insert(f, f->n, row) == KEDGE_OK)
-        return KEDGE_OK;
-    free(row);
-    return ferror(in) || feof(in) ? KEDGE_ERR_CORRUPT : KEDGE_ERR_NOMEM;
+    *len = 0;
+    while (all != NULL && *len < (size_t)st.st_size) {
+        ssize_t n = pread(fd, all + *len, (size_t)st.st_size - *len, (off_t)*len);
+
+        if (n == 0)
+            break;
+        if (n > 0) {
+            *len += (size_t)n;
+        } else if (errno != EINTR) {
+            free(all);
+            return NULL;
+        }
+    }
+    return all;
 }
 
-static int read_rows(struct file_store *f, FILE *in)
+/* Rows from the LEFT bytes at P.  OK, ERR_NOMEM, or ERR_CORRUPT: they end, or are none of ours. */
+static int read_rows(struct file_store *f, const char *p, size_t left)
 {
-    struct head head;
-    int rc = KEDGE_OK;
+    struct head head = { .magic = 0 };
 
-    if (fread(&head, sizeof head, 1, in) != 1 || head.magic != MAGIC)
+    if (left >= sizeof head)
+        memcpy(&head, p, sizeof head);
+    if (head.magic != MAGIC)
         return KEDGE_ERR_CORRUPT;
-    while (rc == KEDGE_OK && f->n < head.n)
-        rc = read_row(f, in);
-    return rc;
-}
+    p += sizeof head;
+    left -= sizeof head;
+    while (f->n < head.n) {
+        struct row size, *row;
+        size_t len;
 
-static FILE *open_file(const struct file_store *f, const char *name, int flags)
-{
-    int fd = openat(f->dir, name, flags | O_CLOEXEC, 0666);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, flags == O_RDONLY ? "r" : "w");
-
-    if (file == NULL && fd >= 0)
-        (void)close(fd);
-    return file;
+        if (left < sizeof size)
+            return KEDGE_ERR_CORRUPT;
+        memcpy(&size, p, sizeof size);
+        len = sizeof size + (size_t)size.key_len + size.value_len;
+        if (size.key_len > KIT_MAP_KEY_MAX || size.value_len > KIT_MAP_VALUE_MAX || left < len)
+            return KEDGE_ERR_CORRUPT;
+        row = malloc(len);
+        if (row == NULL || insert(f, f->n, memcpy(row, p, len)) != KEDGE_OK) {
+            free(row);
+            return KEDGE_ERR_NOMEM;
+        }
+        p += len;
+        left -= len;
+    }
+    return KEDGE_OK;
 }
 
 /* The rows as the last transaction left them, whoever's it was. */
 static int load(struct file_store *f, struct kedge_error *err)
 {
-    FILE *in = open_file(f, f->name, O_RDONLY);
+    int fd = openat(f->dir, f->name, O_RDONLY | O_CLOEXEC);
+    size_t len;
+    char *all;
     int rc;
 
-    if (in == NULL) /* perhaps nobody has written anything yet */
+    if (fd < 0) /* perhaps nobody has written anything yet */
         return errno == ENOENT ? KEDGE_OK : failed(f, "opened", err);
-    rc = read_rows(f, in);
-    if (ferror(in))
-        rc = failed(f, "read", err);
-    else if (rc == KEDGE_ERR_CORRUPT)
+    all = read_all(fd, &len);
+    rc = all != NULL ? read_rows(f, all, len) : failed(f, "read", err);
+    if (rc == KEDGE_ERR_CORRUPT)
         (void)kedge_error_set(err, rc, 0, "'%s' is damaged, or no store of ours", f->place);
-    else if (rc != KEDGE_OK)
+    else if (rc == KEDGE_ERR_NOMEM)
         (void)kedge_error_set(err, rc, 0, "out of memory");
-    (void)fclose(in);
+    free(all);
+    (void)close(fd);
     return rc;
+}
+
+/* All rows, as they will be in the file; NULL: no memory. */
+static char *picture(const struct file_store *f, size_t *len)
+{
+    struct head head = { MAGIC, f->n };
+    char *all, *p;
+
+    *len = sizeof head;
+    for (size_t i = 0; i < f->n; i++)
+        *len += sizeof(struct row) + f->rows[i]->key_len + f->rows[i]->value_len;
+    all = p = malloc(*len);
+    if (all == NULL)
+        return NULL;
+    p = (char *)memcpy(p, &head, sizeof head) + sizeof head;
+    for (size_t i = 0; i < f->n; i++) {
+        size_t n = sizeof(struct row) + f->rows[i]->key_len + f->rows[i]->value_len;
+
+        p = (char *)memcpy(p, f->rows[i], n) + n;
+    }
+    return all;
 }
 
 /* The new file beside the old one, with all its bytes on the disk. */
 static bool write_new(const struct file_store *f)
 {
-    struct head head = { MAGIC, f->n };
-    FILE *out = open_file(f, f->new_name, O_WRONLY | O_CREAT | O_TRUNC);
-    bool ok = out != NULL && fwrite(&head, sizeof head, 1, out) == 1;
+    size_t len, done = 0;
+    char *all = picture(f, &len);
+    int fd = all == NULL
+                 ? -1
+                 : openat(f->dir, f->new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    bool ok = fd >= 0;
 
-    for (size_t i = 0; ok && i < f->n; i++) {
-        const struct row *row = f->rows[i];
+    while (ok && done < len) {
+        ssize_t n = write(fd, all + done, len - done);
 
-        ok = fwrite(row, sizeof *row + row->key_len + row->value_len, 1, out) == 1;
+        ok = n >= 0 || errno == EINTR;
+        done += n > 0 ? (size_t)n : 0;
     }
-    ok = ok && fflush(out) == 0 && fsync(fileno(out)) == 0;
-    return out != NULL && fclose(out) == 0 && ok;
+    ok = ok && fsync(fd) == 0;
+    free(all);
+    return fd >= 0 && close(fd) == 0 && ok;
 }
 
 /* ------------------------------------------------------------- transactions */
