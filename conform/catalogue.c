@@ -18,7 +18,6 @@ static const struct {
     const struct contract_case *cases;
     enum conform_tier tier;
 } areas[] = {
-    /* clang-format off */
     { cases_store, CONFORM_CORE },
     { cases_caps, CONFORM_CORE },
     { cases_limits, CONFORM_CORE },
