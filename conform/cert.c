@@ -47,7 +47,10 @@ static bool is_declaration(const char *name)
     return false;
 }
 
-/* What begins with "backend." goes to a member of its own, what is probed to others. */
+/*
+ * What begins with "backend." goes to a member of its own, what is probed to others.  Where the
+ * store is concerns nobody who reads the certificate elsewhere.
+ */
 static void add_facts(cJSON *cert, const struct results *r)
 {
     cJSON *store = cJSON_AddObjectToObject(cert, "store");
@@ -63,7 +66,7 @@ static void add_facts(cJSON *cert, const struct results *r)
             name[n] = '\0';
             if (strncmp(name, "backend.", 8) == 0)
                 add_fact(settings, name + 8, line + n + 1, len - n - 1);
-            else if (!is_declaration(name))
+            else if (strcmp(name, "place") != 0 && !is_declaration(name))
                 add_fact(store, name, line + n + 1, len - n - 1);
         }
         line += len + (line[len] == '\n');

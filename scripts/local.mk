@@ -1,4 +1,5 @@
-dist_noinst_SCRIPTS = %D%/test.sh %D%/install.sh %D%/apt.sh %D%/demo.sh %D%/check-long.sh %D%/bare.sh
+dist_noinst_SCRIPTS = %D%/test.sh %D%/install.sh %D%/apt.sh %D%/demo.sh %D%/check-long.sh %D%/bare.sh \
+	%D%/certify.sh
 EXTRA_DIST += %D%/cppcheck.suppress
 
 # PARTS='tidy cppcheck' selects.
