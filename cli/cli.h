@@ -112,7 +112,8 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
     X(KEEP, "keep", 0, CLI_FLAG, NULL, NULL,                                                       \
       "use namespaces called as the cases, which are there, and leave them")                       \
     X(MAN, "man", 0, CLI_FLAG, NULL, NULL, "as the source of a manual page")                       \
-    X(WORKER, "worker", 0, CLI_FLAG, NULL, NULL, NULL) /* the demos', of themselves */
+    X(WORKER, "worker", 0, CLI_FLAG, NULL, NULL, NULL)    /* the demos', of themselves */          \
+    X(IN_CASE, "in-case", 0, CLI_VALUE, NULL, NULL, NULL) /* conform's, likewise */
 
 #define CLI_OPTION_ENUM(id, name, letter, kind, value, words, help) CLI_##id,
 enum cli_option_id { CLI_OPTION_LIST(CLI_OPTION_ENUM) CLI_N_OPTIONS };

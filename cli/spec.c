@@ -192,14 +192,16 @@ const struct cli_command cli_commands[] = {
         "where each case is to have a store of its own: lmdb:/tmp/t/{}.\n\n"
         "Time is virtual.  A server's can be moved if it was started with LD_PRELOAD set to\n"
         "what `pkg-config --variable=clock kedge-backend' prints and KEDGE_TEST_CLOCK naming\n"
-        "an empty file; --clock names the same file.  A case may take 4 minutes, or --timeout.\n\n"
+        "an empty file; --clock names the same file.  A case may take 4 minutes, or --timeout.\n"
+        "The fault tier kills processes of its own by kedge-kill.so, which is beside it, or in\n"
+        "the directory that KEDGE_SHIM_PATH names.\n\n"
         "What does not apply to a backend, cannot be asked here, was left out or came to no\n"
         "verdict is marked SKIP, with that word.  Exit status 0: nothing failed, 1: a case\n"
         "failed or none was run, 2: the command line is wrong, 3: a case came to no verdict.\n",
         cli_conform,
         CLI_BIT(PLUGIN) | CLI_BIT(FILTER) | CLI_BIT(TIER) | CLI_BIT(SEED) | CLI_BIT(JOBS) |
             CLI_BIT(CASES) | CLI_BIT(EXPLAIN) | CLI_BIT(JUNIT) | CLI_BIT(CERT) | CLI_BIT(OPT_OUT) |
-            CLI_BIT(CLOCK) | CLI_BIT(KEEP),
+            CLI_BIT(CLOCK) | CLI_BIT(KEEP) | CLI_BIT(IN_CASE),
         0, 1, NULL, CLI_WORD_URL, NULL, conform_examples),
     COMMAND("demo", "[order] [--no-kill]",
             "a saga that fails, killed while it takes back what it did",

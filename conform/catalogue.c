@@ -40,11 +40,17 @@ static const struct {
     { cases_wait, CONFORM_CORE },
     { cases_memory, CONFORM_CORE },
     { cases_walk, CONFORM_CORE },
+    { cases_ttl, CONFORM_CORE },
     { cases_threads, CONFORM_CORE },
     { cases_processes, CONFORM_CORE },
     { cases_linear, CONFORM_CONCURRENT },
     { cases_paused, CONFORM_CONCURRENT },
     { cases_queue, CONFORM_CONCURRENT },
+    /* Harm is done: */
+    { cases_crash, CONFORM_FAULT },
+    { cases_iofail, CONFORM_FAULT },
+    { cases_sweep, CONFORM_FAULT },
+    { cases_clock, CONFORM_FAULT },
     { cases_resources, CONFORM_FULL },
 };
 /* clang-format on */

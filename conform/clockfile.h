@@ -11,6 +11,7 @@ struct clock_file {
     _Atomic int64_t at;    /* UTC in us; 0: real time */
     _Atomic int64_t since; /* CLOCK_MONOTONIC in us, when it was `at'; 0: it stands still */
     _Atomic int64_t begun; /* the tests': where the last one began */
+    _Atomic int64_t slow;  /* it runs so many times slower than it should; 0: it does not */
 };
 
 /* In a test: the clock is UTC_US now, and runs.  false: KEDGE_TEST_CLOCK names no file. */

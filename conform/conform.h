@@ -37,6 +37,7 @@ struct conform_options {
     const char *cert;            /* likewise */
     const char *clock;           /* the file that the server takes its clock from, or NULL */
     int64_t case_us;             /* how long a case may take; 0: as long as suits */
+    const char *in_case;         /* be the process of this case (preload.h); NULL: run the suite */
     uint64_t seed;
     size_t jobs; /* cases at a time; 0: as many as suit */
     enum conform_tier tier;

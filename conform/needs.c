@@ -12,6 +12,8 @@ const struct need needs[] = {
     { NEEDS_THREADS, "several threads at a time (KEDGE_THREADS_SESSION)",
       "it is for one thread at a time", "caps-04" },
     { NEEDS_WAIT, "the operations wait and notify", "it has no wait", "caps-06" },
+    { NEEDS_SERVER, "a server, whose clock it is (KEDGE_CAP_SERVER_CLOCK)",
+      "no server has a clock of its own", "caps-03" },
     { 0, NULL, NULL, NULL },
 };
 
@@ -30,6 +32,8 @@ static bool promised(uint32_t bits, struct world *w)
         return w->ops->threads == KEDGE_THREADS_SESSION;
     case NEEDS_WAIT:
         return do_wait(w, 0, &ticket, 0) != KEDGE_ERR_UNSUPPORTED;
+    case NEEDS_SERVER:
+        return (w->ops->caps & KEDGE_CAP_SERVER_CLOCK) != 0;
     default:
         return true;
     }

@@ -27,15 +27,6 @@ static struct board *board_new(void)
     return b;
 }
 
-static void enter(const struct world *w, struct world *mine, int number)
-{
-    *mine = *w;
-    mine->keep = NULL;
-    mine->txs = NULL;
-    world_salt(mine, (uint64_t)number + 1);
-    world_open_own(mine);
-}
-
 /* BODY in each of so many processes, all at once; each must end well. */
 static void in_processes(struct world *w, struct board *b, int n,
                          void (*body)(struct world *w, struct board *b, int number))
@@ -49,7 +40,7 @@ static void in_processes(struct world *w, struct board *b, int n,
         if (pid[i] == 0) {
             struct world mine;
 
-            enter(w, &mine, i);
+            world_process_enter(w, &mine, (uint64_t)i);
             atomic_fetch_add(&b->ready, 1);
             while (!atomic_load(&b->go))
                 pause_us(50);
@@ -196,7 +187,7 @@ static void woken(struct world *w)
     if (pid == 0) {
         struct world mine;
 
-        enter(w, &mine, 0);
+        world_process_enter(w, &mine, 0);
         wait_for_work(&mine, b, 0);
         world_close_own(&mine);
         (void)fflush(stdout);
@@ -237,7 +228,7 @@ static void not_dropped(struct world *w)
     if (pid == 0) {
         struct world mine;
 
-        enter(w, &mine, 0);
+        world_process_enter(w, &mine, 0);
         hold_open(&mine, b, 0);
         world_close_own(&mine);
         _exit(0);

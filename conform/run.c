@@ -20,6 +20,7 @@
 #include <kedge/store.h>
 
 #include "covers.h"
+#include "preload.h"
 #include "results.h"
 
 #define CASE_SECONDS  240
@@ -49,23 +50,24 @@ static int64_t case_us(const struct results *r)
     return r->options->case_us != 0 ? r->options->case_us : CASE_SECONDS * INT64_C(1000000);
 }
 
-static _Noreturn void run_case(const struct results *r, const struct result *one)
+static _Noreturn void run_here(const struct results *r, const struct result *one)
 {
-    const struct itimerval limit = { .it_value = { (time_t)(case_us(r) / 1000000),
-                                                   (suseconds_t)(case_us(r) % 1000000) } };
     static struct world w;
     const struct contract_case *c = one->entry->c;
     const struct need *missing;
+    const char *shim = NULL;
     bool still;
 
-    if (setitimer(ITIMER_REAL, &limit, NULL) != 0)
-        exit(1);
     manners_remember();
     world_open(&w, r->backend, ops, r->url, one->ns, one->seed);
     missing = need_missing(c, &w);
     still = (c->needs & NEEDS_CLOCK) && (ops->caps & KEDGE_CAP_SERVER_CLOCK) &&
             clock_of_server(ops) == NULL;
-    if (missing == NULL && !still)
+    if ((c->needs & NEEDS_KILL) && preload_iofault() == NULL)
+        shim = SHIM_KILL;
+    if ((c->needs & NEEDS_SKEW) && preload_clock() == NULL)
+        shim = SHIM_CLOCK;
+    if (missing == NULL && !still && shim == NULL)
         c->run(&w);
     world_close(&w);
     if (missing != NULL)
@@ -73,7 +75,44 @@ static _Noreturn void run_case(const struct results *r, const struct result *one
     if (still)
         skip_case("its time is a server's, which was not started under a clock that can be moved "
                   "(--clock)");
+    if (shim != NULL)
+        skip_case("%s cannot be preloaded (KEDGE_SHIM_PATH)", shim);
     exit(CASE_EXIT_PASS);
+}
+
+/* The case's process, which becomes another one if it is to have a shim. */
+static _Noreturn void run_case(const struct results *r, const struct result *one)
+{
+    const uint32_t bits = one->entry->c->needs;
+    const struct itimerval limit = { .it_value = { (time_t)(case_us(r) / 1000000),
+                                                   (suseconds_t)(case_us(r) % 1000000) } };
+    char spec[256];
+
+    /* It goes on where the process becomes another. */
+    if (setitimer(ITIMER_REAL, &limit, NULL) != 0)
+        exit(1);
+    (void)snprintf(spec, sizeof spec, "%s %s %" PRIu64, one->entry->c->id, one->ns, one->seed);
+    if (bits & NEEDS_KILL)
+        preload_again(SHIM_KILL, false, spec);
+    else if (bits & NEEDS_SKEW)
+        preload_again(SHIM_CLOCK, true, spec);
+    run_here(r, one);
+}
+
+/* What a process that has become another one goes on with. */
+static void run_in_case(const struct results *r, struct kedge_error *err)
+{
+    struct result one = { .seed = 0 };
+    char id[64];
+
+    if (sscanf(r->options->in_case, "%63s %63s %" SCNu64, id, one.ns, &one.seed) == 3)
+        for (const struct catalogue_entry *e = catalogue(); e->c != NULL; e++)
+            if (strcmp(e->c->id, id) == 0) {
+                one.entry = e;
+                run_here(r, &one);
+            }
+    (void)kedge_error_set(err, KEDGE_ERR_INVALID, 0, "there is no case '%.80s'",
+                          r->options->in_case);
 }
 
 /* -------------------------------------------------------------------- children */
@@ -596,6 +635,10 @@ enum conform_exit conform_run(const struct conform_options *o, struct kedge_erro
         rc = opt_outs_read(o->opt_out, &opt_outs, err);
     if (rc == KEDGE_OK)
         rc = find_backend(&r, err);
+    if (rc == KEDGE_OK && o->in_case != NULL) {
+        run_in_case(&r, err);
+        rc = err->code;
+    }
     if (rc == KEDGE_OK)
         rc = select_cases(&r, opt_outs, err);
     if (rc == KEDGE_OK && r.n > 0)
@@ -637,6 +680,10 @@ static void explain_needs(uint32_t bits)
         }
     if (bits & NEEDS_CLOCK)
         puts("needs  a clock that can be moved");
+    if (bits & NEEDS_KILL)
+        puts("needs  " SHIM_KILL ", preloaded into its process");
+    if (bits & NEEDS_SKEW)
+        puts("needs  " SHIM_CLOCK ", preloaded into its process");
 }
 
 static void explain_twin(const char *id)

@@ -287,6 +287,17 @@ void clock_follow(void)
     tell_session();
 }
 
+void clock_real(void)
+{
+    if (lease_clock != &clocks->wall.at) {
+        clock_follow();
+        return;
+    }
+    atomic_store(&clocks->wall.since, 0);
+    atomic_store(&clocks->wall.at, 0);
+    tell_session();
+}
+
 static int64_t host_clock(void *ctx, uint32_t which)
 {
     (void)ctx;
@@ -485,6 +496,7 @@ void world_open(struct world *w, const char *backend, const struct kedge_backend
     *w = (struct world){ .ops = ops,
                          .backend = backend,
                          .host = &the_host,
+                         .place = url,
                          .options = world_options,
                          .seed = seed,
                          .rng = seed };
@@ -521,20 +533,29 @@ void world_close(struct world *w)
     world_check(w);
     world_forget(w);
     free(w->registry);
-    w->ops->session_close(w->session);
-    w->ops->store_close(w->store);
+    world_leave(w);
     w->open.flags = 0;
     if (world_keeps)
         return;
     expect_ok(w->ops->store_drop(w->host, &w->open, &w->err));
 }
 
-void world_reopen(struct world *w)
+void world_leave(struct world *w)
 {
     w->ops->session_close(w->session);
     w->ops->store_close(w->store);
     w->session = w->store = NULL;
+}
+
+void world_return(struct world *w)
+{
     open_store(w, 0);
+}
+
+void world_reopen(struct world *w)
+{
+    world_leave(w);
+    world_return(w);
 }
 
 void world_open_own(struct world *w)
@@ -548,8 +569,22 @@ void world_open_own(struct world *w)
 void world_close_own(struct world *w)
 {
     world_forget(w);
-    w->ops->session_close(w->session);
-    w->ops->store_close(w->store);
+    world_leave(w);
+}
+
+void world_process_enter(const struct world *w, struct world *mine, uint64_t salt)
+{
+    *mine = *w;
+    mine->keep = NULL;
+    mine->txs = NULL;
+    world_salt(mine, salt + 1);
+    world_open_own(mine);
+}
+
+void world_place(const struct world *w, const char *tag, struct kedge_open *open, char room[1024])
+{
+    expect(place_url(room, 1024, w->place, tag));
+    *open = (struct kedge_open){ sizeof *open, 0, room, str(tag), w->options, NULL };
 }
 
 void world_thread_enter(const struct world *w, struct world *mine, uint64_t salt)

@@ -53,6 +53,7 @@ struct world {
     const char *backend;
     const struct kedge_host *host;
     struct kedge_open open; /* of this case's namespace */
+    const char *place;      /* where the store is: its URL, with {} still in it */
     char url[1024];
     const char *options;
     char ns[64];
@@ -84,6 +85,16 @@ bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char
 void world_close(struct world *w);
 /* Close and open again, as another process would. */
 void world_reopen(struct world *w);
+/* The two halves of that: in between, this process has nothing open. */
+void world_leave(struct world *w);
+void world_return(struct world *w);
+/*
+ * In a process forked from W's: MINE is W with handles of its own (world_close_own).  SALT tells
+ * processes apart.
+ */
+void world_process_enter(const struct world *w, struct world *mine, uint64_t salt);
+/* OPEN, for the namespace TAG of W's store, whose URL is written to ROOM. */
+void world_place(const struct world *w, const char *tag, struct kedge_open *open, char room[1024]);
 /* Free what calls and builders handed out so far. */
 void world_forget(struct world *w);
 /*
@@ -131,6 +142,11 @@ void clock_step_lease(int64_t us);
 void clock_set_wall(int64_t us);
 /* From now on both clocks also run by themselves. */
 void clock_follow(void);
+/*
+ * From now on a server's clock is nobody's but its own, and nothing else may be said of it; that of
+ * a store without a server is the host's, and runs.
+ */
+void clock_real(void);
 /*
  * Let the N-th allocation from now fail, once; 0: none.  Answers whether one failed since the last
  * call.

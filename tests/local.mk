@@ -27,6 +27,7 @@ SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 #   KEDGE_BUILT_STATIC  those of them that are inside the library
 #   KEDGE_WRAPPERS      names of the wrappers of this build
 #   KEDGE_BACKEND_PATH  where this build's modules are
+#   KEDGE_SHIM_PATH     where its shims are, which the suite preloads
 #   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CFLAGS, KEDGE_CXX  for tests of the build itself
 #   KEDGE_FUZZ_TARGETS  fuzz targets of this build
 #   KEDGE_SRCDIR, KEDGE_BUILDDIR  absolute
@@ -42,6 +43,7 @@ AM_TESTS_ENVIRONMENT = $(kedge_test_backend_known) \
 	KEDGE_BUILT_STATIC='$(kedge_static_backends)'; export KEDGE_BUILT_STATIC; \
 	KEDGE_WRAPPERS='$(kedge_wrappers)'; export KEDGE_WRAPPERS; \
 	KEDGE_BACKEND_PATH='$(abs_builddir)/.libs'; export KEDGE_BACKEND_PATH; \
+	KEDGE_SHIM_PATH='$(abs_builddir)/.libs'; export KEDGE_SHIM_PATH; \
 	KEDGE_LIB='$(abs_builddir)/.libs/libkedge.so'; export KEDGE_LIB; \
 	KEDGE_MAP='$(abs_builddir)/src/kedge.map'; export KEDGE_MAP; \
 	KEDGE_NM='$(NM)'; export KEDGE_NM; \
@@ -201,9 +203,10 @@ dist_check_SCRIPTS += %D%/clock.sh
 TESTS += %D%/clock.sh
 
 # ------------------------------------------------- storage contract (backends)
-# The core tier of the conformance suite (conform/) over each backend.
+# The tiers of the conformance suite (conform/) over each backend.
 kedge_contract_tests = %D%/contract/mem.sh %D%/contract/lmdb.sh %D%/contract/redis.sh \
-	%D%/contract/postgresql.sh %D%/contract/shared.sh
+	%D%/contract/postgresql.sh %D%/contract/shared.sh \
+	%D%/contract/faults-lmdb.sh %D%/contract/faults-redis.sh %D%/contract/faults-postgresql.sh
 dist_check_SCRIPTS += $(kedge_contract_tests)
 TESTS += $(kedge_contract_tests)
 # The template for backends of others, built as they build theirs.
@@ -217,7 +220,7 @@ EXTRA_DIST += %D%/engine/takeovers.sh %D%/contract/run.sh %D%/support/backend.sh
 # libcrash.la holds the shim for writing calls, which must be in the program and
 # in its dynamic symbol table, so that liblmdb finds it first.
 check_LTLIBRARIES += libcrash.la
-libcrash_la_SOURCES = %D%/support/iofault.c %D%/support/iofault.h %D%/crash/crash.c \
+libcrash_la_SOURCES = conform/iofault.c conform/iofault.h %D%/crash/crash.c \
 	%D%/crash/crash.h %D%/support/tsan.h %D%/crash/dump.c %D%/crash/client.c %D%/crash/client.h \
 	%D%/crash/script.c %D%/crash/script.h %D%/crash/disk.c %D%/crash/disk.h
 KEDGE_CRASH_TESTS = crash_shim crash_enumerate crash_stall crash_wakeup crash_full crash_room \
@@ -272,8 +275,7 @@ proxy_test_SOURCES = %D%/support/proxy_test.c $(KEDGE_PROXY)
 TESTS += proxy_test
 # The contract over a server whose connections fail; how to call it by hand: servers/faults.c
 check_PROGRAMS += faults
-faults_SOURCES = %D%/servers/faults.c %D%/servers/faults.h %D%/servers/faults_ops.c \
-	%D%/servers/picture.c $(KEDGE_PROXY)
+faults_SOURCES = %D%/servers/faults.c $(KEDGE_PROXY)
 faults_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
 # Runs that are under way while their server is in trouble: ./survive NAME URL DIR BREAK HEAL
 check_PROGRAMS += survive

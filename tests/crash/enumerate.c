@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../support/iofault.h"
+#include "conform/iofault.h"
 #include "script.h"
 
 #define STEPS_MAX 100

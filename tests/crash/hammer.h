@@ -8,7 +8,7 @@
 #ifndef KEDGE_TESTS_HAMMER_H
 #define KEDGE_TESTS_HAMMER_H
 
-#include "../support/iofault.h"
+#include "conform/iofault.h"
 #include "crash.h"
 
 #define HAMMER_SLOTS   8 /* processes */

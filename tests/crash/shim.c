@@ -10,7 +10,7 @@
 
 #include <lmdb.h>
 
-#include "../support/iofault.h"
+#include "conform/iofault.h"
 #include "crash.h"
 
 static char path[4200];

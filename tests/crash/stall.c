@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../support/iofault.h"
 #include "client.h"
+#include "conform/iofault.h"
 
 #define SHORT_US INT64_C(300000)
 

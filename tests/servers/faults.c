@@ -36,7 +36,8 @@
 
 #include <kedge/store.h>
 
-#include "faults.h"
+#include "../support/proxy.h"
+#include "conform/stage.h"
 
 #define PATIENT SEC(10)  /* for what should be answered at once */
 #define BRIEF   MS(150)  /* for what nobody will answer */
@@ -94,26 +95,10 @@ static const struct harm harms[] = {
 
 /* ---------------------------------------------------------------- one point */
 
-static bool is_allowed(const struct fault_op *op, int rc)
+static bool is_allowed(const struct stage_op *op, int rc)
 {
     return rc == KEDGE_OK || rc == KEDGE_ERR_UNAVAILABLE ||
            (rc == KEDGE_ERR_UNKNOWN && (op->flags & OP_READS) == 0);
-}
-
-static void stage_begin(const struct fault_op *op)
-{
-    int number = stage.number + 1;
-    struct kedge_id128 lease = stage.lease;
-
-    world_forget(&direct);
-    world_forget(&through);
-    memset(&stage, 0, sizeof stage);
-    stage.d = &direct;
-    stage.w = &through;
-    stage.number = number;
-    stage.lease = lease;
-    stage.patience = PATIENT;
-    op->prepare(&stage);
 }
 
 /* A cell that says the number of the stage: an answer meant for somebody else is not that. */
@@ -142,7 +127,7 @@ static void canary_begin(void)
     cell_put(&direct, str("canary"), text);
 }
 
-static int timed_call(const struct fault_op *op, const char *what)
+static int timed_call(const struct stage_op *op, const char *what)
 {
     int64_t began = real_us();
     int rc = op->call(&stage);
@@ -157,7 +142,7 @@ static int timed_call(const struct fault_op *op, const char *what)
 }
 
 /* Send it again until it is answered. */
-static void resend(const struct fault_op *op)
+static void resend(const struct stage_op *op)
 {
     int rc = KEDGE_ERR_UNAVAILABLE;
 
@@ -171,28 +156,6 @@ static void resend(const struct fault_op *op)
     }
     fail_case(__FILE__, __LINE__, "sent again, it is answered %s: %s", status_name(rc),
               through.err.msg);
-}
-
-/* What RC says of A, the picture after the call, seen from BEFORE and from B, when it is done. */
-static void judge(const struct fault_op *op, int rc, const struct picture *before,
-                  const struct picture *a, const struct picture *b)
-{
-    bool none = picture_same(a, before);
-    bool whole = picture_same(a, b);
-
-    if (rc == KEDGE_OK && !whole) {
-        picture_differ(a, b);
-        fail_case(__FILE__, __LINE__, "it was answered OK, and changed something when sent again");
-    }
-    if (rc == KEDGE_ERR_UNAVAILABLE && !none && (op->flags & OP_LOOSE) == 0) {
-        picture_differ(before, a);
-        fail_case(__FILE__, __LINE__, "it was answered UNAVAILABLE, and something has changed");
-    }
-    if (none || whole || ((op->flags & OP_LOOSE) && picture_between(a, before, b)))
-        return;
-    picture_differ(before, a);
-    picture_differ(a, b);
-    fail_case(__FILE__, __LINE__, "a part of it took place");
 }
 
 /* What was held arrives, and is over. */
@@ -250,7 +213,7 @@ static void picture_settled(struct picture *p)
 }
 
 /* Answers false when nothing was harmed: N is past the last point. */
-static bool point(const struct fault_op *op, const struct harm *h, uint64_t n)
+static bool point(const struct stage_op *op, const struct harm *h, uint64_t n)
 {
     struct picture before, after, done;
     uint64_t fired;
@@ -258,7 +221,7 @@ static bool point(const struct fault_op *op, const struct harm *h, uint64_t n)
     int rc;
 
     context("preparing");
-    stage_begin(op);
+    stage_begin(&stage, op, &direct, &through, PATIENT);
     canary_begin();
     picture_take(&stage, &before);
     canary("before");
@@ -285,7 +248,7 @@ static bool point(const struct fault_op *op, const struct harm *h, uint64_t n)
             status_name(rc));
     resend(op);
     picture_take(&stage, &done);
-    judge(op, rc, &before, &after, &done);
+    stage_judge(op, rc, &before, &after, &done);
     if (op->check != NULL)
         op->check(&stage);
     if (harmed && strcmp(h->harm, "hold") == 0 && op->check != NULL && !(op->flags & OP_READS))
@@ -310,7 +273,7 @@ static uint64_t next_byte(const struct harm *h, uint64_t n)
     return n + step;
 }
 
-static int all_points(const struct fault_op *op)
+static int all_points(const struct stage_op *op)
 {
     int points = 0;
 
@@ -332,10 +295,10 @@ static int all_points(const struct fault_op *op)
 }
 
 /* In small pieces everything is as ever; and nothing goes when nobody listens. */
-static void slices(const struct fault_op *op)
+static void slices(const struct stage_op *op)
 {
     context("byte by byte");
-    stage_begin(op);
+    stage_begin(&stage, op, &direct, &through, PATIENT);
     canary_begin();
     proxy_say(&proxy, "slice %d", strcmp(op->name, "append-large") == 0 ? 997 : 1);
     check_rc(__FILE__, __LINE__, "byte by byte", &through, op->call(&stage), KEDGE_OK);
@@ -344,13 +307,13 @@ static void slices(const struct fault_op *op)
     proxy_say(&proxy, "pass");
 }
 
-static void refusal(const struct fault_op *op)
+static void refusal(const struct stage_op *op)
 {
     struct picture before, after;
     int rc;
 
     context("nobody listens");
-    stage_begin(op);
+    stage_begin(&stage, op, &direct, &through, PATIENT);
     canary_begin();
     picture_take(&stage, &before);
     proxy_say(&proxy, "refuse");
@@ -374,13 +337,13 @@ static void refusal(const struct fault_op *op)
 }
 
 /* One call among many, whatever happens to it.  Answers whether something did. */
-static bool struck(const struct fault_op *op)
+static bool struck(const struct stage_op *op)
 {
     struct picture before, after, done;
     int rc;
 
     context("preparing");
-    stage_begin(op);
+    stage_begin(&stage, op, &direct, &through, PATIENT);
     canary_begin();
     picture_take(&stage, &before);
     context("struck");
@@ -393,7 +356,7 @@ static bool struck(const struct fault_op *op)
     picture_settled(&after);
     resend(op);
     picture_take(&stage, &done);
-    judge(op, rc, &before, &after, &done);
+    stage_judge(op, rc, &before, &after, &done);
     if (op->check != NULL)
         op->check(&stage);
     canary("after");
@@ -403,7 +366,7 @@ static bool struck(const struct fault_op *op)
     return rc != KEDGE_OK;
 }
 
-static int all_strikes(const struct fault_op *op)
+static int all_strikes(const struct stage_op *op)
 {
     int64_t until = real_us() + (take_long ? SEC(10) : SEC(1));
     int points = 0;
@@ -463,7 +426,7 @@ static void proxied(char *out, size_t size, const char *place)
                        hole + strlen("{proxy}"));
 }
 
-static _Noreturn void run_op(const struct fault_op *op)
+static _Noreturn void run_op(const struct stage_op *op)
 {
     char place[64];
     char through_url[1024];
@@ -510,7 +473,7 @@ static _Noreturn void run_op(const struct fault_op *op)
 /* --------------------------------------------------------------------- TAP */
 
 struct running {
-    const struct fault_op *op;
+    const struct stage_op *op;
     pid_t pid;
     FILE *out;
     int status;
@@ -642,9 +605,9 @@ int main(int argc, char **argv)
         printf("Bail out! %s\n", err.msg);
         return 1;
     }
-    for (size_t i = 0; i < fault_n_ops; i++)
-        if (wanted(fault_ops[i].name, names, n_names))
-            all[n_all++].op = &fault_ops[i];
+    for (size_t i = 0; i < stage_n_ops; i++)
+        if (wanted(stage_ops[i].name, names, n_names))
+            all[n_all++].op = &stage_ops[i];
     if (n_all == 0) {
         puts("Bail out! no operation of that name");
         return 1;

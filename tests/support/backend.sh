@@ -10,8 +10,8 @@
 #	url     a store
 #	urls    as many as are needed: {} stands for the name of one; without it, namespaces are
 #
-# A server is the script's own, called `store': tests/support/server.sh can stop it and more.  With
-# backend_clock=moved it gets a clock that the test moves, in the file KEDGE_TEST_CLOCK, if this
+# A server is the script's own, called `store', with the settings in backend_settings:
+# tests/support/server.sh can stop it and more.  With backend_clock=moved it gets a clock that the test moves, in the file KEDGE_TEST_CLOCK, if this
 # build has shared libraries.
 #
 # A backend is left out because configure said so, or KEDGE_TEST_BACKEND, or as its server is not
@@ -86,7 +86,8 @@ backend_server() { # KIND
 		export KEDGE_TEST_CLOCK
 		"$KEDGE_BUILDDIR/clock_set" "$KEDGE_TEST_CLOCK" real >/dev/null || exit 99
 	fi
-	if ! server "$1" store; then
+	# shellcheck disable=SC2086 # words on purpose
+	if ! server "$1" store ${backend_settings-}; then
 		echo "Bail out! the server of $1 did not start"
 		exit 99
 	fi

@@ -1,8 +1,8 @@
-/* picture.c - what can be seen of a stage's things, as text, see faults.h */
+/* picture.c - what can be seen of a stage's things, as text; see stage.h */
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "faults.h"
+#include "stage.h"
 
 struct text {
     char *s;

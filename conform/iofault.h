@@ -1,17 +1,19 @@
 /*
  * iofault.h - what happens when a write fails, is cut short, never returns, or is the last one
  *
- * A program that links iofault.c defines the C library's writing calls itself.  A program's symbols
- * come first when a shared library's calls are resolved, so liblmdb's calls and those of our
- * backends arrive here without LD_PRELOAD, with sanitizers too; the program must be linked with
+ * Linked into a program, or preloaded into it as kedge-kill.so, iofault.c defines the C library's
+ * writing calls, and those on sockets, itself.  Such symbols come first when a shared library's
+ * calls are resolved, so those of liblmdb, libpq and hiredis and of backends arrive here; a program
+ * that links it needs no LD_PRELOAD, and works with sanitizers too, but must be linked with
  * -export-dynamic.  Each call is passed on to the kernel.  While a plan is armed, calls are
  * counted, and call number `at' (from 1) meets the fault.
  *
- * Not counted: standard input, output and error, opening without O_CREAT or O_TRUNC, and whatever
- * uses syscall(2), which is how a test talks while a plan is armed.
+ * Not counted: standard input, output and error, opening without O_CREAT or O_TRUNC, reading from
+ * what is no socket, and whatever uses syscall(2), which is how a test talks while a plan is armed.
+ * Writing to a socket counts as `send', reading from it as `recv'.
  */
-#ifndef KEDGE_TESTS_IOFAULT_H
-#define KEDGE_TESTS_IOFAULT_H
+#ifndef KEDGE_CONFORM_IOFAULT_H
+#define KEDGE_CONFORM_IOFAULT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -31,16 +33,21 @@
     X(unlink)                                                                                      \
     X(link)                                                                                        \
     X(open)                                                                                        \
-    X(mkdir)
+    X(mkdir)                                                                                       \
+    X(connect)                                                                                     \
+    X(send)                                                                                        \
+    X(recv)
 
 #define IOFAULT_ENUM(name) IOFAULT_##name,
 enum iofault_call { IOFAULT_CALLS(IOFAULT_ENUM) IOFAULT_N_CALLS };
 #undef IOFAULT_ENUM
 
 #define IOFAULT_WRITES                                                                             \
-    (1u << IOFAULT_write | 1u << IOFAULT_pwrite | 1u << IOFAULT_writev | 1u << IOFAULT_pwritev)
-#define IOFAULT_SYNCS (1u << IOFAULT_fdatasync | 1u << IOFAULT_fsync | 1u << IOFAULT_msync)
-#define IOFAULT_ALL   ((1u << IOFAULT_N_CALLS) - 1)
+    (1u << IOFAULT_write | 1u << IOFAULT_pwrite | 1u << IOFAULT_writev | 1u << IOFAULT_pwritev |   \
+     1u << IOFAULT_send)
+#define IOFAULT_SOCKETS (1u << IOFAULT_connect | 1u << IOFAULT_send | 1u << IOFAULT_recv)
+#define IOFAULT_SYNCS   (1u << IOFAULT_fdatasync | 1u << IOFAULT_fsync | 1u << IOFAULT_msync)
+#define IOFAULT_ALL     ((1u << IOFAULT_N_CALLS) - 1)
 
 #define IOFAULT_TRACE 4096
 
@@ -51,8 +58,8 @@ enum iofault_mode {
     IOFAULT_TORN,        /* half of the bytes are written, then SIGKILL; other calls: KILL_BEFORE */
     IOFAULT_FAIL,        /* not done; answers -1 with errno */
     IOFAULT_FAIL_AFTER,  /* done; answers -1 with errno */
-    IOFAULT_SHORT,       /* half of the bytes are written and that count is the answer; other
-                            calls: not hit, the next write is */
+    IOFAULT_SHORT,       /* half of the bytes are written, or received, and that count is the
+                            answer; other calls: not hit, the next such is */
     IOFAULT_STALL        /* the thread waits inside the call until released, then does it */
 };
 

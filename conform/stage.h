@@ -1,15 +1,18 @@
 /*
- * faults.h - one operation of the contract and what goes wrong around it
+ * stage.h - one operation of the contract, for those who do harm around it
  *
  * A stage is what one call of an operation works on: things with names of their own, made through
- * a connection that nothing happens to (`d'), while the call goes through the proxy (`w').  Its
- * picture is all that the contract shows of these things, object by object.
+ * a world that nothing happens to (`d'), while the call is made in another (`w').  Its picture is
+ * all that the contract shows of these things, object by object.
+ *
+ * Whatever happens around the call, its outcome is judged by the same rules (stage_judge): OK means
+ * that it took place, UNAVAILABLE and FULL that nothing did, UNKNOWN, or no answer at all, that all
+ * of it or nothing did; and sent again, the same bytes are answered as if for the first time.
  */
-#ifndef KEDGE_TESTS_SERVERS_FAULTS_H
-#define KEDGE_TESTS_SERVERS_FAULTS_H
+#ifndef KEDGE_CONFORM_STAGE_H
+#define KEDGE_CONFORM_STAGE_H
 
-#include "../support/proxy.h"
-#include "conform/world.h"
+#include "world.h"
 
 #define STAGE_RUNS 64
 #define STAGE_TXS  64
@@ -46,7 +49,7 @@ struct stage {
 #define OP_READS 1u /* changes nothing, so that nothing can be in doubt */
 #define OP_LOOSE 2u /* each object may have changed without the others */
 
-struct fault_op {
+struct stage_op {
     const char *name;
     uint32_t flags;
     void (*prepare)(struct stage *s);
@@ -56,8 +59,18 @@ struct fault_op {
     bool (*there)(struct world *w); /* NULL: every backend has it */
 };
 
-extern const struct fault_op fault_ops[];
-extern const size_t fault_n_ops;
+extern const struct stage_op stage_ops[];
+extern const size_t stage_n_ops;
+
+/* The operation of that name, which must be there. */
+const struct stage_op *stage_op_named(const char *name);
+
+/*
+ * A new stage for OP, in D and W, which may be one: what it had is forgotten, but for the number
+ * and the lease, which go from stage to stage.
+ */
+void stage_begin(struct stage *s, const struct stage_op *op, struct world *d, struct world *w,
+                 int64_t patience);
 
 /* What there is of the things now: one text per object. */
 struct picture {
@@ -71,5 +84,11 @@ bool picture_same(const struct picture *a, const struct picture *b);
 bool picture_between(const struct picture *p, const struct picture *a, const struct picture *b);
 /* Print where A and B differ. */
 void picture_differ(const struct picture *a, const struct picture *b);
+/*
+ * What RC, an answer to OP, says of A, the picture after the call, seen from BEFORE and from B, the
+ * picture when it was sent again and answered.  KEDGE_ERR_UNKNOWN: or there was no answer.
+ */
+void stage_judge(const struct stage_op *op, int rc, const struct picture *before,
+                 const struct picture *a, const struct picture *b);
 
 #endif

@@ -1,4 +1,4 @@
-/* iofault.c - the C library's writing calls, taken over; see iofault.h */
+/* iofault.c - the C library's calls that write and talk, taken over; see iofault.h */
 
 /* The checked variants are inline functions of the same names. */
 #undef _FORTIFY_SOURCE
@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -35,7 +36,7 @@
 static struct iofault own;
 static _Atomic(struct iofault *) used = &own;
 
-BARE void iofault_use(struct iofault *f)
+SHOWN void iofault_use(struct iofault *f)
 {
     atomic_store(&used, f != NULL ? f : &own);
 }
@@ -48,7 +49,7 @@ BARE static void futex(_Atomic uint32_t *word, int op, uint32_t value, const str
     errno = saved;
 }
 
-BARE void iofault_arm(struct iofault *f, enum iofault_mode mode, uint64_t at, int err)
+SHOWN void iofault_arm(struct iofault *f, enum iofault_mode mode, uint64_t at, int err)
 {
     if (f == NULL)
         f = atomic_load(&used);
@@ -65,7 +66,7 @@ BARE void iofault_arm(struct iofault *f, enum iofault_mode mode, uint64_t at, in
     atomic_store(&f->armed, 1);
 }
 
-BARE void iofault_disarm(struct iofault *f)
+SHOWN void iofault_disarm(struct iofault *f)
 {
     if (f == NULL)
         f = atomic_load(&used);
@@ -132,16 +133,27 @@ BARE static void die(void)
         (void)syscall(SYS_pause);
 }
 
+BARE static bool is_socket(int fd)
+{
+    int saved = errno, type;
+    socklen_t len = sizeof type;
+    bool yes = syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+
+    errno = saved;
+    return yes;
+}
+
 /* One call on its way through: what shall happen to it. */
 struct pass {
     struct iofault *f;
     bool hit;
     uint32_t mode;
+    int socket; /* -1: it is none */
 };
 
 BARE static struct pass enter(enum iofault_call call, int fd)
 {
-    struct pass p = { atomic_load(&used), false, IOFAULT_COUNT };
+    struct pass p = { atomic_load(&used), false, IOFAULT_COUNT, -1 };
     struct iofault *f = p.f;
     uint32_t mask = atomic_load(&f->mask);
     uint64_t number;
@@ -149,8 +161,14 @@ BARE static struct pass enter(enum iofault_call call, int fd)
 
     if (atomic_load(&f->armed) == 0 || (fd >= 0 && fd <= 2))
         return p;
+    if ((1u << call & IOFAULT_WRITES) != 0 && is_socket(fd))
+        call = IOFAULT_send;
+    if (call == IOFAULT_recv && !is_socket(fd))
+        return p;
     if (mask != 0 && (mask & 1u << call) == 0)
         return p;
+    if ((1u << call & IOFAULT_SOCKETS) != 0)
+        p.socket = fd;
     number = atomic_fetch_add(&f->count, 1) + 1;
     atomic_fetch_add(&f->calls[call], 1);
     if (number <= IOFAULT_TRACE)
@@ -159,7 +177,7 @@ BARE static struct pass enter(enum iofault_call call, int fd)
     if (p.mode == IOFAULT_COUNT || at == 0)
         return p;
     if (p.mode == IOFAULT_SHORT)
-        p.hit = (1u << call & IOFAULT_WRITES) != 0 && number >= at &&
+        p.hit = (1u << call & (IOFAULT_WRITES | 1u << IOFAULT_recv)) != 0 && number >= at &&
                 (atomic_load(&f->sticky) != 0 || atomic_load(&f->fired) == 0);
     else
         p.hit = number == at || (atomic_load(&f->sticky) != 0 && number > at);
@@ -175,12 +193,23 @@ BARE static struct pass enter(enum iofault_call call, int fd)
     return p;
 }
 
+/* What fails as it was planned.  A connection that is said to have been reset is of no use any
+   more, nor is its other end left to wonder. */
+BARE static void fail(const struct pass *p)
+{
+    int err = (int)atomic_load(&p->f->err);
+
+    if (p->socket >= 0 && err == ECONNRESET)
+        (void)syscall(SYS_shutdown, p->socket, SHUT_RDWR);
+    errno = err;
+}
+
 /* Not to be done at all? */
 BARE static bool refused(const struct pass *p)
 {
     if (!p->hit || p->mode != IOFAULT_FAIL)
         return false;
-    errno = (int)atomic_load(&p->f->err);
+    fail(p);
     return true;
 }
 
@@ -196,7 +225,7 @@ BARE static long leave(const struct pass *p, long result)
     if (p->mode == IOFAULT_KILL_AFTER || p->mode == IOFAULT_TORN)
         die();
     if (p->mode == IOFAULT_FAIL_AFTER) {
-        errno = (int)atomic_load(&p->f->err);
+        fail(p);
         return -1;
     }
     return result;
@@ -302,6 +331,101 @@ SHOWN ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 SHOWN ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t at)
 {
     return do_pwritev(fd, iov, n, at);
+}
+
+/* ------------------------------------------------------------------- talking */
+
+/* In glibc's headers the type of an address is a union of pointers, so these have other names. */
+SHOWN int iofault_connect(int fd, const struct sockaddr *to, socklen_t len) __asm__("connect");
+SHOWN ssize_t iofault_sendto(int fd, const void *buf, size_t n, int flags,
+                             const struct sockaddr *to, socklen_t len) __asm__("sendto");
+SHOWN ssize_t iofault_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
+                               socklen_t *len) __asm__("recvfrom");
+
+SHOWN int iofault_connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+    SIMPLE(connect, fd, syscall(SYS_connect, fd, to, len));
+}
+
+BARE static ssize_t do_sendto(int fd, const void *buf, size_t n, int flags,
+                              const struct sockaddr *to, socklen_t len)
+{
+    struct pass p = enter(IOFAULT_send, fd);
+
+    if (refused(&p))
+        return -1;
+    return leave(&p, syscall(SYS_sendto, fd, buf, halved(&p) ? n / 2 : n, flags, to, len));
+}
+
+SHOWN ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+    return do_sendto(fd, buf, n, flags, NULL, 0);
+}
+
+SHOWN ssize_t iofault_sendto(int fd, const void *buf, size_t n, int flags,
+                             const struct sockaddr *to, socklen_t len)
+{
+    return do_sendto(fd, buf, n, flags, to, len);
+}
+
+SHOWN ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    struct pass p = enter(IOFAULT_send, fd);
+    struct iovec half[PARTS_MAX];
+    struct msghdr m = *message;
+
+    if (refused(&p))
+        return -1;
+    if (halved(&p)) {
+        m.msg_iovlen = (size_t)first_half(m.msg_iov, (int)m.msg_iovlen, half);
+        m.msg_iov = half;
+    }
+    return leave(&p, syscall(SYS_sendmsg, fd, &m, flags));
+}
+
+/* A few bytes: half of the room that there is may be more than what came. */
+BARE static size_t room(const struct pass *p, size_t n)
+{
+    return p->hit && p->mode == IOFAULT_SHORT && n > 1 ? (n < 8 ? n / 2 : 7) : n;
+}
+
+BARE static ssize_t do_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
+                                socklen_t *len)
+{
+    struct pass p = enter(IOFAULT_recv, fd);
+
+    if (refused(&p))
+        return -1;
+    return leave(&p, syscall(SYS_recvfrom, fd, buf, room(&p, n), flags, from, len));
+}
+
+SHOWN ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+    return do_recvfrom(fd, buf, n, flags, NULL, NULL);
+}
+
+SHOWN ssize_t iofault_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
+                               socklen_t *len)
+{
+    return do_recvfrom(fd, buf, n, flags, from, len);
+}
+
+SHOWN ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct pass p = enter(IOFAULT_recv, fd);
+
+    if (refused(&p))
+        return -1;
+    return leave(&p, syscall(SYS_recvmsg, fd, message, flags));
+}
+
+SHOWN ssize_t read(int fd, void *buf, size_t n)
+{
+    struct pass p = enter(IOFAULT_recv, fd);
+
+    if (refused(&p))
+        return -1;
+    return leave(&p, syscall(SYS_read, fd, buf, room(&p, n)));
 }
 
 /* ------------------------------------------------------------------ syncing */

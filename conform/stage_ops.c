@@ -1,13 +1,13 @@
-/* faults_ops.c - every operation of the contract, as faults.h wants it */
+/* stage_ops.c - every operation of the contract, as stage.h wants it */
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "faults.h"
+#include "stage.h"
 
 /* `w' of the checks is the one whose call it is. */
 #define HOUR SEC(3600)
 
-/* ------------------------------------------------------------------ helpers */
+/* ---------------------------------------------------------- things of a stage */
 
 static void quiet(struct world *w)
 {
@@ -942,7 +942,7 @@ static int call_open(struct stage *s)
 
 /* --------------------------------------------------------------------------- */
 
-const struct fault_op fault_ops[] = {
+const struct stage_op stage_ops[] = {
     { "grant", 0, prepare_grant, call_grant, KEDGE_OK, check_live, NULL },
     { "extend", 0, prepare_lease, call_extend, KEDGE_OK, check_live, NULL },
     { "revoke", 0, prepare_revoke, call_revoke, KEDGE_OK, check_revoked, NULL },
@@ -979,4 +979,4 @@ const struct fault_op fault_ops[] = {
     { "verify", OP_READS, prepare_reading, call_verify, KEDGE_OK, NULL, has_verify },
     { "open", OP_READS, prepare_nothing, call_open, KEDGE_OK, NULL, NULL },
 };
-const size_t fault_n_ops = ARRAY_LEN(fault_ops);
+const size_t stage_n_ops = ARRAY_LEN(stage_ops);
