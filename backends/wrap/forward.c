@@ -32,6 +32,14 @@ int wrap_lost(struct wrap_call *call)
 #define FREE_PAGE(lost) kedge_mem_free(below.host, (lost)->mem)
 #define FREE_NONE(lost) ((void)(lost))
 
+#define SOMETHING_INSTEAD(member)                                                                  \
+    do {                                                                                           \
+        if (call.instead != NULL && call.instead->member != NULL) {                                \
+            below.ops = call.instead;                                                              \
+            below.session = s;                                                                     \
+        }                                                                                          \
+    } while (0)
+
 #define FORWARD_PLAIN(member, params, args, ...)                                                   \
     static int forward_##member params                                                             \
     {                                                                                              \
@@ -41,6 +49,7 @@ int wrap_lost(struct wrap_call *call)
                                                                                                    \
         if (verdict == WRAP_REFUSE)                                                                \
             return KEDGE_ERR_UNAVAILABLE;                                                          \
+        SOMETHING_INSTEAD(member);                                                                 \
         call.rc = below.ops->member args;                                                          \
         wrap_after(&call);                                                                         \
         return verdict == WRAP_LOSE && call.rc >= 0 ? wrap_lost(&call) : call.rc;                  \
@@ -61,6 +70,7 @@ int wrap_lost(struct wrap_call *call)
         memset(&lost, 0, sizeof lost);                                                             \
         if (verdict == WRAP_LOSE)                                                                  \
             out = &lost;                                                                           \
+        SOMETHING_INSTEAD(member);                                                                 \
         call.rc = below.ops->member args;                                                          \
         call.out = out;                                                                            \
         wrap_after(&call);                                                                         \
@@ -97,6 +107,7 @@ static int forward_commit(void *s, const struct kedge_commit *commits, size_t n,
         all_outcomes(answers, n, KEDGE_ERR_UNAVAILABLE);
         return KEDGE_ERR_UNAVAILABLE;
     }
+    SOMETHING_INSTEAD(commit);
     call.rc = below.ops->commit(below.session, commits, n, answers, timeout_us, err);
     call.answers = answers;
     wrap_after(&call);

@@ -10,6 +10,9 @@
  *     unwritten (results of a commit, which have nowhere else to go, become nonsense).
  *
  * F3  A call that was refused below with a failure keeps that answer: there is nothing to lose.
+ *
+ * F4  An operation that is done instead of passed on gets the handle of whoever builds on this, and
+ *     finds what is below it with wrap_below().
  */
 #ifndef KEDGE_WRAP_FORWARD_H
 #define KEDGE_WRAP_FORWARD_H
@@ -156,6 +159,11 @@ struct wrap_call {
     int rc;
     const void *out; /* what the member's `out' points to; written if rc says so */
     const struct kedge_answer *answers;
+    /* Set by `before': its members, where there are any, are called in place of those below (F4).
+     */
+    const struct kedge_backend_ops *instead;
+    /* store_open, store_drop, schema_script: what goes below, and may be changed by `before'. */
+    struct kedge_open *open;
     /* For whoever builds on this, between before and after: */
     int64_t begun;
     uint64_t number;
@@ -167,7 +175,10 @@ enum wrap_verdict {
     WRAP_LOSE    /* done; ERR_UNKNOWN */
 };
 
-/* The three that are to be defined.  `after' sees what came from below, also if it will be lost. */
+/*
+ * The three that are to be defined.  `after' sees what came from below, also if it will be lost,
+ * and may change `rc'.
+ */
 struct wrap_below wrap_below(void *session);
 enum wrap_verdict wrap_before(struct wrap_call *call);
 void wrap_after(struct wrap_call *call);

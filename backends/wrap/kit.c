@@ -66,21 +66,22 @@ static int take_part(const struct kedge_host *host, const struct kedge_open *out
 
 static struct wrap_call call_around(enum wrap_op op, const struct kedge_backend_ops *inner,
                                     const struct kedge_host *host, void *self,
-                                    struct kedge_bytes name, struct kedge_error *err)
+                                    struct kedge_open *open, struct kedge_error *err)
 {
     return (struct wrap_call){
         .op = op,
         .below = { .ops = inner, .host = host, .self = self },
-        .name = name,
+        .name = open != NULL ? open->ns : kedge_text(NULL),
+        .open = open,
         .err = err,
     };
 }
 
 /* ---------------------------------------------------------------------- handles */
 
-static int open_below(struct wrap_store *s, const struct kedge_open *open, struct kedge_error *err)
+static int open_below(struct wrap_store *s, struct kedge_open *open, struct kedge_error *err)
 {
-    struct wrap_call call = call_around(WRAP_store_open, s->inner, s->host, s->self, open->ns, err);
+    struct wrap_call call = call_around(WRAP_store_open, s->inner, s->host, s->self, open, err);
     enum wrap_verdict verdict = wrap_before(&call);
 
     if (verdict == WRAP_REFUSE)
@@ -127,7 +128,7 @@ static void wrap_store_close(void *store)
 
     if (s == NULL)
         return;
-    call = call_around(WRAP_store_close, s->inner, s->host, s->self, kedge_text(NULL), NULL);
+    call = call_around(WRAP_store_close, s->inner, s->host, s->self, NULL, NULL);
     (void)wrap_before(&call);
     s->inner->store_close(s->below);
     wrap_after(&call);
@@ -146,12 +147,13 @@ static int wrap_store_drop(const struct kedge_host *host, const struct kedge_ope
 
     if (rc != KEDGE_OK)
         return rc;
-    call = call_around(WRAP_store_drop, outer->inner, host, self, open.ns, err);
+    call = call_around(WRAP_store_drop, outer->inner, host, self, &open, err);
     verdict = wrap_before(&call);
     rc = KEDGE_ERR_UNAVAILABLE;
     if (verdict != WRAP_REFUSE) {
-        rc = call.rc = outer->inner->store_drop(host, &open, err);
+        call.rc = outer->inner->store_drop(host, &open, err);
         wrap_after(&call);
+        rc = call.rc;
         if (verdict == WRAP_LOSE && rc >= 0)
             rc = wrap_lost(&call);
     }
@@ -171,13 +173,13 @@ static int wrap_schema_script(const struct kedge_host *host, const struct kedge_
 
     if (rc != KEDGE_OK)
         return rc;
-    call = call_around(WRAP_schema_script, outer->inner, host, self, open.ns, err);
+    call = call_around(WRAP_schema_script, outer->inner, host, self, &open, err);
     verdict = wrap_before(&call);
     rc = KEDGE_ERR_UNAVAILABLE;
     if (verdict != WRAP_REFUSE) {
-        rc = call.rc =
-            outer->inner->schema_script(host, &open, verdict == WRAP_LOSE ? &lost : out, err);
+        call.rc = outer->inner->schema_script(host, &open, verdict == WRAP_LOSE ? &lost : out, err);
         wrap_after(&call);
+        rc = call.rc;
         if (verdict == WRAP_LOSE && rc >= 0) {
             kedge_mem_free(host, lost.mem);
             rc = wrap_lost(&call);
@@ -190,8 +192,8 @@ static int wrap_schema_script(const struct kedge_host *host, const struct kedge_
 static int session_below(struct wrap_session *s, struct kedge_error *err)
 {
     const struct wrap_store *store = s->store;
-    struct wrap_call call = call_around(WRAP_session_open, store->inner, store->host, store->self,
-                                        kedge_text(NULL), err);
+    struct wrap_call call =
+        call_around(WRAP_session_open, store->inner, store->host, store->self, NULL, err);
     enum wrap_verdict verdict = wrap_before(&call);
 
     if (verdict == WRAP_REFUSE)
@@ -231,8 +233,7 @@ static void wrap_session_close(void *session)
     if (s == NULL)
         return;
     store = s->store;
-    call = call_around(WRAP_session_close, store->inner, store->host, store->self, kedge_text(NULL),
-                       NULL);
+    call = call_around(WRAP_session_close, store->inner, store->host, store->self, NULL, NULL);
     (void)wrap_before(&call);
     store->inner->session_close(s->below);
     wrap_after(&call);
