@@ -177,6 +177,30 @@ static void delete_and_put(struct world *w)
     expect_rc(do_cell(w, str("cell"), &cell), KEDGE_NOT_FOUND);
 }
 
+/* Each version that a cell has had, when it has another. */
+static void old_versions(struct world *w)
+{
+    enum { N = 5 };
+    uint64_t versions[N];
+
+    for (int i = 0; i < N; i++) {
+        struct kedge_cell cell;
+
+        versions[i] = cell_put(w, str("cell"), (const char *)name(w, "value %d", i).data);
+        expect_ok(do_cell(w, str("cell"), &cell));
+        expect_eq(cell.version, versions[i]);
+        expect_bytes(cell.value, name(w, "value %d", i));
+        for (int old = 0; old < i; old++) {
+            struct tx *t = tx_new(w);
+
+            expect(versions[old] < versions[i]);
+            g_cell(t, str("cell"), versions[old]);
+            c_cell_put(t, str("cell"), str("by who knows an old one"), never());
+            refuse_tx(t, KEDGE_STALE, 0);
+        }
+    }
+}
+
 const struct contract_case cases_cells[] = {
     { "cells-01", "a cell is written, read, replaced and deleted", 0, put_and_get },
     { "cells-02", "its version decides who may write", 0, compare_and_set },
@@ -185,5 +209,7 @@ const struct contract_case cases_cells[] = {
     { "cells-05", "each put stamps the expiry anew, a get does not", NEEDS_CLOCK, stamped_anew },
     { "cells-06", "a window of time is claimed once", NEEDS_CLOCK, windows },
     { "cells-07", "deleted and written in one commit", 0, delete_and_put },
+    { "cells-08", "no old version writes, and what is read is what was written last", 0,
+      old_versions },
     { NULL, NULL, 0, NULL },
 };

@@ -940,6 +940,63 @@ static void ignored(struct world *w)
     }
 }
 
+static void in_words(struct world *w)
+{
+    struct run r = run_held(w, str("a"), lease_make(w, TTL));
+    struct tx *t = tx_new(w);
+
+    g_held(t, &r);
+    c_append(t, r.id, 1, str("one"));
+    expect_tx(t, KEDGE_OK);
+    expect_eq(t->answer.why[0], '\0');
+    t = tx_new(w);
+    g_held(t, &r);
+    c_append(t, r.id, 1, str("one"));
+    expect_tx(t, KEDGE_STALE);
+    expect_eq(t->answer.why[0], '\0'); /* a refusal is no failure */
+    t = tx_new(w);
+    c_append(t, r.id, 2, str("two")); /* unfenced */
+    expect_tx(t, KEDGE_ERR_INVALID);
+    expect(t->answer.why[0] != '\0');
+    t = tx_new(w);
+    c_cell_put(t, str("cell"), blob(w, w->limits.cell_max + 1, 1), never());
+    expect_tx(t, KEDGE_ERR_TOO_BIG);
+    expect(t->answer.why[0] != '\0');
+}
+
+static void set_no_more(struct world *w)
+{
+    struct run r = run_held(w, str("a"), lease_make(w, TTL));
+    struct kedge_change *c;
+    struct kedge_run h;
+    struct tx *t = tx_new(w);
+
+    g_held(t, &r);
+    c = c_set(t, r.id, KEDGE_SET_HOLD_UNTIL | KEDGE_SET_RECOVERIES);
+    c->set.hold_until = from_now(SEC(7));
+    c->set.recoveries = 3;
+    c_request(t, r.id, KEDGE_REQUESTS_ALL);
+    expect_tx(t, KEDGE_OK);
+    t = tx_new(w);
+    g_held(t, &r);
+    c_set(t, r.id, KEDGE_SET_QUEUE)->set.queue = str("another");
+    expect_tx(t, KEDGE_OK);
+    h = head(w, r.id);
+    expect_bytes(h.queue, str("another"));
+    expect_eq(h.recoveries, 3);
+    expect_eq(h.hold_until, wall_now() + SEC(7));
+    expect_eq(h.requests, KEDGE_REQUESTS_ALL);
+    t = tx_new(w);
+    g_held(t, &r);
+    c_set(t, r.id, KEDGE_SET_CLEAR_REQUESTS)->set.clear_requests = KEDGE_REQUEST_PAUSE;
+    expect_tx(t, KEDGE_OK);
+    h = head(w, r.id);
+    expect_eq(h.requests, KEDGE_REQUEST_CANCEL | KEDGE_REQUEST_UNDO);
+    expect_eq(h.recoveries, 3);
+    expect_eq(h.hold_until, wall_now() + SEC(7));
+    expect_bytes(h.queue, str("another"));
+}
+
 const struct contract_case cases_commit[] = {
     { "commit-01", "a commit without a request id is refused", 0, without_request },
     { "commit-02", "a write without a fence in front of it is refused", 0, unfenced },
@@ -964,5 +1021,8 @@ const struct contract_case cases_commit[] = {
     { "commit-19", "an unheld run may be written at a known revision", NEEDS_CLOCK, unheld_writes },
     { "commit-20", "requests are collected and told to who claims", 0, requests },
     { "commit-21", "members that a guard does not name are ignored", NEEDS_CLOCK, ignored },
+    { "commit-22", "what fails says so in a sentence, what does not says nothing", 0, in_words },
+    { "commit-23", "SET leaves alone what its mask and bits do not name", NEEDS_CLOCK,
+      set_no_more },
     { NULL, NULL, 0, NULL },
 };

@@ -329,6 +329,24 @@ static void clock_falls(struct world *w)
     }
 }
 
+static void made_in_order(struct world *w)
+{
+    enum { N = 12 };
+    struct kedge_bytes ids[N + 1];
+
+    for (int i = 0; i < N; i++) {
+        run_due(w, name(w, "run %d", i), from_now(0));
+        clock_step_wall(i % 3 == 0 ? -SEC(3600) : SEC(60));
+    }
+    for (uint32_t newest = 0; newest < 2; newest++) {
+        struct kedge_list list = { .limit = 5, .newest_first = newest };
+
+        expect_eq(all_of(w, list, ids, N + 1), N);
+        for (int i = 0; i < N; i++)
+            expect_bytes(ids[newest ? N - 1 - i : i], name(w, "run %d", i));
+    }
+}
+
 const struct contract_case cases_lists[] = {
     { "lists-01", "in the order of creation, and back, on every page size", NEEDS_CLOCK,
       by_creation },
@@ -340,5 +358,6 @@ const struct contract_case cases_lists[] = {
       while_others_write },
     { "lists-07", "a run that moves between pages appears once", 0, moving_runs },
     { "lists-08", "a clock that falls hides nothing", NEEDS_CLOCK, clock_falls },
+    { "lists-09", "the order of creation holds while the clock falls", NEEDS_CLOCK, made_in_order },
     { NULL, NULL, 0, NULL },
 };

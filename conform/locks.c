@@ -1,6 +1,9 @@
 /* locks.c - cases: named locks under a lease */
 #include "cases.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 static void acquired(struct world *w)
 {
     struct kedge_id128 a = lease_make(w, TTL), b = lease_make(w, TTL);
@@ -225,6 +228,55 @@ static void many(struct world *w)
     expect_ok(do_lock_query(w, str("lock:*"), &ks));
 }
 
+/* A holder that was buried says goodbye while somebody else takes its lock. */
+struct goodbye {
+    struct world *w;
+    struct kedge_id128 lease;
+    uint64_t fence;
+    atomic_bool go;
+    int rc;
+};
+
+static void *says_goodbye(void *arg)
+{
+    struct goodbye *g = arg;
+    struct world w[1];
+
+    world_thread_enter(g->w, w, 1);
+    while (!atomic_load(&g->go))
+        ;
+    g->rc = do_lock_release(w, str("lock"), g->lease, g->fence);
+    world_thread_leave(w);
+    return NULL;
+}
+
+static void late_release(struct world *w)
+{
+    struct kedge_id128 next = lease_make(w, 1000 * TTL);
+
+    for (int i = 0; i < 20; i++) {
+        struct goodbye g = { .w = w, .lease = lease_make(w, TTL) };
+        struct kedge_lock_state ks;
+        uint64_t taken;
+        pthread_t thread;
+
+        atomic_init(&g.go, false);
+        g.fence = lock_take(w, str("lock"), g.lease);
+        clock_advance(TTL);
+        expect_eq(pthread_create(&thread, NULL, says_goodbye, &g), 0);
+        atomic_store(&g.go, true);
+        pause_us(i * 100); /* both orders, and what lies between them */
+        expect_ok(do_bury(w, g.lease));
+        taken = lock_take(w, str("lock"), next);
+        expect_eq(pthread_join(thread, NULL), 0);
+        expect(g.rc == KEDGE_OK || g.rc == KEDGE_STALE || g.rc == KEDGE_NOT_FOUND ||
+               g.rc == KEDGE_LOST);
+        expect_ok(do_lock_query(w, str("lock"), &ks));
+        expect_eq(ks.fence, taken);
+        expect_ok(do_lock_release(w, str("lock"), next, taken));
+    }
+}
+
 const struct contract_case cases_locks[] = {
     { "locks-01", "a free lock is taken, a held one tells its holder", NEEDS_CLOCK, acquired },
     { "locks-02", "a refused acquire leaves nothing", 0, refused_leaves_nothing },
@@ -236,5 +288,7 @@ const struct contract_case cases_locks[] = {
       taken_in_commits },
     { "locks-07", "locks of the dead are listed and free", NEEDS_CLOCK, of_the_dead },
     { "locks-08", "a thousand locks are independent", 0, many },
+    { "locks-09", "a late release never frees the lock of who took it over",
+      NEEDS_CLOCK | NEEDS_THREADS, late_release },
     { NULL, NULL, 0, NULL },
 };

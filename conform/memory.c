@@ -256,8 +256,37 @@ static void no_memory_to_open(struct world *w)
     }
 }
 
+/* What is taken once and kept, for the process or for the store, is taken in the first rounds. */
+static void given_back(struct world *w)
+{
+    int64_t first = 0;
+
+    for (int i = 0; i < 40; i++) {
+        struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
+        struct world other = *w;
+        struct run r;
+
+        if (i == 10)
+            first = world_memory();
+        other.keep = NULL;
+        other.txs = NULL;
+        other.rng = random_u64(w);
+        expect_ok(w->ops->store_open(w->host, &open, &other.store, &w->err));
+        expect_ok(w->ops->session_open(other.store, &other.session, &w->err));
+        r = run_held(&other, str("a"), lease_make(&other, TTL));
+        step(&other, &r, "one");
+        release_rest(&other, &r, KEDGE_COMPLETED, from_now(0));
+        purge_all(&other);
+        world_forget(&other);
+        w->ops->session_close(other.session);
+        w->ops->store_close(other.store);
+    }
+    expect_eq(world_memory(), first);
+}
+
 const struct contract_case cases_memory[] = {
     { "memory-01", "an operation without memory changes nothing", NEEDS_CLOCK, no_memory },
     { "memory-02", "opening without memory fails cleanly", 0, no_memory_to_open },
+    { "memory-03", "sessions and stores give back what they took", 0, given_back },
     { NULL, NULL, 0, NULL },
 };

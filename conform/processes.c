@@ -1,6 +1,7 @@
 /* processes.c - cases: one store, several processes */
 #include "cases.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -247,11 +248,44 @@ static void not_dropped(struct world *w)
     expect_eq(is_there(w, str("a")), 1);
 }
 
+/* Write, tell what was acknowledged, and be killed right then. */
+static void told_is_done(struct world *w)
+{
+    for (int i = 1; i <= 10; i++) {
+        struct board *b = board_new();
+        int told = 0, status;
+        struct kedge_cell cell;
+        pid_t pid;
+
+        (void)fflush(NULL);
+        pid = fork();
+        expect(pid >= 0);
+        if (pid == 0) {
+            struct world mine;
+
+            enter(w, &mine, i);
+            for (int n = 1;; n++) {
+                (void)cell_put(&mine, str("count"), (const char *)name(&mine, "%d", n).data);
+                atomic_store(&b->count[0], n);
+                if (n == i)
+                    (void)kill(getpid(), SIGKILL);
+            }
+        }
+        expect_eq(waitpid(pid, &status, 0), pid);
+        told = atomic_load(&b->count[0]);
+        expect_eq(told, i);
+        expect_ok(do_cell(w, str("count"), &cell));
+        expect_bytes(cell.value, name(w, "%d", told));
+    }
+}
+
 const struct contract_case cases_processes[] = {
     { "processes-01", "a queue is worked off by several processes, each run once", NEEDS_SHARED,
       shared_queue },
     { "processes-02", "a lock excludes processes", NEEDS_SHARED, mutual_exclusion },
     { "processes-03", "work made by one wakes another", NEEDS_SHARED | NEEDS_WAIT, woken },
     { "processes-04", "what another has open is not dropped", NEEDS_SHARED, not_dropped },
+    { "processes-05", "what a killed process was told is done is there", NEEDS_SHARED,
+      told_is_done },
     { NULL, NULL, 0, NULL },
 };

@@ -320,9 +320,17 @@ bool alloc_fail_at(uint64_t n)
     return atomic_exchange(&alloc_failed, false);
 }
 
+static _Atomic int64_t alloc_out;
+
+int64_t world_memory(void)
+{
+    return atomic_load(&alloc_out);
+}
+
 static void *host_alloc(void *ctx, size_t size)
 {
     uint64_t left = atomic_load(&alloc_left);
+    void *ptr;
 
     (void)ctx;
     while (left != 0)
@@ -332,12 +340,17 @@ static void *host_alloc(void *ctx, size_t size)
             atomic_store(&alloc_failed, true);
             return NULL;
         }
-    return malloc(size);
+    ptr = malloc(size);
+    if (ptr != NULL)
+        (void)atomic_fetch_add(&alloc_out, 1);
+    return ptr;
 }
 
 static void host_release(void *ctx, void *ptr)
 {
     (void)ctx;
+    if (ptr != NULL)
+        (void)atomic_fetch_sub(&alloc_out, 1);
     free(ptr);
 }
 

@@ -152,6 +152,8 @@ void clock_real(void);
  * call.
  */
 bool alloc_fail_at(uint64_t n);
+/* So many allocations of the host have not been given back. */
+int64_t world_memory(void);
 /* Real time for deadlines of polling and for measuring. */
 int64_t real_us(void);
 void pause_us(int64_t us);
