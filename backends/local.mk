@@ -13,7 +13,7 @@ KEDGE_STATIC_CPPFLAGS = $(AM_CPPFLAGS) -DKEDGE_BACKEND_STATIC
 # Once in the library for all built-in backends, once in each module.  URLs are
 # read by the library and by backends alike, so kit/url.c is a part of it.
 kit_sources = %D%/kit/url.c %D%/kit/url.h %D%/kit/mask.c %D%/kit/schema.c %D%/kit/schema.h \
-	%D%/kit/rules.h %D%/kit/bytes.c %D%/kit/check.c \
+	%D%/kit/rules.h %D%/kit/mutant.h %D%/kit/bytes.c %D%/kit/check.c \
 	%D%/kit/lease.c %D%/kit/run.c %D%/kit/stage.h %D%/kit/stage.c %D%/kit/guard.c \
 	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c \
 	%D%/kit/moment.h %D%/kit/await.h %D%/kit/await.c %D%/kit/remote.h %D%/kit/remote.c %D%/kit/view.h %D%/kit/view.c \
@@ -126,6 +126,12 @@ trace_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
 count_la_SOURCES = %D%/wrap/count.c
 count_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS)
 count_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
+# Defects, by which the conformance suite is tested; not installed.  Which: wrap/mutants.def.
+mutant_la_SOURCES = %D%/wrap/mutant.h %D%/wrap/mutants.def %D%/wrap/mutant.c %D%/wrap/mutant_store.c \
+	%D%/wrap/mutant_leases.c %D%/wrap/mutant_locks.c %D%/wrap/mutant_commit.c \
+	%D%/wrap/mutant_claim.c %D%/wrap/mutant_reads.c %D%/wrap/mutant_whole.c
+mutant_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS) -rpath /nowhere
+mutant_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
 endif
 
 # ------------------------------------------------------------------- shared
@@ -139,3 +145,47 @@ shared_la_SOURCES = $(shared_sources)
 shared_la_LDFLAGS = $(KEDGE_MODULE_LDFLAGS)
 shared_la_LIBADD = libkedge-wire.la libkedge-kit.la
 endif
+
+# The same sources once more, with defects that KEDGE_MUTANT chooses (kit/mutant.h); not installed.
+kedge_mutants =
+KEDGE_MUTANT_CPPFLAGS = $(KEDGE_STATIC_CPPFLAGS) -DKEDGE_MUTANTS
+if WRAPPERS
+check_LTLIBRARIES += mutant.la
+kedge_mutants += mutant
+if STATIC_LMDB
+check_LTLIBRARIES += lmdb_mutant.la
+kedge_mutants += lmdb_mutant
+endif
+if MODULE_LMDB
+check_LTLIBRARIES += lmdb_mutant.la
+kedge_mutants += lmdb_mutant
+endif
+if STATIC_REDIS
+check_LTLIBRARIES += redis_mutant.la
+kedge_mutants += redis_mutant
+endif
+if MODULE_REDIS
+check_LTLIBRARIES += redis_mutant.la
+kedge_mutants += redis_mutant
+endif
+if STATIC_POSTGRESQL
+check_LTLIBRARIES += postgresql_mutant.la
+kedge_mutants += postgresql_mutant
+endif
+if MODULE_POSTGRESQL
+check_LTLIBRARIES += postgresql_mutant.la
+kedge_mutants += postgresql_mutant
+endif
+endif
+lmdb_mutant_la_SOURCES = %D%/wrap/stand_in.c $(lmdb_sources)
+lmdb_mutant_la_CPPFLAGS = $(KEDGE_MUTANT_CPPFLAGS) -DMUTANT_OF=lmdb $(LMDB_CFLAGS)
+lmdb_mutant_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS) -rpath /nowhere
+lmdb_mutant_la_LIBADD = libkedge-kit.la $(LMDB_LIBS) $(PTHREAD_LIBS)
+redis_mutant_la_SOURCES = %D%/wrap/stand_in.c $(redis_sources)
+redis_mutant_la_CPPFLAGS = $(KEDGE_MUTANT_CPPFLAGS) -DMUTANT_OF=redis $(REDIS_CFLAGS)
+redis_mutant_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS) -rpath /nowhere
+redis_mutant_la_LIBADD = libkedge-kit.la $(REDIS_LIBS) $(PTHREAD_LIBS)
+postgresql_mutant_la_SOURCES = %D%/wrap/stand_in.c $(postgresql_sources)
+postgresql_mutant_la_CPPFLAGS = $(KEDGE_MUTANT_CPPFLAGS) -DMUTANT_OF=postgresql $(POSTGRESQL_CFLAGS)
+postgresql_mutant_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS) -rpath /nowhere
+postgresql_mutant_la_LIBADD = libkedge-kit.la $(POSTGRESQL_LIBS) $(PTHREAD_LIBS)

@@ -103,6 +103,8 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
     X(JOBS, "jobs", 0, CLI_VALUE, "N", NULL, "so many cases at a time (default: 2)")               \
     X(CASES, "list", 0, CLI_FLAG, NULL, NULL, "run nothing, list the cases")                       \
     X(EXPLAIN, "explain", 0, CLI_VALUE, "CASE", NULL, "run nothing, tell what a case is about")    \
+    X(MUTANTS, "mutants", 0, CLI_FLAG, NULL, NULL,                                                 \
+      "run nothing, list the defects that the suite is tested with, and who must notice")          \
     X(JUNIT, "junit", 0, CLI_VALUE, "FILE", NULL, "write the results as JUnit's XML, too")         \
     X(CERT, "cert", 0, CLI_VALUE, "FILE", NULL, "write a certificate, in JSON")                    \
     X(OPT_OUT, "opt-out", 0, CLI_VALUE, "FILE", NULL,                                              \

@@ -33,12 +33,13 @@ static bool number(const struct cli *cli, enum cli_option_id id, uint64_t *value
 /* Options that are one thing and the other. */
 static const char *contradiction(const struct cli *cli)
 {
-    const bool words = cli_has(cli, CLI_CASES) || cli_has(cli, CLI_EXPLAIN);
+    const int words =
+        cli_has(cli, CLI_CASES) + cli_has(cli, CLI_EXPLAIN) + cli_has(cli, CLI_MUTANTS);
 
-    if (cli_has(cli, CLI_CASES) && cli_has(cli, CLI_EXPLAIN))
-        return "give --list or --explain, not both";
-    if (words && cli->n_words > 0)
-        return "--list and --explain take no URL:";
+    if (words > 1)
+        return "give one of --list, --explain and --mutants";
+    if (words > 0 && cli->n_words > 0)
+        return "--list, --explain and --mutants take no URL:";
     if (cli_has(cli, CLI_PLUGIN) && cli_has(cli, CLI_BACKEND))
         return "give --plugin or --backend, not both";
     return NULL;
@@ -87,5 +88,7 @@ enum cli_exit cli_conform(const struct cli *cli)
                      &err);
     if (cli_has(cli, CLI_EXPLAIN))
         return ended(conform_explain(cli->given[CLI_EXPLAIN], &err), &err);
+    if (cli_has(cli, CLI_MUTANTS))
+        return ended(conform_mutants(), &err);
     return run(cli, &o, &err);
 }

@@ -200,8 +200,8 @@ const struct cli_command cli_commands[] = {
         "failed or none was run, 2: the command line is wrong, 3: a case came to no verdict.\n",
         cli_conform,
         CLI_BIT(PLUGIN) | CLI_BIT(FILTER) | CLI_BIT(TIER) | CLI_BIT(SEED) | CLI_BIT(JOBS) |
-            CLI_BIT(CASES) | CLI_BIT(EXPLAIN) | CLI_BIT(JUNIT) | CLI_BIT(CERT) | CLI_BIT(OPT_OUT) |
-            CLI_BIT(CLOCK) | CLI_BIT(KEEP) | CLI_BIT(IN_CASE),
+            CLI_BIT(CASES) | CLI_BIT(EXPLAIN) | CLI_BIT(MUTANTS) | CLI_BIT(JUNIT) | CLI_BIT(CERT) |
+            CLI_BIT(OPT_OUT) | CLI_BIT(CLOCK) | CLI_BIT(KEEP) | CLI_BIT(IN_CASE),
         0, 1, NULL, CLI_WORD_URL, NULL, conform_examples),
     COMMAND("demo", "[order] [--no-kill]",
             "a saga that fails, killed while it takes back what it did",

@@ -58,5 +58,10 @@ enum conform_exit conform_run(const struct conform_options *options, struct kedg
 enum conform_exit conform_list(const char *filter, enum conform_tier tier, struct kedge_error *err);
 /* What is known of a case, or of an entry of catalogue.tsv. */
 enum conform_exit conform_explain(const char *id, struct kedge_error *err);
+/*
+ * One line for each defect that the suite is tested with: id, backend, "url" or "switch" (how it is
+ * chosen), the cases one of which must fail, the promise that is broken, the defect.
+ */
+enum conform_exit conform_mutants(void);
 
 #endif

@@ -20,6 +20,7 @@
 #include <kedge/store.h>
 
 #include "covers.h"
+#include "mutants.h"
 #include "preload.h"
 #include "results.h"
 
@@ -702,6 +703,9 @@ enum conform_exit conform_explain(const char *id, struct kedge_error *err)
             explain_needs(e->c->needs);
             explain_twin(id);
             covers_explain_case(id);
+            for (const struct conform_mutant *m = mutants(); m->id != NULL; m++)
+                if (mutant_is_for(m, id))
+                    printf("kills  %s: %s\n", m->id, m->defect);
             return CONFORM_CERTIFIED;
         }
     if (covers_explain_entry(id))

@@ -544,28 +544,6 @@ static void no_descriptors(struct world *w)
     expect_rc(drop(w, ns), KEDGE_OK);
 }
 
-static void verified(struct world *w)
-{
-    struct kedge_id128 lease = lease_make(w, TTL);
-    struct kedge_verified v;
-    char *before;
-
-    for (int i = 0; i < 3; i++) {
-        struct run r = run_held(w, name(w, "run %d", i), lease);
-
-        for (int k = 0; k <= i; k++)
-            step(w, &r, "a record");
-    }
-    run_due(w, str("due"), from_now(0));
-    before = dump(w);
-    skip_unless_there(do_verify(w, &v), "verify");
-    expect_ok(do_verify(w, &v));
-    expect_eq(v.runs, 4);
-    expect_eq(v.records, 6);
-    expect_eq(v.faults, 0);
-    check_unchanged(__FILE__, __LINE__, "verify", w, before);
-}
-
 const struct contract_case cases_store[] = {
     { "store-01", "a namespace that was not set up is missing, and stays so", 0, missing },
     { "store-02", "a namespace without a name is refused", 0, bad_namespace },
@@ -582,6 +560,5 @@ const struct contract_case cases_store[] = {
     { "store-13", "opening and closing leaks no descriptor", 0, many_opens },
     { "store-14", "who has no descriptor left is told, and goes on when he has", 0,
       no_descriptors },
-    { "store-15", "verify has looked at every run and record", 0, verified },
     { NULL, NULL, 0, NULL },
 };

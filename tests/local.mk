@@ -26,6 +26,7 @@ SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 #   KEDGE_BUILT         names of all backends of this build
 #   KEDGE_BUILT_STATIC  those of them that are inside the library
 #   KEDGE_WRAPPERS      names of the wrappers of this build
+#   KEDGE_MUTANT_MODULES  names of its modules with defects
 #   KEDGE_BACKEND_PATH  where this build's modules are
 #   KEDGE_SHIM_PATH     where its shims are, which the suite preloads
 #   KEDGE_LIB, KEDGE_MAP, KEDGE_NM, KEDGE_CC, KEDGE_CFLAGS, KEDGE_CXX  for tests of the build itself
@@ -42,6 +43,7 @@ AM_TESTS_ENVIRONMENT = $(kedge_test_backend_known) \
 	KEDGE_BUILT='$(kedge_static_backends) $(kedge_module_backends)'; export KEDGE_BUILT; \
 	KEDGE_BUILT_STATIC='$(kedge_static_backends)'; export KEDGE_BUILT_STATIC; \
 	KEDGE_WRAPPERS='$(kedge_wrappers)'; export KEDGE_WRAPPERS; \
+	KEDGE_MUTANT_MODULES='$(kedge_mutants)'; export KEDGE_MUTANT_MODULES; \
 	KEDGE_BACKEND_PATH='$(abs_builddir)/.libs'; export KEDGE_BACKEND_PATH; \
 	KEDGE_SHIM_PATH='$(abs_builddir)/.libs'; export KEDGE_SHIM_PATH; \
 	KEDGE_LIB='$(abs_builddir)/.libs/libkedge.so'; export KEDGE_LIB; \
@@ -213,6 +215,16 @@ TESTS += $(kedge_contract_tests)
 dist_check_SCRIPTS += %D%/store_file.sh
 TESTS += %D%/store_file.sh
 EXTRA_DIST += %D%/engine/takeovers.sh %D%/contract/run.sh %D%/support/backend.sh
+
+# The suite notices what it must: broken backends (backends/wrap/mutants.def).
+#	make check-mutants [MUTANTS='[--full] [--repeat K] [ID...]']
+dist_check_SCRIPTS += %D%/mutants.sh
+TESTS += %D%/mutants.sh
+EXTRA_DIST += conform/unkilled.tsv
+check-mutants: all $(check_LTLIBRARIES) clock_set$(EXEEXT)
+	@$(AM_TESTS_ENVIRONMENT) KEDGE_TEST_LONG=1; export KEDGE_TEST_LONG; \
+	  $(SHELL) '$(abs_srcdir)/tests/mutants.sh' $(MUTANTS)
+.PHONY: check-mutants
 
 # ---------------------------------------------------------- crash and hammer
 # Programs over the LMDB backend; each can be run by hand and prints its seed.

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../kit/mutant.h"
+
 struct own {
     struct own *next;
     const void *owner;
@@ -264,7 +266,8 @@ uint32_t lm_hint_look(struct lm_hints *h, const struct kit_lease *lease, int64_t
         return KEDGE_HINT_NONE;
     file_name(&lease->l.id, name);
     (void)pthread_mutex_lock(&h->lock);
-    if (*find_own(h, &lease->l.id) != NULL || lock_stands(h->env->dir_fd, name, lease->hint_id)) {
+    if (KIT_MUTANT("l06", false, *find_own(h, &lease->l.id) != NULL) ||
+        lock_stands(h->env->dir_fd, name, lease->hint_id)) {
         forget_absent(find_absent(h, &lease->l.id));
         seen = KEDGE_HINT_PRESENT;
     } else {

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../kit/mutant.h"
+
 struct lm_cached {
     struct lm_cached *next;
     struct kit_lease_row lease;
@@ -303,7 +305,8 @@ static uint64_t t_fence_next(void *ctx)
         step->fence_known = true;
     }
     step->fence++;
-    if (step->kit.now_wall > 0 && step->fence < (uint64_t)step->kit.now_wall)
+    if (step->kit.now_wall > 0 &&
+        KIT_MUTANT("l03", true, step->fence < (uint64_t)step->kit.now_wall))
         step->fence = (uint64_t)step->kit.now_wall;
     step->fence_moved = true;
     return step->fence;
@@ -315,7 +318,7 @@ int lm_step_flush(struct lm_step *step)
     MDB_val key = lm_meta_key("fence");
     MDB_val value = lm_key_val(&last);
 
-    if (!step->fence_moved)
+    if (KIT_MUTANT("l05", true, !step->fence_moved))
         return MDB_SUCCESS;
     return mdb_put(step->v.txn, step->v.env->dbi[LM_META], &key, &value, 0);
 }

@@ -13,6 +13,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "../kit/mutant.h"
+
 /* ------------------------------------------------------------------ failures */
 
 /* A reader has a lock to take and a place to note what it reads. */
@@ -127,7 +129,7 @@ int lm_path_failed(const char *what, const char *path, int e, struct kedge_error
 
 int lm_env_check(const struct lm_env *env, struct kedge_error *err)
 {
-    if (env->pid != (int)getpid())
+    if (KIT_MUTANT("l02", false, env->pid != (int)getpid()))
         return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                "store '%s' was opened by process %d, before a fork: open it anew "
                                "in the child",

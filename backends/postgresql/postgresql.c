@@ -16,6 +16,8 @@
 
 #include "session.h"
 
+#include "../kit/mutant.h"
+
 /* Opening and dropping have no timeout of their own. */
 #define OPEN_US INT64_C(30000000)
 #define SHUT_US INT64_C(1000000)
@@ -38,7 +40,7 @@ const struct kedge_limits pg_limits = {
 
 int pg_check_fork(const struct pg_store *store, struct kedge_error *err)
 {
-    if (store->pid == getpid())
+    if (KIT_MUTANT("p06", true, store->pid == getpid()))
         return KEDGE_OK;
     return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                            "%s: the store was opened before this process was forked; open it again "

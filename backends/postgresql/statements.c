@@ -6,6 +6,8 @@
 
 #include "sql.h"
 
+#include "../kit/mutant.h"
+
 /* Walks the distinct (status, reactor) pairs there are, by index: few, however many runs. */
 #define KINDS                                                                                      \
     "kinds(status,reactor) as ((select r.status,r.reactor from @.run r order by r.status,"         \
@@ -271,6 +273,13 @@ char *pg_sql_expand(const char *template, const char *quoted)
     char *text;
     char *out;
 
+    KIT_MUTANT_TEXT("p02", template, "limit p_limit", "limit 1+p_limit");
+    KIT_MUTANT_TEXT("p03", template, " order by h.rid for update skip locked);", ");");
+    KIT_MUTANT_TEXT("p03", template, "limit p_limit-cardinality(took));",
+                    "limit p_limit-cardinality(took)); perform pg_sleep(0.005);");
+    KIT_MUTANT_TEXT("p04", template, "greatest(s.last_value+1,@.now_us())", "@.now_us()");
+    KIT_MUTANT_TEXT("p07", template, "where id=h_lease and died=0", "where id=h_lease");
+    KIT_MUTANT_TEXT("p07", template, " and h.live", "");
     for (const char *p = template; *p != '\0'; p++)
         room += p[0] == '@' && p[1] == '.' ? len : 1;
     text = malloc(room);

@@ -8,6 +8,7 @@
  */
 #include <config.h>
 
+#include "../kit/mutant.h"
 #include "../kit/schema.h"
 #include "hints.h"
 #include "rows.h"
@@ -277,6 +278,15 @@ static struct rd_store *store_new(const struct kedge_host *host, const struct ke
     s->host = host;
     s->pid = getpid();
     memcpy(s->scripts, rd_script_texts, sizeof s->scripts);
+    KIT_MUTANT_TEXT("r01", s->scripts[RD_SCRIPT_COMMIT].text, "if got==want then return '1' end",
+                    "do return '1' end");
+    KIT_MUTANT_TEXT("r02", s->scripts[RD_SCRIPT_COMMIT].text, "local t=call('TIME')",
+                    "local t={'1800000000','0'}");
+    KIT_MUTANT_TEXT("r03", s->scripts[RD_SCRIPT_COMMIT].text, "if len==G[2*i]+m then",
+                    "if type(len)=='number' then");
+    KIT_MUTANT_TEXT("r04", s->scripts[RD_SCRIPT_COMMIT].text,
+                    "if s<sec or s==sec and u<usec-1 then", "if true then");
+    KIT_MUTANT_TEXT("r05", s->scripts[RD_SCRIPT_COMMIT].text, "if work then", "if false then");
     kit_moment_init(&s->moment);
     (void)pthread_mutex_init(&s->lock, NULL);
     s->hints = rd_hints_new(s);

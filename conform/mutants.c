@@ -1,0 +1,38 @@
+/* mutants.c - defects that the suite is tested with, and which cases must notice them */
+#include "mutants.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "conform.h"
+
+static const struct conform_mutant table[] = {
+#define MUTANT(id, over, cases, promise, defect) { #id, "url", over, cases, promise, defect },
+#define SWITCH(id, over, cases, promise, defect) { #id, "switch", over, cases, promise, defect },
+#include "backends/wrap/mutants.def"
+#undef MUTANT
+#undef SWITCH
+    { NULL, NULL, NULL, NULL, NULL, NULL },
+};
+
+const struct conform_mutant *mutants(void)
+{
+    return table;
+}
+
+int mutant_is_for(const struct conform_mutant *m, const char *id)
+{
+    size_t len = strlen(id);
+
+    for (const char *p = m->cases; (p = strstr(p, id)) != NULL; p += len)
+        if (p[len] == '\0' || p[len] == ' ')
+            return 1;
+    return 0;
+}
+
+enum conform_exit conform_mutants(void)
+{
+    for (const struct conform_mutant *m = table; m->id != NULL; m++)
+        printf("%s\t%s\t%s\t%s\t%s\t%s\n", m->id, m->over, m->how, m->cases, m->promise, m->defect);
+    return CONFORM_CERTIFIED;
+}
