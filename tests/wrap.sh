@@ -11,10 +11,15 @@ fi
 
 # --------------------------------------------------------------------- listed
 kedge backends
-[ $status -eq 0 ] && [ "$(grep -c '^wrapper=yes$' out)" -eq 4 ] && grep -qx name=fault out && grep -qx 'origin=.*/fault.so' out
+four() { # PATTERN-WITH-@: is each of them listed, so?
+	for wrapper in count fault record trace; do
+		grep -q "$(printf '%s' "$1" | sed "s/@/$wrapper/")" out || return 1
+	done
+}
+[ $status -eq 0 ] && four '^name=@$' && four '^origin=.*/@\.so$' && [ "$(grep -c '^wrapper=yes$' out)" -ge 4 ]
 ok "wrappers are listed, as what they are"
 kedge backends --jsonl
-[ $status -eq 0 ] && [ "$(grep -c '"wrapper":' out)" -eq 4 ]
+[ $status -eq 0 ] && four '"name":"@","wrapper":"yes"'
 ok "and in JSON"
 kedge backends count+mem
 [ $status -eq 0 ] && grep -qx name=count+mem out && grep -qx 'origin=.*/count.so' out && sed 1,3d out >pair
