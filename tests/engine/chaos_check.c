@@ -18,9 +18,10 @@
  *      executions of a step <= 1 + crashes that hit a worker to which the step was handed out
  *
  * and each execution but the recorded one is charged to the first crash of its worker after it
- * began; no two may be charged to the same.  "Handed out" includes a step whose function a woken
- * worker enters before it can have learned of its death (counted below as `late'); frozen.c has the
- * case without a race, in which it must not.
+ * began, or to the death of the lease it was handed out under, if a thread entered the function
+ * just after that was known; no two may be charged to the same.  "Handed out" includes a step whose
+ * function a woken worker enters before it can have learned of its death (counted below as `late');
+ * frozen.c has the case without a race, in which it must not.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -416,6 +417,21 @@ static int is_recorded(const struct exec *x)
     return x->action == KEDGE_ACTION_RUN && record_of(x)->fence == x->fence;
 }
 
+/*
+ * A step that was handed out before its worker learned of its lease's death may be entered after
+ * that, by another thread: the death that ended its fence's tenure before X began, or 0.
+ */
+static int64_t crash_before(const struct exec *x)
+{
+    const struct worker *w = &workers[x->worker];
+
+    for (size_t i = 0; i < n_tenures; i++)
+        for (int k = 0; tenures[i].fence == x->fence && k < w->n_lost; k++)
+            if (w->lost[k] > tenures[i].first && w->lost[k] < x->begin)
+                return w->lost[k];
+    return 0;
+}
+
 /* Executions FIRST .. FIRST + N - 1 are those of one step, by fence. */
 static void one_step(const struct exec *first, size_t n)
 {
@@ -436,7 +452,9 @@ static void one_step(const struct exec *first, size_t n)
         n_recorded += (size_t)is_recorded(x);
         if (is_recorded(x) || (!forward && i == n - 1)) /* an undo's record does not say whose */
             continue;
-        crash = crash_after(x->worker, x->begin);
+        crash = crash_before(x);
+        if (crash == 0)
+            crash = crash_after(x->worker, x->begin);
         for (size_t j = 0; j < n_charged; j++)
             if (charged[j] == crash)
                 crash = 0;
