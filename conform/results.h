@@ -68,7 +68,8 @@ const struct result *results_twin(const struct results *r, const struct result *
 /*
  * The highest tier all of whose cases, and of the tiers below it, were run without a failure and
  * without a missing verdict; -1: not even the first.  A case opted out of keeps its tier from
- * being reached, as does one that does not apply and whose twin did not pass.
+ * being reached, as does one that does not apply and whose twin did not pass.  Where nothing
+ * outlives its process there is nothing to be said of crashes, so `concurrent' is the highest.
  */
 int results_level(const struct results *r);
 enum conform_exit results_exit(const struct results *r);

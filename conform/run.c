@@ -525,6 +525,16 @@ const struct result *results_twin(const struct results *r, const struct result *
     return NULL;
 }
 
+/* Does the store say that a write outlives the process that made it? */
+static bool survives_process(const struct results *r)
+{
+    size_t len = 0;
+    const char *durability = results_fact(r, "durability", &len);
+
+    /* Its words stand in the order of what they survive. */
+    return durability != NULL && len >= 7 && strncmp(durability, "process", 7) == 0;
+}
+
 int results_level(const struct results *r)
 {
     int level = r->options->filter != NULL ? CONFORM_FULL : (int)r->options->tier;
@@ -537,6 +547,8 @@ int results_level(const struct results *r)
         if (!held && (int)e->tier <= level)
             level = (int)e->tier - 1;
     }
+    if (level > CONFORM_CONCURRENT && !survives_process(r))
+        level = CONFORM_CONCURRENT;
     if (r->count[CONFORM_PASS] == 0)
         level = -1;
     return level;
