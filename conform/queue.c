@@ -159,7 +159,7 @@ static void each_once(struct world *w)
 
 static void nothing_is_lost_to_kills(struct world *w)
 {
-    enum { RUNS = 250, KILLS = 25 };
+    enum { RUNS = 400, KILLS = 40 };
     struct crew *c = crew_new(w, 6, serve, MS(400));
     struct member self = crew_self(c);
     int killed = 0;
@@ -170,7 +170,7 @@ static void nothing_is_lost_to_kills(struct world *w)
     for (int i = 0; i < KILLS && any_unfinished(&self); i++) {
         uint32_t victim = random_below(w, c->n);
 
-        pause_us(MS(20) + random_below(w, MS(60)));
+        pause_us(MS(4) + random_below(w, MS(20)));
         if (c->pids[victim] == 0)
             continue;
         killed += crew_kill(c, victim);
