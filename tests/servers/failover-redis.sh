@@ -28,6 +28,8 @@ failover() {
 	failover waits '?wait=1' '$server kill $a; $server promote $b; $server redis-replica $c $b'
 	# The replica is cut off, and has not heard of the last hundred kilobytes.
 	failover behind '' 'told() { $server cli $a info replication | sed -n "s/^master_repl_offset:\([0-9]*\).*/\1/p"; }
+		kept() { $server cli $a info replication | sed -n "s/^slave0:.*state=online,offset=\([0-9]*\).*/\1/p"; }
+		from=$(told); until [ "$(kept)" -ge "$from" ] 2>/dev/null; do sleep 0.02; done
 		$server pause $b; $server cli $a client kill type replica >/dev/null; from=$(told)
 		until [ "$(told)" -gt $((from + 100000)) ]; do sleep 0.02; done
 		$server kill $a; $server resume $b; $server promote $b' \
