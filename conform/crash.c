@@ -58,23 +58,6 @@ static void call_armed(struct world *w, struct ground *g, const struct point *p)
 
 /* ----------------------------------------------------------------- what is left */
 
-/*
- * The picture, once it stands still: a server may still be at work on what a dead client sent.  Of
- * two looks that are the same, neither is of a moment in between.
- */
-static void picture_settled(struct stage *s, struct picture *p)
-{
-    struct picture again;
-
-    for (picture_take(s, p);; *p = again) {
-        picture_take(s, &again);
-        if (picture_same(p, &again))
-            break;
-        picture_free(p);
-    }
-    picture_free(&again);
-}
-
 static void send_again(struct stage *s)
 {
     int rc = op->call(s);

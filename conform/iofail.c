@@ -107,19 +107,10 @@ static void suffer(struct world *w, struct ground *g, const struct point *p)
 
 /* ----------------------------------------------------------------- who looks on */
 
-/* A server may still be at work on a request whose sender has given up. */
 static void look(struct world *w, struct ground *g)
 {
-    struct picture again;
-
     (void)w; /* pictures are of what `d' shows; `w' is the sufferer's now */
-    for (picture_take(&g->stage, &after);; after = again) {
-        picture_take(&g->stage, &again);
-        if (picture_same(&after, &again))
-            break;
-        picture_free(&after);
-    }
-    picture_free(&again);
+    picture_settled(&g->stage, &after);
 }
 
 static bool fails_at(struct world *w, const struct point *p)

@@ -163,6 +163,19 @@ void picture_free(struct picture *p)
     p->n = 0;
 }
 
+void picture_settled(struct stage *s, struct picture *p)
+{
+    struct picture again;
+
+    for (picture_take(s, p);; *p = again) {
+        picture_take(s, &again);
+        if (picture_same(p, &again))
+            break;
+        picture_free(p);
+    }
+    picture_free(&again);
+}
+
 bool picture_same(const struct picture *a, const struct picture *b)
 {
     for (size_t i = 0; i < a->n; i++)

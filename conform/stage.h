@@ -78,6 +78,9 @@ struct picture {
     size_t n;
 };
 void picture_take(struct stage *s, struct picture *p);
+/* The same once it stands still: a server may still be at work on what was sent by somebody who
+   died or gave up, and a picture takes several questions. */
+void picture_settled(struct stage *s, struct picture *p);
 void picture_free(struct picture *p);
 bool picture_same(const struct picture *a, const struct picture *b);
 /* Each object is as in A or as in B. */

@@ -191,27 +191,6 @@ static void let_go(void)
         (void)do_revoke(&through, stage.made[i]);
 }
 
-/*
- * What the server has begun it may still be at, when its answer was given up; and a picture takes
- * several questions.  So it is taken until nothing moves any more.
- */
-static void picture_settled(struct picture *p)
-{
-    picture_take(&stage, p);
-    for (int i = 0; i < 1000; i++) {
-        struct picture again;
-
-        picture_take(&stage, &again);
-        if (picture_same(p, &again)) {
-            picture_free(&again);
-            return;
-        }
-        picture_free(p);
-        *p = again;
-    }
-    fail_case(__FILE__, __LINE__, "nobody writes, and it changes all the time");
-}
-
 /* Answers false when nothing was harmed: N is past the last point. */
 static bool point(const struct stage_op *op, const struct harm *h, uint64_t n)
 {
@@ -242,7 +221,7 @@ static bool point(const struct stage_op *op, const struct harm *h, uint64_t n)
     if (!harmed && rc != KEDGE_OK && !h->cold && !h->silent)
         fail_case(__FILE__, __LINE__, "nothing was harmed, but it is answered %s: %s",
                   status_name(rc), through.err.msg);
-    picture_settled(&after);
+    picture_settled(&stage, &after);
     canary("after");
     context("%s%s %" PRIu64 " %s, %s", h->cold ? "cold, " : "", h->event, n, h->harm,
             status_name(rc));
@@ -353,7 +332,7 @@ static bool struck(const struct stage_op *op)
         fail_case(__FILE__, __LINE__, "it is answered %s%s%s", status_name(rc), rc < 0 ? ": " : "",
                   rc < 0 ? through.err.msg : "");
     context("struck, %s", status_name(rc));
-    picture_settled(&after);
+    picture_settled(&stage, &after);
     resend(op);
     picture_take(&stage, &done);
     stage_judge(op, rc, &before, &after, &done);
