@@ -39,6 +39,11 @@ spike_lmdb: spike$(EXEEXT)
 	$(AM_V_GEN)rm -f $@ && $(LN_S) spike$(EXEEXT) $@
 CLEANFILES += spike_lmdb
 
+# kedge's side of the comparison with other engines.
+noinst_PROGRAMS += kedge_peer
+kedge_peer_SOURCES = %D%/peers/kedge_peer.c
+kedge_peer_LDADD = libkedge.la $(PTHREAD_LIBS)
+
 EXTRA_DIST += %D%/README.md %D%/run.sh
 dist_check_SCRIPTS += %D%/smoke.sh
 TESTS += %D%/smoke.sh
