@@ -43,6 +43,11 @@ CLEANFILES += spike_lmdb
 noinst_PROGRAMS += kedge_peer
 kedge_peer_SOURCES = %D%/peers/kedge_peer.c
 kedge_peer_LDADD = libkedge.la $(PTHREAD_LIBS)
+EXTRA_DIST += \
+	%D%/peers/README.md %D%/peers/run.sh %D%/peers/package.json %D%/peers/package-lock.json \
+	%D%/peers/peers.mjs %D%/peers/table.mjs %D%/peers/worker.mjs \
+	%D%/peers/bullmq.mjs %D%/peers/bullmq-flow.mjs %D%/peers/dbos.mjs \
+	%D%/peers/openworkflow.mjs %D%/peers/restate.mjs
 
 EXTRA_DIST += %D%/README.md %D%/run.sh
 dist_check_SCRIPTS += %D%/smoke.sh
@@ -57,3 +62,12 @@ bench: spike$(EXEEXT) $(backend_LTLIBRARIES)
 	KEDGE_BACKEND_PATH='$(abs_builddir)/.libs' KEDGE_SRCDIR='$(abs_srcdir)' \
 	KEDGE_BUILDDIR='$(abs_builddir)' $(SHELL) '$(srcdir)/bench/run.sh' '$(BENCH_STORE)' $(BENCH_FLAGS)
 .PHONY: bench
+
+# PEERS_FLAGS: options and peers, as bench/peers/run.sh has them.
+PEERS_FLAGS =
+bench-peers: kedge_peer$(EXEEXT) kedge$(EXEEXT) $(backend_LTLIBRARIES)
+	KEDGE_SRCDIR='$(abs_srcdir)' KEDGE_BUILDDIR='$(abs_builddir)' \
+	$(SHELL) '$(srcdir)/bench/peers/run.sh' $(PEERS_FLAGS)
+.PHONY: bench-peers
+distclean-local:
+	rm -rf peers

@@ -57,7 +57,7 @@ static struct {
     uint64_t ended; /* under the lock */
 } peer = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-_Noreturn static void die(const char *format, ...)
+__attribute__((format(printf, 1, 2))) _Noreturn static void die(const char *format, ...)
 {
     va_list args;
 
@@ -396,6 +396,16 @@ static void take(const char *id, uint32_t n_steps)
     (void)printf("{\"event\":\"ended\",\"steps\":%" PRIu32 "}\n", n_steps);
 }
 
+static void warn(void)
+{
+#if defined(__GNUC__) && !defined(__OPTIMIZE__)
+    (void)fputs("kedge_peer: WARNING: compiled without optimisation\n", stderr);
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)fputs("kedge_peer: WARNING: compiled with a sanitizer\n", stderr);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     pthread_condattr_t monotonic;
@@ -408,6 +418,7 @@ int main(int argc, char **argv)
     peer.url = argv[2];
     peer.ns = argv[3];
     store_open();
+    warn();
     if (strcmp(argv[1], "cells") == 0)
         for (int i = 6; i < argc; i++)
             cell(argv[i], number_of(argv[4], "WARM_MS") * INT64_C(1000000),

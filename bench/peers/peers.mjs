@@ -14,6 +14,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
+import path from 'node:path';
 import readline from 'node:readline';
 import { parseArgs } from 'node:util';
 
@@ -91,7 +92,7 @@ function worker(name, mode, ...args) {
 	const { url } = peers[name];
 	const rest = [mode, url(), ...args];
 	const child = name.startsWith('kedge')
-		? launch(PEERS_KEDGE, rest)
+		? launch(PEERS_KEDGE, rest, { env: { LD_LIBRARY_PATH: path.dirname(PEERS_KEDGE) } })
 		: launch(process.execPath, ['--no-deprecation', `${here}/worker.mjs`, name, ...rest]);
 	const said = [];
 	let wake = () => {};
@@ -170,9 +171,9 @@ async function restateBegin() {
 	});
 	let gone = false;
 	server.gone.then(() => (gone = true));
-	for (const path of [`${admin}/health`, `${ingress}/restate/health`])
+	for (const at of [`${admin}/health`, `${ingress}/restate/health`])
 		for (const until = Date.now() + 60_000; ; await sleep(50)) {
-			const answer = await fetch(`http://127.0.0.1:${path}`).catch(() => undefined);
+			const answer = await fetch(`http://127.0.0.1:${at}`).catch(() => undefined);
 			if (answer?.ok) break;
 			if (gone || Date.now() > until)
 				throw new Error(`restate-server does not answer: ${readFileSync(log)}`);

@@ -14,7 +14,9 @@ KEDGE_SRCDIR=${KEDGE_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
 KEDGE_BUILDDIR=${KEDGE_BUILDDIR:-$PWD}
 export KEDGE_SRCDIR KEDGE_BUILDDIR
 KEDGE_BACKEND_PATH=$KEDGE_BUILDDIR/.libs
-PEERS_KEDGE=$KEDGE_BUILDDIR/kedge_peer
+# Not libtool's script in front of it, whose start would be measured too.
+PEERS_KEDGE=$KEDGE_BUILDDIR/.libs/kedge_peer
+[ -x "$PEERS_KEDGE" ] || PEERS_KEDGE=$KEDGE_BUILDDIR/kedge_peer
 export KEDGE_BACKEND_PATH PEERS_KEDGE
 # Nothing reports to anybody.
 SCARF_ANALYTICS=false DO_NOT_TRACK=1 NPM_CONFIG_UPDATE_NOTIFIER=false
