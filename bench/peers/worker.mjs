@@ -152,7 +152,7 @@ async function take(run, nSteps) {
 		last = await engine.read(run).catch((error) => ({ error }));
 		if (last.completed) break;
 		if (Date.now() > until)
-			throw new Error(`${run} did not end: ${JSON.stringify(last)}`, { cause: last.error });
+			throw new Error(`${run} did not end: ${last.error?.message ?? JSON.stringify(last)}`);
 	}
 	await verify(run, nSteps);
 	say({ event: 'ended', steps: nSteps });
