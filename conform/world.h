@@ -83,6 +83,8 @@ extern const char *world_options;
 bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char *tag);
 /* Check that all is sound, close, drop. */
 void world_close(struct world *w);
+/* Remove W's namespace, once those who were killed with it open have gone. */
+int world_store_drop(struct world *w);
 /* Close and open again, as another process would. */
 void world_reopen(struct world *w);
 /* The two halves of that: in between, this process has nothing open. */
