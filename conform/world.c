@@ -256,6 +256,12 @@ int64_t lease_now(void)
     return atomic_load(lease_clock) + ran_by_itself();
 }
 
+bool clock_stands(const struct world *w)
+{
+    return (clock_of_server(w->ops) != NULL || !(w->ops->caps & KEDGE_CAP_SERVER_CLOCK)) &&
+           atomic_load(&clocks->wall.at) != 0 && atomic_load(&clocks->wall.since) == 0;
+}
+
 void clock_step_wall(int64_t us)
 {
     atomic_fetch_add(&clocks->wall.at, us);
