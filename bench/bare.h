@@ -14,11 +14,13 @@
 
 #include "harness.h"
 
-#define RECORD_BYTES 256
-#define BARE_MOST    256 /* records in a batch */
+#define BARE_MOST 256 /* records in a batch */
 
-/* What record NUMBER of run TAG holds, here as there. */
-void record_fill(uint8_t record[RECORD_BYTES], uint64_t tag, uint64_t number);
+/* What record NUMBER of run TAG holds, here as there: opt.record bytes, at least RECORD_LEAST. */
+#define RECORD_LEAST 16
+void record_fill(uint8_t *record, uint64_t tag, uint64_t number);
+/* Is it that? */
+bool record_is(const void *data, size_t len, uint64_t tag, uint64_t number);
 
 struct bare_item {
     uint64_t tag;    /* of the run */

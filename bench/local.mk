@@ -1,6 +1,13 @@
 # ------------------------------------------------------------------ programs
 # What the storage contract and the engine cost on a store, next to a bare client of the same kind:
 # one for each backend of this build that is not in memory.
+# Not ours, and so without our warnings.
+noinst_LTLIBRARIES += libhdr.la
+libhdr_la_SOURCES = %D%/hdr/hdr_atomic.h %D%/hdr/hdr_histogram.c %D%/hdr/hdr_histogram.h
+libhdr_la_CFLAGS = $(KEDGE_CFLAGS) $(PTHREAD_CFLAGS) -w
+libhdr_la_LIBADD = -lm
+EXTRA_DIST += %D%/hdr/COPYING.txt %D%/hdr/LICENSE.txt %D%/hdr/README.md %D%/hdr/.clang-format
+
 bench_spike_sources = \
 	%D%/bare.c %D%/bare.h \
 	%D%/engine.c %D%/engine.h \
@@ -17,7 +24,7 @@ bench_spike_sources = \
 noinst_PROGRAMS += spike
 spike_SOURCES = $(bench_spike_sources)
 spike_CPPFLAGS = $(AM_CPPFLAGS)
-spike_LDADD = libkedge.la $(PTHREAD_LIBS)
+spike_LDADD = libhdr.la libkedge.la $(PTHREAD_LIBS)
 if BENCH_LMDB
 spike_SOURCES += %D%/bare_lmdb.c
 spike_CPPFLAGS += -DBENCH_LMDB $(LMDB_CFLAGS)

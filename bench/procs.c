@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hdr/hdr_histogram.h"
 #include "procs.h"
 
 struct order {
@@ -20,7 +21,7 @@ struct order {
 struct result {
     uint64_t ops;
     int64_t cpu_ns;
-    uint64_t n_samples; /* that many uint32_t follow */
+    uint64_t n_counts; /* of a histogram; that many int64_t follow */
 };
 
 /* All of it or nothing: 1, 0 at the end, -1. */
@@ -60,11 +61,12 @@ static void child_work(const struct proc_work *work, const struct order *order, 
 
     result.ops = work->work(work->ctx, order->kind, &order->limit, &lat);
     result.cpu_ns = cpu_used_ns() - cpu;
-    result.n_samples = lat.n;
+    if (lat.h != NULL)
+        result.n_counts = (uint64_t)lat.h->counts_len;
     if (write_all(to, &result, sizeof result) < 0 ||
-        (lat.n > 0 && write_all(to, lat.v, lat.n * sizeof *lat.v) < 0))
+        (lat.h != NULL && write_all(to, lat.h->counts, result.n_counts * sizeof(int64_t)) < 0))
         _exit(1);
-    free(lat.v);
+    samples_release(&lat);
 }
 
 static void child(unsigned index, const struct proc_work *work, int from, int to)
@@ -131,6 +133,19 @@ void procs_start(struct procs *procs, unsigned n, const struct proc_work *work)
     }
 }
 
+/* Each counts as the least that is the same to three digits. */
+static void read_samples(const struct procs *procs, unsigned i, uint64_t n, struct samples *to)
+{
+    int64_t *counts = must_alloc(n, sizeof *counts);
+
+    if (n > 0 && read_all(procs->v[i].from, counts, n * sizeof *counts) <= 0)
+        die("process %u of %u ended early", i + 1, procs->n);
+    for (uint64_t k = 0; k < n; k++)
+        if (counts[k] > 0)
+            samples_add_n(to, hdr_value_at_index(to->h, (int32_t)k), counts[k]);
+    free(counts);
+}
+
 void procs_run(struct procs *procs, unsigned n, unsigned kind, const struct limit *limit,
                struct side *side, uint64_t *per)
 {
@@ -141,16 +156,9 @@ void procs_run(struct procs *procs, unsigned n, unsigned kind, const struct limi
             die("process %u of %u does not listen", i + 1, procs->n);
     for (unsigned i = 0; i < n; i++) {
         struct result result;
-        uint32_t *lat;
 
         answer(procs, i, &result);
-        lat = must_alloc(result.n_samples, sizeof *lat);
-        if (result.n_samples > 0 &&
-            read_all(procs->v[i].from, lat, result.n_samples * sizeof *lat) <= 0)
-            die("process %u of %u ended early", i + 1, procs->n);
-        for (uint64_t k = 0; k < result.n_samples; k++)
-            samples_add(&side->lat, lat[k]);
-        free(lat);
+        read_samples(procs, i, result.n_counts, &side->lat);
         side->ops += result.ops;
         side->own_cpu_ns += result.cpu_ns;
         if (per != NULL)

@@ -50,7 +50,7 @@ static void note_taken(void *ctx, const struct kedge_event *event)
 static int step(struct saga *saga, struct kedge_step *step, uint32_t number)
 {
     struct resume *r = saga->shape.ctx;
-    char value[RECORD_BYTES];
+    char value[SAGA_VALUE_MOST];
     uint64_t token;
 
     if (r->started_ns == 0) {
@@ -60,7 +60,7 @@ static int step(struct saga *saga, struct kedge_step *step, uint32_t number)
     if (r->hold && number == r->first + 1)
         return kedge_later(step, &token);
     saga_value(value, kedge_step_view(step)->run, number);
-    return kedge_ok(step, value, sizeof value);
+    return kedge_ok(step, value, opt.record);
 }
 
 static void define(struct resume *r, int64_t checkpoint_us)
@@ -150,7 +150,6 @@ void workload_resume(void)
                 (double)(r.started_ns - r.taken_ns) / 1e6 + (double)r.read_us / 1e3);
     saga_worker_close(&r.saga);
     run_passes(sides, 1, 1);
-    samples_sort(&r.read);
     report_sides(sides, 1, "take-overs");
     report_below(&sides[0], BOUND_US);
     report_note("bytes read: median %.0f, from %.0f to %.0f", 1000 * samples_at(&r.read, 0.5),
@@ -158,6 +157,6 @@ void workload_resume(void)
     saga_verify(&r.saga, r.began - 1, ADVANCE * 2);
     saga_store_close(&r.saga);
     saga_undefine(&r.saga);
-    free(r.read.v);
+    samples_release(&r.read);
     sides_release(sides, 1);
 }

@@ -43,22 +43,28 @@ static void put_digits(char *to, uint64_t n)
 
 #define RUN_AT  8
 #define STEP_AT 26
-static const char value_text[RECORD_BYTES + 1] =
-    "{\"run\":\"00000000\",\"step\":\"00000000\",\"text\":\""
-    "charge, ok, amount 1234.56, charge, ok, amount 1234.56, charge, ok, amount 1234.56, "
-    "charge, ok, amount 1234.56, charge, ok, amount 1234.56, charge, ok, amount 1234.56, "
-    "charge, ok, amount 1234.56, charge, ok...."
-    "\"}";
+static const char value_head[] = "{\"run\":\"00000000\",\"step\":\"00000000\",\"text\":\"";
+static const char value_text[] = "charge, ok, amount 1234.56, ";
 
-static void fill_value(char value[RECORD_BYTES], struct kedge_bytes id, const char *digits)
+/* JSON of opt.record bytes. */
+static void fill_value(char *value, struct kedge_bytes id, const char *digits)
 {
-    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): it is bytes, without an end */
-    memcpy(value, value_text, RECORD_BYTES);
+    size_t at = sizeof value_head - 1;
+    size_t end = opt.record - 2;
+
+    memcpy(value, value_head, at);
+    while (at < end) {
+        size_t n = end - at < sizeof value_text - 1 ? end - at : sizeof value_text - 1;
+
+        memcpy(value + at, value_text, n);
+        at += n;
+    }
+    memcpy(value + end, "\"}", 2);
     memcpy(value + RUN_AT, (const char *)id.data + id.len - DIGITS, DIGITS);
     memcpy(value + STEP_AT, digits, DIGITS);
 }
 
-void saga_value(char value[RECORD_BYTES], struct kedge_bytes id, uint32_t number)
+void saga_value(char *value, struct kedge_bytes id, uint32_t number)
 {
     char digits[DIGITS];
 
@@ -93,7 +99,7 @@ static int run_step(struct kedge_step *step, void *user)
     const struct saga_number *n = user;
     const struct kedge_view *view = kedge_step_view(step);
     struct saga *saga = n->saga;
-    char value[RECORD_BYTES];
+    char value[SAGA_VALUE_MOST];
 
     if (saga->shape.pool)
         pass_gate(saga);
@@ -103,7 +109,7 @@ static int run_step(struct kedge_step *step, void *user)
     if (saga->shape.step != NULL)
         return saga->shape.step(saga, step, n->number);
     fill_value(value, view->run, n->text);
-    return kedge_ok(step, value, sizeof value);
+    return kedge_ok(step, value, opt.record);
 }
 
 /* --------------------------------------------------------- opening, closing */
@@ -284,7 +290,7 @@ static int read_step(void *ctx, const struct kedge_step_info *step)
 {
     struct read_back *r = ctx;
     uint32_t seen = atomic_load(&r->saga->seen[run_of(r->id)]);
-    char want[RECORD_BYTES];
+    char want[SAGA_VALUE_MOST];
 
     if (step->state != KEDGE_STEP_DONE) {
         if (step->index + 1 < seen)
@@ -293,7 +299,7 @@ static int read_step(void *ctx, const struct kedge_step_info *step)
         return 0;
     }
     saga_value(want, r->id, step->index + 1);
-    if (step->value.len != sizeof want || memcmp(step->value.data, want, sizeof want) != 0)
+    if (step->value.len != opt.record || memcmp(step->value.data, want, opt.record) != 0)
         die("the value of step %" PRIu32 " of run %.*s is not what was said", step->index + 1,
             (int)r->id.len, (const char *)r->id.data);
     r->done++;

@@ -1,10 +1,10 @@
 /*
  * saga.h - runs of many small steps on a worker of their own, through the public API
  *
- * A saga is a reactor whose steps come one after the other, each with a value of 256 bytes (JSON,
- * with the run and the step in it), a store for it, and a worker that serves it and nothing else.
- * Runs are started when they are needed, outside the time that is measured.  Steps count when they
- * are durable: by the worker's own count.
+ * A saga is a reactor whose steps come one after the other, each with a value of opt.record bytes
+ * (JSON, with the run and the step in it), a store for it, and a worker that serves it and nothing
+ * else. Runs are started when they are needed, outside the time that is measured.  Steps count when
+ * they are durable: by the worker's own count.
  */
 #ifndef KEDGE_BENCH_SAGA_H
 #define KEDGE_BENCH_SAGA_H
@@ -75,8 +75,10 @@ void saga_turn(struct saga *saga, int wait_ms);
 struct kedge_counts saga_counts(const struct saga *saga);
 /* Turns until N steps of a single run that goes on after them are durable. */
 void saga_reach(struct saga *saga, uint64_t n);
-/* The value of step NUMBER (1 ...) of the run of that id. */
-void saga_value(char value[RECORD_BYTES], struct kedge_bytes id, uint32_t number);
+/* The value of step NUMBER (1 ...) of the run of that id: opt.record bytes. */
+#define SAGA_VALUE_LEAST 64
+#define SAGA_VALUE_MOST  ((size_t)64 << 10)
+void saga_value(char *value, struct kedge_bytes id, uint32_t number);
 /* Read all runs: every step that another followed is there, with its value, and at least DONE
    steps are there in all, and at most MORE others.  No worker is open. */
 void saga_verify(struct saga *saga, uint64_t done, uint64_t more);

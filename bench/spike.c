@@ -216,7 +216,7 @@ static void crowd_run(struct side *side, const struct limit *limit)
         (void)pthread_join(w->thread, NULL);
         side->ops += w->ops;
         samples_join(&side->lat, &w->lat);
-        w->lat.n = 0;
+        samples_clear(&w->lat);
     }
     side->own_ns = now_ns() - began;
     (void)pthread_barrier_destroy(&gate);
@@ -254,7 +254,7 @@ static void workload_threads64(void)
         bare_runs_release(&v[i].bare);
         runs_release(&v[i].runs);
         user_close(&v[i].user);
-        free(v[i].lat.v);
+        samples_release(&v[i].lat);
     }
     bare_end(&crowded, &none);
     pair_close(&p);

@@ -17,7 +17,7 @@
 
 struct batch {
     char ids[BATCH_MAX][ID_BYTES];
-    uint8_t records[BATCH_MAX][RECORD_BYTES];
+    uint8_t *records; /* BATCH_MAX of them */
     struct kedge_bytes bytes[BATCH_MAX];
     struct kedge_guard guards[BATCH_MAX];
     struct kedge_change changes[BATCH_MAX];
@@ -195,6 +195,7 @@ void user_open(struct user *u, const struct subject *s, int64_t lease_us)
     u->most =
         s->ops->limits->batch_items < BATCH_MAX ? (size_t)s->ops->limits->batch_items : BATCH_MAX;
     u->batch = must_alloc(1, sizeof *u->batch);
+    u->batch->records = must_alloc(BATCH_MAX, opt.record);
     rng_seed(&u->rng);
     check(s->ops->session_open(s->store, &u->session, &err), &err, "session_open");
     if (lease_us == 0)
@@ -227,6 +228,7 @@ void user_return(struct user *u, struct subject *s, const char *url, const char 
 void user_close(struct user *u)
 {
     u->subject->ops->session_close(u->session);
+    free(u->batch->records);
     free(u->batch);
     u->session = NULL;
     u->batch = NULL;
@@ -327,8 +329,10 @@ static void append_item(struct user *u, size_t i, const struct run *run, size_t 
     struct kedge_bytes id = id_of(b->ids[i], run->tag);
 
     for (size_t k = 0; k < n; k++) {
-        record_fill(b->records[at + k], run->tag, run->position + 1 + k);
-        b->bytes[at + k] = (struct kedge_bytes){ b->records[at + k], RECORD_BYTES };
+        uint8_t *record = b->records + (at + k) * opt.record;
+
+        record_fill(record, run->tag, run->position + 1 + k);
+        b->bytes[at + k] = (struct kedge_bytes){ record, opt.record };
     }
     b->guards[i] = (struct kedge_guard){
         .kind = KEDGE_GUARD_HELD,
@@ -519,11 +523,8 @@ uint64_t user_head(struct user *u, uint64_t tag)
 static void verify_page(const struct run *run, const struct kedge_record_page *page, uint64_t first)
 {
     for (size_t i = 0; i < page->n; i++) {
-        uint8_t want[RECORD_BYTES];
-
-        record_fill(want, run->tag, first + i);
-        if (page->records[i].number != first + i || page->records[i].data.len != RECORD_BYTES ||
-            memcmp(page->records[i].data.data, want, RECORD_BYTES) != 0)
+        if (page->records[i].number != first + i ||
+            !record_is(page->records[i].data.data, page->records[i].data.len, run->tag, first + i))
             die("record %" PRIu64 " of run %" PRIu64 " is not what was written", first + i,
                 run->tag);
     }
