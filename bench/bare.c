@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bare.h"
+#include "made.h"
 
 #define SEQUENCE_TAG (UINT64_MAX >> 2) /* PostgreSQL's numbers are signed */
 #define N_OF(a)      (sizeof(a) / sizeof *(a))
@@ -114,6 +115,8 @@ void bare_place(char *place, size_t size, const char *name)
         (void)snprintf(place, size, "bare_%s_%x_%u", name, (unsigned)getpid(), ++made);
     else
         scratch_dir(place, size, name);
+    if (opt.own && the_kind()->is_server)
+        made_place(place);
 }
 
 void bare_open(struct bare *bare, const char *place)
@@ -128,6 +131,7 @@ void bare_close(struct bare *bare)
 {
     bare->kind->close(bare);
     bare->own = NULL;
+    made_closed(bare->place);
 }
 
 void bare_runs_init(struct bare_runs *runs, struct bare *bare, uint64_t first, size_t n)

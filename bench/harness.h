@@ -25,6 +25,8 @@ struct options {
     const char *side; /* NULL: all sides */
     const char *tsv;
     const char *store;   /* URL; NULL: LMDB below `dir' */
+    const char *backend; /* of it, and its options, as in struct kedge_store_options */
+    const char *backend_options;
     uint64_t population; /* healthy runs in the large store of `expired' */
     uint64_t records;    /* journal length of `head' and `resume' */
     uint64_t parked;     /* runs that are not due, of `parked' */

@@ -12,8 +12,10 @@ bench_spike_sources = \
 	%D%/bare.c %D%/bare.h \
 	%D%/engine.c %D%/engine.h \
 	%D%/harness.c %D%/harness.h \
+	%D%/made.c %D%/made.h \
 	%D%/outside.c %D%/outside.h \
 	%D%/parked.c \
+	%D%/population.c %D%/population.h \
 	%D%/procs.c %D%/procs.h \
 	%D%/resume.c \
 	%D%/saga.c %D%/saga.h \
