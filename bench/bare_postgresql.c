@@ -251,7 +251,7 @@ static uint64_t number_at(const PGresult *r, int column)
 }
 
 /* Until the sessions that were closed are gone, and have told what they did. */
-static void await_others(struct link *l)
+static bool await_others(struct link *l)
 {
     const struct timespec pause = { .tv_nsec = 2000000 };
     int64_t until = now_ns() + INT64_C(10000000000);
@@ -267,6 +267,7 @@ static void await_others(struct link *l)
         if (n > 0)
             (void)nanosleep(&pause, NULL);
     } while (n > 0 && now_ns() < until);
+    return n == 0;
 }
 
 /*
@@ -284,7 +285,7 @@ static void postgresql_counts(void *link, struct server_counts *out, bool all)
     PQclear(r);
     if (!all)
         return;
-    await_others(l);
+    out->crowded = !await_others(l);
     PQclear(ask(l, "select pg_stat_force_next_flush()"));
     r = ask(l, "select xact_commit + xact_rollback, tup_inserted + tup_updated + tup_deleted, "
                "(select wal_sync from pg_stat_wal) from pg_stat_database "
@@ -295,13 +296,23 @@ static void postgresql_counts(void *link, struct server_counts *out, bool all)
     PQclear(r);
 }
 
-static int64_t postgresql_cpu_ns(void *link)
+/* That of another machine has a number that says nothing here. */
+static pid_t postgresql_pid(void *link)
 {
     struct link *l = link;
+    char name[32];
 
     if (l->postmaster == 0)
         l->postmaster = server_parent((pid_t)PQbackendPID(l->pg));
-    return l->postmaster > 0 ? server_cpu_ns(l->postmaster) : -1;
+    server_name(l->postmaster, name, sizeof name);
+    return strncmp(name, "postgres", 8) == 0 ? l->postmaster : 0;
+}
+
+static int64_t postgresql_cpu_ns(void *link)
+{
+    pid_t pid = postgresql_pid(link);
+
+    return pid > 0 ? server_cpu_ns(pid) : -1;
 }
 
 static const char *postgresql_wrong(void *link)
@@ -339,5 +350,6 @@ const struct bare_kind bare_postgresql = {
     .verify = postgresql_verify,
     .counts = postgresql_counts,
     .cpu_ns = postgresql_cpu_ns,
+    .pid = postgresql_pid,
     .wrong = postgresql_wrong,
 };

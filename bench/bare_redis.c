@@ -341,6 +341,7 @@ static void redis_counts(void *link, struct server_counts *out, bool all)
     int64_t writes;
 
     (void)all;
+    memset(out, 0, sizeof *out);
     l->pid = (pid_t)info_number(info, "process_id:");
     writes = server_write_calls(l->pid);
     out->log_bytes = (int64_t)info_number(info, "aof_current_size:");
@@ -351,14 +352,24 @@ static void redis_counts(void *link, struct server_counts *out, bool all)
     freeReplyObject(info);
 }
 
-static int64_t redis_cpu_ns(void *link)
+/* Over TCP it may be a process of another machine, whose number says nothing here. */
+static pid_t redis_pid(void *link)
 {
     struct link *l = link;
     struct server_counts counts;
+    char name[32];
 
     if (l->pid == 0)
         redis_counts(l, &counts, false);
-    return server_cpu_ns(l->pid);
+    server_name(l->pid, name, sizeof name);
+    return strncmp(name, "redis", 5) == 0 || strncmp(name, "valkey", 6) == 0 ? l->pid : 0;
+}
+
+static int64_t redis_cpu_ns(void *link)
+{
+    pid_t pid = redis_pid(link);
+
+    return pid > 0 ? server_cpu_ns(pid) : -1;
 }
 
 static const char *redis_wrong(void *link)
@@ -404,5 +415,6 @@ const struct bare_kind bare_redis = {
     .verify = redis_verify,
     .counts = redis_counts,
     .cpu_ns = redis_cpu_ns,
+    .pid = redis_pid,
     .wrong = redis_wrong,
 };

@@ -18,6 +18,7 @@
 
 #include "harness.h"
 #include "hdr/hdr_histogram.h"
+#include "made.h"
 
 struct options opt = {
     .slices = 10,
@@ -53,7 +54,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
-static void remove_tree(const char *path)
+void remove_tree(const char *path)
 {
     if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
         (void)fprintf(stderr, "cannot remove '%s': %s\n", path, strerror(errno));
@@ -734,10 +735,12 @@ void scratch_begin(void)
         scratch[0] = '\0';
         die("cannot make a directory in '%s': %s", opt.dir, strerror(errno));
     }
+    made_files(scratch);
 }
 
 void scratch_end(void)
 {
+    made_closed(scratch);
     remove_scratch();
 }
 

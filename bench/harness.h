@@ -66,6 +66,7 @@ void bench_end(void);
 /* Parts of these two: a scratch directory below opt.dir, which belongs to the process that asks. */
 void scratch_begin(void);
 void scratch_end(void);
+void remove_tree(const char *path);
 /* Signals that end it are noted; see die_if_stopped(). */
 void catch_signals(void);
 void meter_set(const struct meter *outside); /* NULL: there is none */

@@ -1,10 +1,12 @@
 /* made.c - namespaces and places; see made.h */
 #include <config.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <kedge/backend.h>
 #include <kedge/store.h>
@@ -15,11 +17,12 @@
 
 #define MOST 256
 
-/* Of a store: its URL, which every process of ours has at the same address. */
+enum kind { NOTHING, NAMESPACE, PLACE, FILES, DIRECTORY };
+
 struct thing {
-    const char *store; /* NULL: no thing */
-    bool is_place;
-    char name[NS_BYTES];
+    enum kind kind;
+    const char *store; /* its URL, which every process of ours has at the same address */
+    char name[PATH_MAX];
 };
 static struct list {
     unsigned names; /* handed out */
@@ -36,34 +39,34 @@ void made_begin(void)
 static struct thing *find(const char *name)
 {
     for (size_t i = 0; i < MOST; i++)
-        if (list->v[i].store != NULL && strcmp(list->v[i].name, name) == 0)
+        if (list->v[i].kind != NOTHING && strcmp(list->v[i].name, name) == 0)
             return &list->v[i];
     return NULL;
 }
 
-static void add(const char *name, bool is_place)
+static void add(const char *name, enum kind kind)
 {
     size_t i = 0;
 
-    while (i < MOST && list->v[i].store != NULL)
+    while (i < MOST && list->v[i].kind != NOTHING)
         i++;
     if (i == MOST)
         die("more than %d namespaces at once", MOST);
-    (void)snprintf(list->v[i].name, NS_BYTES, "%s", name);
-    list->v[i].is_place = is_place;
+    (void)snprintf(list->v[i].name, sizeof list->v[i].name, "%s", name);
     list->v[i].store = opt.store;
+    list->v[i].kind = kind;
 }
 
 void made_namespace(char ns[NS_BYTES], const char *name)
 {
     (void)snprintf(ns, NS_BYTES, "%s_%x_%u", name, (unsigned)bench_pid(), list->names++);
-    add(ns, false);
+    add(ns, NAMESPACE);
 }
 
 void made_place(const char *place)
 {
     if (list != NULL)
-        add(place, true);
+        add(place, PLACE);
 }
 
 void made_closed(const char *place)
@@ -71,7 +74,18 @@ void made_closed(const char *place)
     struct thing *t = list != NULL ? find(place) : NULL;
 
     if (t != NULL)
-        t->store = NULL;
+        t->kind = NOTHING;
+}
+
+void made_files(const char *path)
+{
+    if (list != NULL)
+        add(path, FILES);
+}
+
+void made_directory(const char *path)
+{
+    add(path, DIRECTORY);
 }
 
 /* NULL, or why it stays. */
@@ -102,32 +116,39 @@ void made_drop(void)
     for (size_t i = 0; list != NULL && i < MOST; i++) {
         struct thing *t = &list->v[i];
 
-        if (t->store != NULL && !t->is_place && drop(t) == NULL)
-            t->store = NULL;
+        if (t->kind == NAMESPACE && drop(t) == NULL)
+            t->kind = NOTHING;
     }
+}
+
+static void close_place(const struct thing *t)
+{
+    struct bare bare = { .kind = bare_kind_of(t->store) };
+
+    (void)snprintf(bare.place, sizeof bare.place, "%s", t->name);
+    opt.store = t->store;
+    if (bare.kind != NULL)
+        bare.kind->close(&bare);
 }
 
 bool made_remove(void)
 {
     bool all = true;
 
-    for (size_t i = 0; list != NULL && i < MOST; i++) {
-        struct thing *t = &list->v[i];
-        struct bare bare = { 0 };
-        const char *why = NULL;
+    /* A directory was there before what is in it. */
+    for (size_t i = MOST; list != NULL && i > 0; i--) {
+        struct thing *t = &list->v[i - 1];
+        const char *why = t->kind == NAMESPACE ? drop(t) : NULL;
 
-        if (t->store == NULL)
-            continue;
-        opt.store = t->store;
-        bare.kind = bare_kind_of(t->store);
-        (void)snprintf(bare.place, sizeof bare.place, "%s", t->name);
-        if (!t->is_place)
-            why = drop(t);
-        else if (bare.kind != NULL)
-            bare.kind->close(&bare);
-        t->store = NULL;
+        if (t->kind == PLACE)
+            close_place(t);
+        else if (t->kind == FILES)
+            remove_tree(t->name);
+        else if (t->kind == DIRECTORY)
+            (void)rmdir(t->name); /* if it has not been used by others */
         if (why != NULL)
-            (void)fprintf(stderr, "namespace %s stays: %s\n", t->name, why);
+            (void)fprintf(stderr, "kedge bench: namespace %s stays: %s\n", t->name, why);
+        t->kind = NOTHING;
         all = all && why == NULL;
     }
     return all;

@@ -18,6 +18,10 @@ void made_namespace(char ns[NS_BYTES], const char *name);
 /* A bare client's place there; and that it has been closed, and is gone. */
 void made_place(const char *place);
 void made_closed(const char *place);
+/* A directory with all that is in it; it is gone with made_closed(), too. */
+void made_files(const char *path);
+/* One that is to go if it is empty; said before anything is put there. */
+void made_directory(const char *path);
 /* Remove namespaces that nobody has open. */
 void made_drop(void);
 /* Remove all that is left, wherever it is; nobody has any of it open.  False: something stays. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,29 +186,59 @@ void procs_finish(struct procs *procs)
     }
 }
 
-void proc_once(void (*work)(void *ctx, void *result), void *ctx, void *result, size_t size)
+pid_t proc_start(void (*work)(void *ctx), void *ctx)
 {
-    int up[2];
     pid_t pid;
 
     (void)fflush(NULL);
-    if (pipe(up) != 0)
-        die("no pipe: %s", strerror(errno));
     pid = fork();
     if (pid < 0)
         die("cannot fork: %s", strerror(errno));
-    if (pid == 0) {
-        (void)close(up[0]);
-        work(ctx, result);
-        if (write_all(up[1], result, size) < 0)
-            _exit(1);
-        for (;;)
-            (void)pause();
-    }
-    (void)close(up[1]);
-    if (read_all(up[0], result, size) <= 0)
-        die("a process ended early");
-    (void)close(up[0]);
+    if (pid > 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)signal(SIGINT, SIG_IGN); /* the parent sees to it */
+    work(ctx);
+    _exit(0);
+}
+
+void proc_kill(pid_t pid)
+{
     if (kill(pid, SIGKILL) != 0 || waitpid(pid, NULL, 0) != pid)
         die("cannot end a process: %s", strerror(errno));
+}
+
+struct once {
+    void (*work)(void *ctx, void *result);
+    void *ctx;
+    void *result;
+    size_t size;
+    int up[2];
+};
+
+static void once_main(void *arg)
+{
+    struct once *o = arg;
+
+    (void)close(o->up[0]);
+    o->work(o->ctx, o->result);
+    if (write_all(o->up[1], o->result, o->size) < 0)
+        _exit(1);
+    for (;;)
+        (void)pause();
+}
+
+void proc_once(void (*work)(void *ctx, void *result), void *ctx, void *result, size_t size)
+{
+    struct once o = { work, ctx, result, size, { -1, -1 } };
+    pid_t pid;
+
+    if (pipe(o.up) != 0)
+        die("no pipe: %s", strerror(errno));
+    pid = proc_start(once_main, &o);
+    (void)close(o.up[1]);
+    if (read_all(o.up[0], result, size) <= 0)
+        die("a process ended early");
+    (void)close(o.up[0]);
+    proc_kill(pid);
 }

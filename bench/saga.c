@@ -84,7 +84,7 @@ static void pass_gate(struct saga *saga)
     (void)pthread_mutex_unlock(&saga->lock);
 }
 
-static uint64_t run_of(struct kedge_bytes id)
+uint64_t saga_run_of(struct kedge_bytes id)
 {
     const char *digits = (const char *)id.data + id.len - DIGITS;
     uint64_t n = 0;
@@ -108,7 +108,7 @@ static int run_step(struct kedge_step *step, void *user)
     const struct saga_number *n = user;
     const struct kedge_view *view = kedge_step_view(step);
     struct saga *saga = n->saga;
-    uint64_t run = run_of(view->run);
+    uint64_t run = saga_run_of(view->run);
     char value[SAGA_VALUE_MOST];
 
     if (saga->began != NULL)
@@ -134,7 +134,7 @@ static int undo_step(struct kedge_step *step, void *user)
 {
     const struct saga_number *n = user;
     struct saga *saga = n->saga;
-    uint64_t run = run_of(kedge_step_view(step)->run);
+    uint64_t run = saga_run_of(kedge_step_view(step)->run);
 
     if (saga->began != NULL)
         time_step(saga, run);
@@ -239,7 +239,7 @@ void saga_worker_open(struct saga *saga)
     check(kedge_worker_open(saga->store, &options, &saga->worker, &err), &err, "kedge_worker_open");
 }
 
-static void open_gate(struct saga *saga, bool open)
+void saga_gate(struct saga *saga, bool open)
 {
     (void)pthread_mutex_lock(&saga->lock);
     atomic_store(&saga->closed, !open);
@@ -250,7 +250,7 @@ static void open_gate(struct saga *saga, bool open)
 void saga_worker_close(struct saga *saga)
 {
     kedge_worker_stop(saga->worker); /* what passes the gate now has no successor */
-    open_gate(saga, true);
+    saga_gate(saga, true);
     kedge_worker_close(saga->worker, TIMEOUT_US);
     saga->worker = NULL;
 }
@@ -332,7 +332,7 @@ struct read_back {
 static int read_step(void *ctx, const struct kedge_step_info *step)
 {
     struct read_back *r = ctx;
-    uint32_t seen = atomic_load(&r->saga->seen[run_of(r->id)]);
+    uint32_t seen = atomic_load(&r->saga->seen[saga_run_of(r->id)]);
     char want[SAGA_VALUE_MOST];
 
     if (step->state != KEDGE_STEP_DONE) {
@@ -507,13 +507,13 @@ static void pool_steps(struct saga *saga, struct side *side, const struct limit 
     wait_until_still(saga, 1);
     first = steps = saga_counts(saga).steps;
     began = now_ns();
-    open_gate(saga, true);
+    saga_gate(saga, true);
     while (!limit_reached(limit, steps - first, now_ns())) {
         saga_turn(saga, 2);
         steps = saga_counts(saga).steps;
         fed += feed(saga, side);
     }
-    open_gate(saga, false);
+    saga_gate(saga, false);
     wait_until_still(saga, 0);
     side->own_ns = now_ns() - began - fed;
     side->ops += saga_counts(saga).steps - first;

@@ -77,6 +77,10 @@ uint64_t saga_close(struct saga *saga);
 
 /* Start N more runs, due in DELAY_US. */
 void saga_start(struct saga *saga, size_t n, int64_t delay_us);
+/* Its number, from its id. */
+uint64_t saga_run_of(struct kedge_bytes id);
+/* Steps of the pool may pass; at first they may not. */
+void saga_gate(struct saga *saga, bool open);
 /* One turn of the worker, when it wants one within WAIT_MS. */
 void saga_turn(struct saga *saga, int wait_ms);
 struct kedge_counts saga_counts(const struct saga *saga);

@@ -944,8 +944,8 @@ int main(int argc, char **argv)
         opt.passes = opt.passes_wanted;
     if (kind != NULL)
         kind->describe(what, sizeof what);
-    bench_start(kind != NULL ? kind->name : NULL, what, outside_open(kind));
     made_begin();
+    bench_start(kind != NULL ? kind->name : NULL, what, outside_open(kind, true));
     lacking = what_is_lacking(kind);
     for (size_t i = 0; i < N_OF(workloads); i++)
         n += wanted(&workloads[i], lacking) ? 1 : 0;
