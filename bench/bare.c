@@ -109,10 +109,8 @@ double required(double lmdb, double redis, double postgresql)
 
 void bare_place(char *place, size_t size, const char *name)
 {
-    static unsigned made;
-
     if (the_kind()->is_server)
-        (void)snprintf(place, size, "bare_%s_%x_%u", name, (unsigned)getpid(), ++made);
+        made_name(place, size, name);
     else
         scratch_dir(place, size, name);
     if (opt.own && the_kind()->is_server)

@@ -151,7 +151,7 @@ char *directory_of(const char *url)
 void facts_of_store(struct store_facts *store)
 {
     struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
-    struct kedge_store *handle;
+    struct kedge_store *handle = NULL;
     struct kedge_error err;
     char ns[NS_BYTES];
     char text[512];
@@ -166,6 +166,8 @@ void facts_of_store(struct store_facts *store)
     rc = kedge_store_open(store->given, &options, &handle, &err);
     if (rc == KEDGE_OK)
         rc = kedge_store_info(handle, TIMEOUT_US, take_fact, &store->all, &err);
+    if (rc != KEDGE_OK && handle == NULL)
+        made_closed(ns); /* nothing was made */
     if (rc != KEDGE_OK)
         die_with((int)status_of(rc, &err), "--store: %s", err.msg);
     kedge_store_close(handle);

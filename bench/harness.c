@@ -109,11 +109,6 @@ void die_if_stopped(void)
         die_with(130, "interrupted");
 }
 
-pid_t bench_pid(void)
-{
-    return scratch_owner;
-}
-
 void scratch_dir(char *path, size_t size, const char *name)
 {
     int n = snprintf(path, size, "%s/%s", scratch, name);

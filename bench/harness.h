@@ -70,7 +70,6 @@ void remove_tree(const char *path);
 /* Signals that end it are noted; see die_if_stopped(). */
 void catch_signals(void);
 void meter_set(const struct meter *outside); /* NULL: there is none */
-pid_t bench_pid(void);                       /* of the process that called bench_start() */
 /* A new directory for files of the workload under way. */
 void scratch_dir(char *path, size_t size, const char *name);
 void workload_begin(const char *name, const char *title);

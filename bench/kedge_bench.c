@@ -138,15 +138,30 @@ static void pass_on(int sig)
         (void)kill((pid_t)child, interrupts > 2 ? SIGKILL : SIGTERM);
 }
 
-/* Directories that a store with files makes for itself, the innermost last. */
+/* PATH and those above it that are not there, the innermost last. */
+static void note_missing(char *path)
+{
+    struct stat st;
+
+    for (char *at = path + 1; *at != '\0'; at++)
+        if (*at == '/') {
+            *at = '\0';
+            if (stat(path, &st) != 0 && errno == ENOENT)
+                made_directory(path);
+            *at = '/';
+        }
+    if (stat(path, &st) != 0 && errno == ENOENT)
+        made_directory(path);
+}
+
+/* Stores with files make directories for themselves. */
 static void note_directories(void)
 {
     for (size_t i = 0; i < settings.n_stores; i++) {
         char *path = directory_of(settings.stores[i]);
-        struct stat st;
 
-        if (path != NULL && stat(path, &st) != 0 && errno == ENOENT)
-            made_directory(path);
+        if (path != NULL && path[0] != '\0')
+            note_missing(path);
         free(path);
     }
 }
@@ -169,7 +184,8 @@ static void begin_child(pid_t parent)
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         exit(STATUS_FAILURE);
-    (void)setpgid(0, 0); /* an interrupt comes from the parent, once */
+    (void)setpgid(0, 0);                /* an interrupt comes from the parent, once */
+    (void)prctl(PR_SET_TIMERSLACK, 1L); /* at a fixed rate a call begins when it is to begin */
     catch_signals();
     exit(run());
 }
@@ -188,6 +204,7 @@ static int supervise(void)
     (void)sigaction(SIGINT, &sa, NULL);
     (void)sigaction(SIGTERM, &sa, NULL);
     (void)sigaction(SIGHUP, &sa, NULL);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)fflush(NULL);
     pid = fork();
     if (pid < 0)
@@ -198,6 +215,8 @@ static int supervise(void)
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     child = 0;
+    while (wait(NULL) > 0 || errno == EINTR) /* its children end with it */
+        ;
     clean = made_remove();
     if (interrupts > 0)
         return STATUS_INTERRUPTED;

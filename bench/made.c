@@ -1,11 +1,14 @@
 /* made.c - namespaces and places; see made.h */
 #include <config.h>
 
+#include <inttypes.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <kedge/backend.h>
@@ -25,7 +28,8 @@ struct thing {
     char name[PATH_MAX];
 };
 static struct list {
-    unsigned names; /* handed out */
+    uint64_t tag;      /* nobody else has it */
+    atomic_uint names; /* handed out */
     struct thing v[MOST];
 } * list;
 
@@ -34,6 +38,14 @@ void made_begin(void)
     list = mmap(NULL, sizeof *list, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (list == MAP_FAILED)
         die("out of memory");
+    if (getrandom(&list->tag, sizeof list->tag, 0) != (ssize_t)sizeof list->tag)
+        die("no random numbers");
+}
+
+void made_name(char *to, size_t size, const char *name)
+{
+    (void)snprintf(to, size, "bench_%s_%08" PRIx64 "_%u", name, list->tag >> 32,
+                   atomic_fetch_add(&list->names, 1));
 }
 
 static struct thing *find(const char *name)
@@ -59,7 +71,7 @@ static void add(const char *name, enum kind kind)
 
 void made_namespace(char ns[NS_BYTES], const char *name)
 {
-    (void)snprintf(ns, NS_BYTES, "%s_%x_%u", name, (unsigned)bench_pid(), list->names++);
+    made_name(ns, NS_BYTES, name);
     add(ns, NAMESPACE);
 }
 

@@ -8,11 +8,14 @@
 #define KEDGE_BENCH_MADE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define NS_BYTES 64
 
 /* The list belongs to this process and to the children it has from now on. */
 void made_begin(void);
+/* A name after NAME that nobody else has, in any store. */
+void made_name(char *to, size_t size, const char *name);
 /* A namespace called after NAME that nobody else has, in the store at opt.store. */
 void made_namespace(char ns[NS_BYTES], const char *name);
 /* A bare client's place there; and that it has been closed, and is gone. */

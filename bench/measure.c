@@ -8,6 +8,7 @@
  */
 #include <config.h>
 
+#include <malloc.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -149,8 +150,10 @@ static double peak_kib(void)
 
 static void forget_peak(void)
 {
-    FILE *f = fopen("/proc/self/clear_refs", "we");
+    FILE *f;
 
+    (void)malloc_trim(0);
+    f = fopen("/proc/self/clear_refs", "we");
     if (f == NULL)
         return;
     (void)fputs("5", f);

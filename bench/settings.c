@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <kedge/store.h>
+
 #include "saga.h"
 #include "settings.h"
 
@@ -175,11 +177,25 @@ static double percent(const char *text)
 
 /* ------------------------------------------------------------------ options */
 
+/* A plain path is one of the default backend: said, so that its bare client is found. */
+static const char *with_scheme(const char *url)
+{
+    const char *backend = kedge_backend_default();
+    size_t room = strlen(backend) + strlen(url) + 2;
+    char *whole;
+
+    if (url[0] != '/' || strpbrk(url, "%?#") != NULL || opt.backend != NULL)
+        return url;
+    whole = must_alloc(1, room);
+    (void)snprintf(whole, room, "%s:%s", backend, url);
+    return whole;
+}
+
 static void add_store(const char *url)
 {
     if (url[0] == '\0')
         refuse("--store takes the URL of a store, like lmdb:///var/tmp/b, and not nothing");
-    settings.stores[settings.n_stores++] = url; /* the caller has counted them */
+    settings.stores[settings.n_stores++] = with_scheme(url); /* the caller has counted them */
 }
 
 static void set(const char *name, const char *value)
@@ -245,7 +261,7 @@ static void set_the_rest(void)
     static const double percentiles[] = { 50, 90, 99, 99.9 };
     const char *store = getenv("KEDGE_STORE");
 
-    if (settings.n_stores == 0 && store != NULL)
+    if (settings.n_stores == 0 && store != NULL && store[0] != '\0')
         add_store(store);
     if (settings.n_stores == 0)
         refuse("no store given: name one with --store URL, or set KEDGE_STORE");
