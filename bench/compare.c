@@ -216,20 +216,20 @@ int compare(const char *before, const char *after, double fail_above)
     unsigned worse = 0;
     const cJSON *r;
 
+    cJSON_ArrayForEach(r, a) both += counterpart(b, r) != NULL ? 1 : 0;
+    if (both == 0)
+        refuse("the two files have no result in common: the same workload, store, clients, rate, "
+               "payload and steps");
     cJSON_ArrayForEach(r, a)
     {
         const cJSON *other = counterpart(b, r);
 
-        if (other == NULL) {
-            put_name(r);
-            printf("  is not in %s\n", after);
+        if (other != NULL) {
+            worse += compare_one(r, other, fail_above) ? 1 : 0;
             continue;
         }
-        both++;
-        worse += compare_one(r, other, fail_above) ? 1 : 0;
+        put_name(r);
+        printf("  is not in %s\n", after);
     }
-    if (both == 0)
-        refuse("the two files have no result in common: the same workload, store, clients, rate, "
-               "payload and steps");
     return worse > 0 ? STATUS_REGRESSION : 0;
 }

@@ -75,8 +75,14 @@ static void look_at_stores(struct report *report)
         facts_of_store(s);
         label(report, i);
         check_store(s);
-        print_store(s);
-        warn_of_store(s);
+    }
+}
+
+static void tell_stores(const struct report *report)
+{
+    for (size_t i = 0; i < report->n_stores; i++) {
+        print_store(&report->stores[i]);
+        warn_of_store(&report->stores[i]);
     }
 }
 
@@ -113,9 +119,10 @@ static int run(void)
 
     facts_of_tool(&report.tool);
     facts_of_host(&report.host);
-    print_head(&report.tool, &report.host);
-    warn_of_build();
     look_at_stores(&report);
+    print_head(&report.tool, &report.host);
+    tell_stores(&report);
+    warn_of_build();
     measure_all(&report);
     print_warnings();
     if (settings.json != NULL)

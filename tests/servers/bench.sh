@@ -11,7 +11,7 @@ ok() {
 	echo "ok $n - $1"
 	[ "$rc" -eq 0 ] || {
 		echo "# exit status $status"
-		sed 's/^/# /' "$dir/run" "$dir/err"
+		sed 's/^/# /' "${dir:?}/run" "$dir/err"
 	}
 }
 member() {
