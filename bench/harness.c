@@ -67,7 +67,11 @@ static void remove_scratch(void)
     scratch[0] = '\0';
 }
 
-static _Noreturn void end_with(int status, const char *fmt, va_list ap)
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 0), noreturn))
+#endif
+static void
+end_with(int status, const char *fmt, va_list ap)
 {
     char text[1024];
 

@@ -49,7 +49,7 @@ bench_over() {
 	ok 'nothing is left'
 	"$KEDGE" bench run checkpoint --store "$bench_url" --ceiling >"$dir/run" 2>"$dir/err" &
 	bench_pid=$!
-	until $bench_left | grep -q bench_checkpoint; do
+	until $bench_left | grep -q checkpoint; do
 		kill -0 $bench_pid || break
 	done
 	kill -INT $bench_pid
