@@ -48,20 +48,24 @@ static char *text_of(const char *path)
     return text;
 }
 
-/* The results in a file. */
-static cJSON *results_of(const char *path)
+static const cJSON *results_of(const cJSON *all)
+{
+    return cJSON_GetObjectItemCaseSensitive(all, "results");
+}
+
+/* What a file has, and that it has results. */
+static cJSON *document(const char *path)
 {
     char *text = text_of(path);
     cJSON *all = cJSON_Parse(text);
     const char *schema = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(all, "schema"));
-    cJSON *results = cJSON_GetObjectItemCaseSensitive(all, "results");
 
     free(text);
-    if (schema == NULL || strcmp(schema, SCHEMA) != 0 || !cJSON_IsArray(results))
+    if (schema == NULL || strcmp(schema, SCHEMA) != 0 || !cJSON_IsArray(results_of(all)))
         refuse(
             "'%.200s' has no results in it: name a file that 'kedge bench run --json FILE' wrote",
             path);
-    return results;
+    return all;
 }
 
 /* ---------------------------------------------------------------- what is the same */
@@ -210,8 +214,10 @@ static bool compare_one(const cJSON *a, const cJSON *b, double fail_above)
 
 int compare(const char *before, const char *after, double fail_above)
 {
-    const cJSON *a = results_of(before);
-    const cJSON *b = results_of(after);
+    cJSON *first = document(before);
+    cJSON *second = document(after);
+    const cJSON *a = results_of(first);
+    const cJSON *b = results_of(second);
     unsigned both = 0;
     unsigned worse = 0;
     const cJSON *r;
@@ -231,5 +237,7 @@ int compare(const char *before, const char *after, double fail_above)
         put_name(r);
         printf("  is not in %s\n", after);
     }
+    cJSON_Delete(first);
+    cJSON_Delete(second);
     return worse > 0 ? STATUS_REGRESSION : 0;
 }

@@ -386,6 +386,7 @@ uint64_t saga_verify(struct saga *saga, uint64_t done, uint64_t more)
     for (uint64_t run = 0; run < saga->runs; run++) {
         if (atomic_load(&saga->seen[run]) == 0)
             continue;
+        die_if_stopped();
         r.id = id_of(saga, id, run);
         r.resting = saga->shape.undo && at_rest(saga, r.id);
         check(kedge_run_steps(saga->store, r.id, saga->shape.undo ? read_undone : read_step, &r,

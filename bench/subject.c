@@ -538,6 +538,9 @@ static void verify_run(struct user *u, const struct run *run)
         verify_page(run, &page, number);
         number += page.n;
         next = page.next;
+        if (next != 0 && next != number)
+            die("run %" PRIu64 " goes on with record %" PRIu64 " after %" PRIu64, run->tag, next,
+                number - 1);
         kedge_mem_free(u->subject->host, page.mem);
     } while (next != 0);
     if (number != run->position + 1)
@@ -550,6 +553,7 @@ uint64_t user_verify(struct user *u, const struct runs *runs)
     uint64_t n = 0;
 
     for (size_t i = 0; i < runs->n; i++) {
+        die_if_stopped();
         verify_run(u, &runs->v[i]);
         n += runs->v[i].position;
     }

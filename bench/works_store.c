@@ -220,9 +220,10 @@ static uint64_t claim_all(struct crew *crew)
     size_t n;
 
     do {
+        die_if_stopped();
         n = user_claim(u, u->most);
         sum += n;
-    } while (n > 0);
+    } while (n > 0 && sum <= crew->due);
     if (sum != crew->due)
         die("%" PRIu64 " runs can be claimed of %" PRIu64 " that were handed back", sum, crew->due);
     return sum;
