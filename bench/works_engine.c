@@ -17,7 +17,6 @@
 #include "saga.h"
 #include "settings.h"
 
-#define DRAIN_NS   INT64_C(30000000000)
 #define START_MOST 64
 #define IN_FLIGHT  1024 /* at a fixed rate, where nobody but the clock holds runs back */
 
@@ -44,6 +43,14 @@ static int64_t time_of(const struct arrivals *a, uint64_t k)
     return a->began + (int64_t)((double)k * a->interval_ns);
 }
 
+/* How long runs that were to start in time may take beyond it: they are not left out for being
+ * slow.
+ */
+static int64_t drain_ns(void)
+{
+    return settings.time_s > 1 ? (int64_t)(settings.time_s * 1e9) : INT64_C(1000000000);
+}
+
 static void *start_by_the_clock(void *arg)
 {
     struct engine_work *e = arg;
@@ -58,8 +65,8 @@ static void *start_by_the_clock(void *arg)
         if (next >= a->until_ns)
             break;
         sleep_until(next);
-        t = now_ns();
-        if (limit_reached(&(struct limit){ .until_ns = a->until_ns }, 0, t))
+        t = now_ns(); /* one that is late is started all the same */
+        if (limit_reached(&(struct limit){ .until_ns = a->until_ns + drain_ns() }, 0, t))
             break;
         while (n < START_MOST && time_of(a, k + n) <= t && time_of(a, k + n) < a->until_ns) {
             atomic_store(&e->called[a->first + k + n], t);
@@ -115,7 +122,7 @@ static void by_the_clock(struct side *side, const struct limit *limit)
         t = now_ns();
         if (t < limit->until_ns)
             side->ops = saga_counts(&e->saga).steps - before;
-        if (t > limit->until_ns + DRAIN_NS || limit_reached(&(struct limit){ INT64_MAX, 0 }, 0, t))
+        if (limit_reached(&(struct limit){ .until_ns = limit->until_ns + drain_ns() }, 0, t))
             break;
     }
     (void)pthread_join(thread, NULL);

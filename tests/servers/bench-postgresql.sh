@@ -6,7 +6,7 @@ with_backend postgresql
 # shellcheck source=tests/servers/bench.sh
 . "$KEDGE_SRCDIR/tests/servers/bench.sh"
 
-server postgresql s autovacuum=off || exit 99
+server postgresql s autovacuum=off wal_writer_delay=10s || exit 99
 tables() {
 	server cli s -qAt -c "select schemaname, tablename from pg_tables where schemaname !~ '^pg_' and schemaname <> 'information_schema' order by 1, 2"
 }
