@@ -35,7 +35,9 @@ struct engine_work {
     struct saga saga;
     struct arrivals arrivals;
     _Atomic int64_t *called; /* at a rate, of each run: when it was really started */
-    uint64_t ended;          /* of the slice under way */
+    pthread_mutex_t lock;    /* worker's threads tell of the ends of runs */
+    struct side *listening;  /* under the lock: the side at work; NULL: none is */
+    uint64_t ended;          /* likewise: of the slice under way */
 };
 
 static int64_t time_of(const struct arrivals *a, uint64_t k)
@@ -84,19 +86,47 @@ static void *start_by_the_clock(void *arg)
 static void note_end(void *ctx, const struct kedge_event *event)
 {
     struct engine_work *e = ctx;
-    struct side *side = e->saga.side;
+    int64_t t = now_ns();
     uint64_t run;
-    int64_t t;
 
-    if (event->kind != KEDGE_EVENT_RUN_ENDED || side == NULL)
+    if (event->kind != KEDGE_EVENT_RUN_ENDED)
         return;
     run = saga_run_of(event->run);
-    if (run < e->arrivals.first)
-        return; /* of a slice that was given up */
-    t = now_ns();
-    samples_add(&side->lat, t - atomic_load(&e->called[run]));
-    samples_add(&side->late, t - time_of(&e->arrivals, run - e->arrivals.first));
-    e->ended++;
+    (void)pthread_mutex_lock(&e->lock);
+    /* An earlier one is of a slice that was given up. */
+    if (e->listening != NULL && run >= e->arrivals.first) {
+        samples_add(&e->listening->lat, t - atomic_load(&e->called[run]));
+        samples_add(&e->listening->late, t - time_of(&e->arrivals, run - e->arrivals.first));
+        e->ended++;
+    }
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
+static void listen_for(struct engine_work *e, struct side *side, const struct limit *limit)
+{
+    struct arrivals *a = &e->arrivals;
+
+    (void)pthread_mutex_lock(&e->lock);
+    e->listening = side;
+    if (side != NULL) {
+        e->ended = 0;
+        a->first = e->saga.runs;
+        a->began = now_ns();
+        a->until_ns = limit->until_ns;
+        atomic_store(&a->started, 0);
+        atomic_store(&a->over, false);
+    }
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
+static bool all_ended(struct engine_work *e)
+{
+    bool all;
+
+    (void)pthread_mutex_lock(&e->lock);
+    all = atomic_load(&e->arrivals.over) && e->ended >= atomic_load(&e->arrivals.started);
+    (void)pthread_mutex_unlock(&e->lock);
+    return all;
 }
 
 static void by_the_clock(struct side *side, const struct limit *limit)
@@ -105,19 +135,13 @@ static void by_the_clock(struct side *side, const struct limit *limit)
     struct arrivals *a = &e->arrivals;
     uint64_t before = saga_counts(&e->saga).steps;
     pthread_t thread;
-    int64_t t = now_ns();
+    int64_t t;
 
-    e->saga.side = side;
-    e->ended = 0;
-    a->first = e->saga.runs;
-    a->began = t;
-    a->until_ns = limit->until_ns;
-    atomic_store(&a->started, 0);
-    atomic_store(&a->over, false);
+    listen_for(e, side, limit);
     if (pthread_create(&thread, NULL, start_by_the_clock, e) != 0)
         die("cannot start a thread");
     /* Those that were started in time are waited for: none is left out because it took long. */
-    while (!atomic_load(&a->over) || e->ended < atomic_load(&a->started)) {
+    while (!all_ended(e)) {
         saga_turn(&e->saga, 1);
         t = now_ns();
         if (t < limit->until_ns)
@@ -126,6 +150,7 @@ static void by_the_clock(struct side *side, const struct limit *limit)
             break;
     }
     (void)pthread_join(thread, NULL);
+    listen_for(e, NULL, NULL);
     side->own_ns = limit->until_ns - a->began;
     for (uint64_t k = 0; k < atomic_load(&a->started); k++) {
         int64_t lag = atomic_load(&e->called[a->first + k]) - time_of(a, k);
@@ -156,6 +181,8 @@ static void open_runs(struct work *work, bool undo)
         e->arrivals.interval_ns = 1e9 * settings.steps / work->rate;
         e->called = must_alloc(SAGA_RUNS_MAX, sizeof *e->called);
         shape.observe = note_end;
+        if (pthread_mutex_init(&e->lock, NULL) != 0)
+            die("no lock");
     }
     saga_open(&e->saga, &shape);
     if (work->rate > 0)
