@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bare.h"
+#include "made.h"
 
 #define SEQUENCE_TAG (UINT64_MAX >> 2) /* PostgreSQL's numbers are signed */
 #define N_OF(a)      (sizeof(a) / sizeof *(a))
@@ -16,18 +17,35 @@
  * Two records differ all over: one that differs in few places would be measured by how a store
  * happens to hash it (Lua looks at 32 bytes of a long string).
  */
-void record_fill(uint8_t record[RECORD_BYTES], uint64_t tag, uint64_t number)
+void record_fill(uint8_t *record, uint64_t tag, uint64_t number)
 {
     static const char text[] = "{\"step\":\"charge\",\"ok\":";
     uint64_t mixed = (tag << 32) + number;
 
     memcpy(record, &tag, sizeof tag);
     memcpy(record + 8, &number, sizeof number);
-    for (size_t at = 16; at < RECORD_BYTES; at += 24) {
+    for (size_t at = 16; at < opt.record; at += 24) {
+        size_t left = opt.record - at;
+
         mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
-        memcpy(record + at, text, 16);
-        memcpy(record + at + 16, &mixed, sizeof mixed);
+        memcpy(record + at, text, left < 16 ? left : 16);
+        if (left > 16)
+            memcpy(record + at + 16, &mixed, left < 24 ? left - 16 : sizeof mixed);
     }
+}
+
+bool record_is(const void *data, size_t len, uint64_t tag, uint64_t number)
+{
+    uint8_t *want;
+    bool same;
+
+    if (len != opt.record)
+        return false;
+    want = must_alloc(1, len);
+    record_fill(want, tag, number);
+    same = memcmp(data, want, len) == 0;
+    free(want);
+    return same;
 }
 
 /* --------------------------------------------------------------------- kinds */
@@ -91,12 +109,12 @@ double required(double lmdb, double redis, double postgresql)
 
 void bare_place(char *place, size_t size, const char *name)
 {
-    static unsigned made;
-
     if (the_kind()->is_server)
-        (void)snprintf(place, size, "bare_%s_%x_%u", name, (unsigned)getpid(), ++made);
+        made_name(place, size, name);
     else
         scratch_dir(place, size, name);
+    if (opt.own && the_kind()->is_server)
+        made_place(place);
 }
 
 void bare_open(struct bare *bare, const char *place)
@@ -111,6 +129,7 @@ void bare_close(struct bare *bare)
 {
     bare->kind->close(bare);
     bare->own = NULL;
+    made_closed(bare->place);
 }
 
 void bare_runs_init(struct bare_runs *runs, struct bare *bare, uint64_t first, size_t n)

@@ -14,11 +14,13 @@
 
 #include "harness.h"
 
-#define RECORD_BYTES 256
-#define BARE_MOST    256 /* records in a batch */
+#define BARE_MOST 256 /* records in a batch */
 
-/* What record NUMBER of run TAG holds, here as there. */
-void record_fill(uint8_t record[RECORD_BYTES], uint64_t tag, uint64_t number);
+/* What record NUMBER of run TAG holds, here as there: opt.record bytes, at least RECORD_LEAST. */
+#define RECORD_LEAST 16
+void record_fill(uint8_t *record, uint64_t tag, uint64_t number);
+/* Is it that? */
+bool record_is(const void *data, size_t len, uint64_t tag, uint64_t number);
 
 struct bare_item {
     uint64_t tag;    /* of the run */
@@ -32,6 +34,7 @@ struct server_counts {
     uint64_t round_trips; /* replies sent; 0: it does not count them */
     uint64_t flushes;     /* of its log */
     uint64_t changes;     /* rows or keys written */
+    bool crowded;         /* others are at work there: what they do is counted, too */
 };
 
 struct bare;
@@ -59,6 +62,8 @@ struct bare_kind {
     void (*counts)(void *link, struct server_counts *out, bool all);
     /* Servers: processor time of all its processes; -1: they are not on this machine. */
     int64_t (*cpu_ns)(void *link);
+    /* Servers: their first process; 0: not on this machine. */
+    pid_t (*pid)(void *link);
     /* Servers: is this one as durable as what is measured ought to be?  NULL, or what is wrong. */
     const char *(*wrong)(void *link);
 };

@@ -97,13 +97,12 @@ static void lmdb_birth(void *link, uint64_t first, size_t n)
 static void put(const struct bare_env *own, MDB_txn *txn, const struct bare_item *item)
 {
     uint8_t key[KEY_BYTES];
-    uint8_t record[RECORD_BYTES];
     MDB_val k = { sizeof key, key };
-    MDB_val v = { sizeof record, record };
+    MDB_val v = { opt.record, NULL };
 
     key_of(key, item->tag, item->number);
-    record_fill(record, item->tag, item->number);
-    check(mdb_put(txn, own->dbi, &k, &v, 0), "mdb_put");
+    check(mdb_put(txn, own->dbi, &k, &v, MDB_RESERVE), "mdb_put");
+    record_fill(v.mv_data, item->tag, item->number);
 }
 
 static void lmdb_append(void *link, const struct bare_item *items, size_t n)
@@ -125,14 +124,12 @@ static void lmdb_verify(void *link, uint64_t tag, uint64_t count)
     check(mdb_txn_begin(own->env, NULL, MDB_RDONLY, &txn), "mdb_txn_begin");
     for (uint64_t number = 1; number <= count; number++) {
         uint8_t key[KEY_BYTES];
-        uint8_t want[RECORD_BYTES];
         MDB_val k = { sizeof key, key };
         MDB_val v;
 
         key_of(key, tag, number);
-        record_fill(want, tag, number);
         check(mdb_get(txn, own->dbi, &k, &v), "mdb_get");
-        if (v.mv_size != sizeof want || memcmp(v.mv_data, want, sizeof want) != 0)
+        if (!record_is(v.mv_data, v.mv_size, tag, number))
             die("bare LMDB: record %llu of journal %llu is not what was written",
                 (unsigned long long)number, (unsigned long long)tag);
     }

@@ -35,7 +35,7 @@ struct link {
     pid_t postmaster; /* 0: not here */
     uint8_t tags[ARRAY_HEAD + BARE_MOST * 12];
     uint8_t numbers[ARRAY_HEAD + BARE_MOST * 8];
-    uint8_t records[ARRAY_HEAD + BARE_MOST * (4 + RECORD_BYTES)];
+    uint8_t *records;
 };
 
 /* Its message ends with a line feed. */
@@ -75,6 +75,7 @@ static struct link *link_to(const char *place)
     struct link *l = must_alloc(1, sizeof *l);
 
     l->place = place;
+    l->records = must_alloc(1, ARRAY_HEAD + BARE_MOST * (4 + opt.record));
     l->pg = PQconnectdb(opt.store);
     if (PQstatus(l->pg) != CONNECTION_OK)
         die_of(l);
@@ -89,6 +90,7 @@ static void postgresql_unlink(void *link)
     struct link *l = link;
 
     PQfinish(l->pg);
+    free(l->records);
     free(l);
 }
 
@@ -172,12 +174,11 @@ static void append_one(struct link *l, const struct bare_item *item)
 {
     uint8_t tag[8];
     uint8_t number[4];
-    uint8_t record[RECORD_BYTES];
 
     put_be(tag, item->tag, sizeof tag);
     put_be(number, item->number, sizeof number);
-    record_fill(record, item->tag, item->number);
-    send_rows(l, "one", tag, sizeof tag, number, sizeof number, record, sizeof record);
+    record_fill(l->records, item->tag, item->number);
+    send_rows(l, "one", tag, sizeof tag, number, sizeof number, l->records, opt.record);
 }
 
 static void postgresql_append(void *link, const struct bare_item *items, size_t n)
@@ -194,30 +195,26 @@ static void postgresql_append(void *link, const struct bare_item *items, size_t 
     for (size_t i = 0; i < n; i++) {
         uint8_t *tag = l->tags + ARRAY_HEAD + 12 * i;
         uint8_t *number = l->numbers + ARRAY_HEAD + 8 * i;
-        uint8_t *record = l->records + ARRAY_HEAD + (4 + RECORD_BYTES) * i;
+        uint8_t *record = l->records + ARRAY_HEAD + (4 + opt.record) * i;
 
         put_be(tag, 8, 4);
         put_be(tag + 4, items[i].tag, 8);
         put_be(number, 4, 4);
         put_be(number + 4, items[i].number, 4);
-        put_be(record, RECORD_BYTES, 4);
+        put_be(record, opt.record, 4);
         record_fill(record + 4, items[i].tag, items[i].number);
     }
     send_rows(l, "many", l->tags, ARRAY_HEAD + 12 * n, l->numbers, ARRAY_HEAD + 8 * n, l->records,
-              ARRAY_HEAD + (4 + RECORD_BYTES) * n);
+              ARRAY_HEAD + (4 + opt.record) * n);
 }
 
 static void check_record(const struct link *l, uint64_t tag, uint64_t number)
 {
     PGresult *r = PQgetResult(l->pg);
-    uint8_t want[RECORD_BYTES];
-    int length;
 
     if (PQresultStatus(r) != PGRES_SINGLE_TUPLE)
         die("bare PostgreSQL: record %" PRIu64 " of journal %" PRIu64 " is not there", number, tag);
-    record_fill(want, tag, number);
-    length = PQgetlength(r, 0, 0);
-    if (length != RECORD_BYTES || memcmp(PQgetvalue(r, 0, 0), want, RECORD_BYTES) != 0)
+    if (!record_is(PQgetvalue(r, 0, 0), (size_t)PQgetlength(r, 0, 0), tag, number))
         die("bare PostgreSQL: record %" PRIu64 " of journal %" PRIu64 " is not what was written",
             number, tag);
     PQclear(r);
@@ -254,7 +251,7 @@ static uint64_t number_at(const PGresult *r, int column)
 }
 
 /* Until the sessions that were closed are gone, and have told what they did. */
-static void await_others(struct link *l)
+static bool await_others(struct link *l)
 {
     const struct timespec pause = { .tv_nsec = 2000000 };
     int64_t until = now_ns() + INT64_C(10000000000);
@@ -270,6 +267,7 @@ static void await_others(struct link *l)
         if (n > 0)
             (void)nanosleep(&pause, NULL);
     } while (n > 0 && now_ns() < until);
+    return n == 0;
 }
 
 /*
@@ -287,7 +285,7 @@ static void postgresql_counts(void *link, struct server_counts *out, bool all)
     PQclear(r);
     if (!all)
         return;
-    await_others(l);
+    out->crowded = !await_others(l);
     PQclear(ask(l, "select pg_stat_force_next_flush()"));
     r = ask(l, "select xact_commit + xact_rollback, tup_inserted + tup_updated + tup_deleted, "
                "(select wal_sync from pg_stat_wal) from pg_stat_database "
@@ -298,13 +296,23 @@ static void postgresql_counts(void *link, struct server_counts *out, bool all)
     PQclear(r);
 }
 
-static int64_t postgresql_cpu_ns(void *link)
+/* That of another machine has a number that says nothing here. */
+static pid_t postgresql_pid(void *link)
 {
     struct link *l = link;
+    char name[32];
 
     if (l->postmaster == 0)
         l->postmaster = server_parent((pid_t)PQbackendPID(l->pg));
-    return l->postmaster > 0 ? server_cpu_ns(l->postmaster) : -1;
+    server_name(l->postmaster, name, sizeof name);
+    return strncmp(name, "postgres", 8) == 0 ? l->postmaster : 0;
+}
+
+static int64_t postgresql_cpu_ns(void *link)
+{
+    pid_t pid = postgresql_pid(link);
+
+    return pid > 0 ? server_cpu_ns(pid) : -1;
 }
 
 static const char *postgresql_wrong(void *link)
@@ -342,5 +350,6 @@ const struct bare_kind bare_postgresql = {
     .verify = postgresql_verify,
     .counts = postgresql_counts,
     .cpu_ns = postgresql_cpu_ns,
+    .pid = postgresql_pid,
     .wrong = postgresql_wrong,
 };

@@ -147,7 +147,7 @@ static void *redis_link(struct bare *bare)
     connect_to(l);
     load_script(l, script_one, l->sha[0]);
     load_script(l, script_many, l->sha[1]);
-    l->text = must_alloc(BARE_MOST, RECORD_BYTES + 2 * KEY_ROOM + TOKEN_BYTES + 64);
+    l->text = must_alloc(BARE_MOST, opt.record + 2 * KEY_ROOM + TOKEN_BYTES + 64);
     return l;
 }
 
@@ -276,9 +276,9 @@ static void redis_append(void *link, const struct bare_item *items, size_t n)
 
         token_of(token, items[i].tag);
         put_word(l, token, TOKEN_BYTES);
-        put_count(l, '$', RECORD_BYTES);
+        put_count(l, '$', opt.record);
         record_fill((uint8_t *)l->text + l->len, items[i].tag, items[i].number);
-        l->len += RECORD_BYTES;
+        l->len += opt.record;
         l->text[l->len++] = '\r';
         l->text[l->len++] = '\n';
     }
@@ -303,11 +303,7 @@ static void redis_verify(void *link, uint64_t tag, uint64_t count)
 
         got = r->elements;
         for (size_t i = 0; i < got; i++) {
-            uint8_t want[RECORD_BYTES];
-
-            record_fill(want, tag, ++number);
-            if (r->element[i]->len != RECORD_BYTES ||
-                memcmp(r->element[i]->str, want, RECORD_BYTES) != 0)
+            if (!record_is(r->element[i]->str, r->element[i]->len, tag, ++number))
                 die("bare Redis: record %" PRIu64 " of journal %" PRIu64 " is not what was written",
                     number, tag);
         }
@@ -345,6 +341,7 @@ static void redis_counts(void *link, struct server_counts *out, bool all)
     int64_t writes;
 
     (void)all;
+    memset(out, 0, sizeof *out);
     l->pid = (pid_t)info_number(info, "process_id:");
     writes = server_write_calls(l->pid);
     out->log_bytes = (int64_t)info_number(info, "aof_current_size:");
@@ -355,14 +352,24 @@ static void redis_counts(void *link, struct server_counts *out, bool all)
     freeReplyObject(info);
 }
 
-static int64_t redis_cpu_ns(void *link)
+/* Over TCP it may be a process of another machine, whose number says nothing here. */
+static pid_t redis_pid(void *link)
 {
     struct link *l = link;
     struct server_counts counts;
+    char name[32];
 
     if (l->pid == 0)
         redis_counts(l, &counts, false);
-    return server_cpu_ns(l->pid);
+    server_name(l->pid, name, sizeof name);
+    return strncmp(name, "redis", 5) == 0 || strncmp(name, "valkey", 6) == 0 ? l->pid : 0;
+}
+
+static int64_t redis_cpu_ns(void *link)
+{
+    pid_t pid = redis_pid(link);
+
+    return pid > 0 ? server_cpu_ns(pid) : -1;
 }
 
 static const char *redis_wrong(void *link)
@@ -408,5 +415,6 @@ const struct bare_kind bare_redis = {
     .verify = redis_verify,
     .counts = redis_counts,
     .cpu_ns = redis_cpu_ns,
+    .pid = redis_pid,
     .wrong = redis_wrong,
 };

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "hdr/hdr_histogram.h"
+#include "made.h"
 
 struct options opt = {
     .slices = 10,
@@ -26,6 +28,7 @@ struct options opt = {
     .records = 100000,
     .parked = 100000,
     .waiting = 10000,
+    .record = 256,
 };
 
 static char scratch[4096]; /* "": none */
@@ -51,7 +54,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
-static void remove_tree(const char *path)
+void remove_tree(const char *path)
 {
     if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
         (void)fprintf(stderr, "cannot remove '%s': %s\n", path, strerror(errno));
@@ -64,21 +67,38 @@ static void remove_scratch(void)
     scratch[0] = '\0';
 }
 
-void die(const char *fmt, ...)
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 0), noreturn))
+#endif
+static void
+end_with(int status, const char *fmt, va_list ap)
 {
     char text[1024];
-    va_list ap;
 
-    va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
     if (opt.smoke && workload != NULL && getpid() == scratch_owner)
         printf("not ok %u - %s: %s\n", tests_done + 1, workload, text);
     (void)fflush(stdout);
-    (void)fprintf(stderr, "%s%s%s\n", workload != NULL ? workload : "",
-                  workload != NULL ? ": " : "", text);
+    (void)fprintf(stderr, "%s%s%s%s\n", opt.own ? "kedge bench: " : "",
+                  workload != NULL ? workload : "", workload != NULL ? ": " : "", text);
     remove_scratch();
-    _exit(1);
+    _exit(status);
+}
+
+void die(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    end_with(1, fmt, ap);
+}
+
+void die_with(int status, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    end_with(status, fmt, ap);
 }
 
 static void on_signal(int sig)
@@ -90,12 +110,7 @@ static void on_signal(int sig)
 void die_if_stopped(void)
 {
     if (stopped)
-        die("interrupted");
-}
-
-pid_t bench_pid(void)
-{
-    return scratch_owner;
+        die_with(130, "interrupted");
 }
 
 void scratch_dir(char *path, size_t size, const char *name)
@@ -116,6 +131,13 @@ int64_t now_ns(void)
 
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+void sleep_until(int64_t ns)
+{
+    struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+
+    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
 static int64_t usage_ns(int who)
@@ -181,6 +203,12 @@ static void *must_grow(void *p, size_t n, size_t size)
 
 void rng_seed(struct rng *rng)
 {
+    static _Atomic uint64_t calls;
+
+    if (opt.seed != 0) {
+        rng->state = opt.seed + ++calls * UINT64_C(0xd1b54a32d192ed03);
+        return;
+    }
     if (getrandom(&rng->state, sizeof rng->state, 0) != (ssize_t)sizeof rng->state)
         die("no random numbers: %s", strerror(errno));
 }
@@ -194,27 +222,63 @@ uint64_t rng_next(struct rng *rng)
     return z ^ (z >> 31);
 }
 
+#define LONGEST_NS INT64_C(3600000000000)
+
+static int64_t clipped(int64_t ns)
+{
+    return ns < 1 ? 1 : ns > LONGEST_NS ? LONGEST_NS : ns;
+}
+
+static struct hdr_histogram *histogram(struct samples *s)
+{
+    if (s->h == NULL && hdr_init(1, LONGEST_NS, 3, &s->h) != 0)
+        die("out of memory");
+    return s->h;
+}
+
+void samples_add_n(struct samples *s, int64_t ns, int64_t n)
+{
+    (void)hdr_record_values(histogram(s), clipped(ns), n);
+}
+
 void samples_add(struct samples *s, int64_t ns)
 {
-    if (s->n == s->room) {
-        s->room = s->room > 0 ? 2 * s->room : 4096;
-        s->v = must_grow(s->v, s->room, sizeof *s->v);
-    }
-    s->v[s->n++] = ns > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
+    samples_add_n(s, ns, 1);
+}
+
+void samples_add_shared(struct samples *s, int64_t ns)
+{
+    (void)hdr_record_value_atomic(s->h, clipped(ns));
 }
 
 void samples_join(struct samples *to, const struct samples *from)
 {
-    for (size_t i = 0; i < from->n; i++)
-        samples_add(to, from->v[i]);
+    if (from->h != NULL)
+        (void)hdr_add(histogram(to), from->h);
 }
 
-static int u32_cmp(const void *a, const void *b)
+void samples_clear(struct samples *s)
 {
-    uint32_t x = *(const uint32_t *)a;
-    uint32_t y = *(const uint32_t *)b;
+    hdr_reset(histogram(s));
+}
 
-    return (x > y) - (x < y);
+void samples_release(struct samples *s)
+{
+    if (s->h != NULL)
+        hdr_close(s->h);
+    s->h = NULL;
+}
+
+uint64_t samples_n(const struct samples *s)
+{
+    return s->h != NULL ? (uint64_t)s->h->total_count : 0;
+}
+
+double samples_at(const struct samples *s, double q)
+{
+    if (samples_n(s) == 0)
+        return 0;
+    return (double)(q > 0 ? hdr_value_at_percentile(s->h, 100 * q) : hdr_min(s->h)) / 1e3;
 }
 
 static int double_cmp(const void *a, const void *b)
@@ -223,17 +287,6 @@ static int double_cmp(const void *a, const void *b)
     double y = *(const double *)b;
 
     return (x > y) - (x < y);
-}
-
-void samples_sort(struct samples *s)
-{
-    if (s->n > 0)
-        qsort(s->v, s->n, sizeof *s->v, u32_cmp);
-}
-
-double samples_at(const struct samples *s, double q)
-{
-    return s->n > 0 ? s->v[(size_t)(q * (double)(s->n - 1) + 0.5)] / 1e3 : 0;
 }
 
 void series_add(struct series *s, double value)
@@ -280,6 +333,8 @@ bool limit_reached(const struct limit *limit, uint64_t rounds, int64_t now)
     return stopped || now >= limit->until_ns || (limit->rounds > 0 && rounds >= limit->rounds);
 }
 
+#define WHATEVER_NS INT64_C(60000000000) /* rounds end it before */
+
 /* What one side has used in a pass. */
 struct usage {
     int64_t ns;
@@ -305,9 +360,9 @@ static void meter_end(struct usage *u)
         u->log_bytes += meter.log_bytes(meter.ctx);
 }
 
-static void run_slice(struct side *side, int64_t slice_ns, struct usage *u)
+static void run_slice(struct side *side, int64_t slice_ns, uint64_t rounds, struct usage *u)
 {
-    struct limit limit = { .rounds = opt.smoke ? 3 : 0 };
+    struct limit limit = { .rounds = rounds };
     int64_t cpu_began;
     int64_t began;
 
@@ -316,7 +371,7 @@ static void run_slice(struct side *side, int64_t slice_ns, struct usage *u)
     meter_begin(u);
     cpu_began = cpu_used_ns();
     began = now_ns();
-    limit.until_ns = began + (opt.smoke ? INT64_C(60000000000) : slice_ns);
+    limit.until_ns = began + slice_ns;
     side->run(side, &limit);
     u->ns += side->own_ns > 0 ? side->own_ns : now_ns() - began;
     u->cpu_ns += cpu_used_ns() - cpu_began + side->own_cpu_ns;
@@ -336,6 +391,14 @@ void report_value(const char *side, const char *what, size_t pass, double value)
     tsv_line(side, what, pass, value);
 }
 
+static void forget_pass(struct side *side)
+{
+    side->ops = 0;
+    side->lag_ns = 0;
+    samples_clear(&side->lat);
+    samples_clear(&side->late);
+}
+
 static void end_pass(struct side *side, size_t pass, const struct usage *u)
 {
     double ops = side->ops > 0 ? (double)side->ops : 1;
@@ -345,7 +408,6 @@ static void end_pass(struct side *side, size_t pass, const struct usage *u)
     series_add(&side->server_us, (double)u->server_ns / 1e3 / ops);
     series_add(&side->log_bytes, (double)u->log_bytes / ops);
     samples_join(&side->all, &side->lat);
-    samples_sort(&side->lat);
     series_add(&side->p50, samples_at(&side->lat, 0.5));
     tsv_line(side->name, "rate", pass, side->rate.v[pass]);
     tsv_line(side->name, "cpu_us", pass, side->cpu_us.v[pass]);
@@ -353,14 +415,33 @@ static void end_pass(struct side *side, size_t pass, const struct usage *u)
         tsv_line(side->name, "server_us", pass, side->server_us.v[pass]);
     if (meter.log_bytes != NULL)
         tsv_line(side->name, "log_bytes", pass, side->log_bytes.v[pass]);
-    if (side->lat.n > 0) {
+    if (samples_n(&side->lat) > 0) {
         tsv_line(side->name, "p50_us", pass, side->p50.v[pass]);
         tsv_line(side->name, "p99_us", pass, samples_at(&side->lat, 0.99));
         tsv_line(side->name, "max_us", pass, samples_at(&side->lat, 1));
     }
     side->total += side->ops;
-    side->ops = 0;
-    side->lat.n = 0;
+    if (side->passed != NULL)
+        side->passed(side, pass, u->ns);
+    forget_pass(side);
+}
+
+/* What does not count: a cold cache, a plan that is made, a file that grows. */
+static void warm_up(struct side *sides, size_t n)
+{
+    for (size_t i = 0; i < n && opt.warmup > 0; i++) {
+        struct usage none = { 0 };
+
+        run_slice(&sides[i], (int64_t)(opt.warmup * 1e9), 0, &none);
+        forget_pass(&sides[i]);
+    }
+}
+
+void run_rounds(struct side *side, uint64_t rounds)
+{
+    struct usage none = { 0 };
+
+    run_slice(side, WHATEVER_NS, rounds, &none);
 }
 
 void run_passes(struct side *sides, size_t n, unsigned slices)
@@ -371,7 +452,10 @@ void run_passes(struct side *sides, size_t n, unsigned slices)
 
     if (opt.smoke || slices == 0)
         slices = 1;
-    slice_ns = (int64_t)(opt.seconds * 1e9 / slices);
+    slice_ns = opt.smoke ? WHATEVER_NS : (int64_t)(opt.seconds * 1e9 / slices);
+    for (size_t i = 0; i < n; i++)
+        forget_pass(&sides[i]);
+    warm_up(sides, n);
     for (unsigned pass = 0; pass < passes; pass++) {
         memset(used, 0, n * sizeof *used);
         for (unsigned slice = 0; slice < slices; slice++)
@@ -380,21 +464,20 @@ void run_passes(struct side *sides, size_t n, unsigned slices)
 
                 if (opt.side != NULL && strstr(sides[k].name, opt.side) == NULL)
                     continue;
-                run_slice(&sides[k], slice_ns, &used[k]);
+                run_slice(&sides[k], slice_ns, opt.smoke ? 3 : 0, &used[k]);
             }
         for (size_t i = 0; i < n; i++)
             end_pass(&sides[i], pass, &used[i]);
     }
-    for (size_t i = 0; i < n; i++)
-        samples_sort(&sides[i].all);
     free(used);
 }
 
 void sides_release(struct side *sides, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        free(sides[i].lat.v);
-        free(sides[i].all.v);
+        samples_release(&sides[i].lat);
+        samples_release(&sides[i].late);
+        samples_release(&sides[i].all);
         free(sides[i].rate.v);
         free(sides[i].cpu_us.v);
         free(sides[i].server_us.v);
@@ -409,7 +492,7 @@ void report_note(const char *fmt, ...)
 {
     va_list ap;
 
-    if (opt.smoke)
+    if (opt.smoke || opt.quiet)
         return;
     va_start(ap, fmt);
     printf("  ");
@@ -523,7 +606,7 @@ void workload_begin(const char *name, const char *title)
     began_busy_s = machine_busy_s();
     began_own_s = own_s();
     began_ns = now_ns();
-    if (!opt.smoke)
+    if (!opt.smoke && !opt.quiet)
         printf("\n%s: %s\n", name, title);
     (void)fflush(stdout);
 }
@@ -556,8 +639,7 @@ void workload_end(void)
 
 /* ------------------------------------------------------------------ machine */
 
-/* The value of the first line of FILE that begins with KEY. */
-static void file_value(const char *file, const char *key, char *out, size_t size)
+void file_value(const char *file, const char *key, char *out, size_t size)
 {
     char line[512];
     FILE *f = fopen(file, "re");
@@ -578,8 +660,8 @@ static void file_value(const char *file, const char *key, char *out, size_t size
     (void)fclose(f);
 }
 
-/* Type and device of the file system with device number ST_DEV, from /proc/self/mountinfo. */
-static void filesystem_name(const char *dir, char *out, size_t size)
+/* By its device number, from /proc/self/mountinfo. */
+void filesystem_name(const char *dir, char *out, size_t size)
 {
     char line[1024];
     char want[64];
@@ -641,9 +723,8 @@ static void print_machine(const char *kind, const char *what)
                opt.passes_wanted);
 }
 
-void bench_start(const char *kind, const char *what, const struct meter *outside)
+void scratch_begin(void)
 {
-    struct sigaction sa = { .sa_handler = on_signal };
     int n = snprintf(scratch, sizeof scratch, "%s/bench-XXXXXX", opt.dir);
 
     if (n < 0 || (size_t)n >= sizeof scratch)
@@ -653,11 +734,34 @@ void bench_start(const char *kind, const char *what, const struct meter *outside
         scratch[0] = '\0';
         die("cannot make a directory in '%s': %s", opt.dir, strerror(errno));
     }
-    if (outside != NULL)
-        meter = *outside;
+    made_files(scratch);
+}
+
+void scratch_end(void)
+{
+    made_closed(scratch);
+    remove_scratch();
+}
+
+void catch_signals(void)
+{
+    struct sigaction sa = { .sa_handler = on_signal };
+
     (void)sigaction(SIGINT, &sa, NULL);
     (void)sigaction(SIGTERM, &sa, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+}
+
+void meter_set(const struct meter *outside)
+{
+    meter = outside != NULL ? *outside : (struct meter){ 0 };
+}
+
+void bench_start(const char *kind, const char *what, const struct meter *outside)
+{
+    scratch_begin();
+    meter_set(outside);
+    catch_signals();
     if (opt.tsv != NULL) {
         tsv = fopen(opt.tsv, "we");
         if (tsv == NULL)

@@ -13,6 +13,7 @@
 
 #include "outside.h"
 #include "saga.h"
+#include "server.h"
 #include "subject.h"
 
 #define RUNS    64
@@ -45,7 +46,7 @@ static int64_t meter_log_bytes(void *ctx)
     return counts.log_bytes;
 }
 
-const struct meter *outside_open(const struct bare_kind *kind)
+const struct meter *outside_open(const struct bare_kind *kind, bool strict)
 {
     static struct meter meter = { meter_cpu_ns, meter_log_bytes, NULL };
     const char *wrong;
@@ -56,11 +57,10 @@ const struct meter *outside_open(const struct bare_kind *kind)
     outside_bare.kind = kind;
     kind->open(&outside_bare);
     outside_link = kind->link(&outside_bare);
-    wrong = kind->wrong(outside_link);
+    wrong = strict ? kind->wrong(outside_link) : NULL;
     if (wrong != NULL)
         die("the server at --store is not as durable as it has to be for this: %s", wrong);
-    if (kind->cpu_ns(outside_link) < 0)
-        meter.cpu_ns = NULL;
+    meter.cpu_ns = kind->cpu_ns(outside_link) < 0 ? NULL : meter_cpu_ns;
     return &meter;
 }
 
@@ -73,7 +73,17 @@ void outside_close(void)
     outside_link = NULL;
 }
 
-static struct server_counts counts_now(void)
+int64_t outside_memory_kib(void)
+{
+    return outside_link != NULL ? server_memory_kib(outside_bare.kind->pid(outside_link)) : -1;
+}
+
+bool outside_flushes_all(void)
+{
+    return outside_bare.kind->wrong(outside_link) == NULL;
+}
+
+struct server_counts counts_now(void)
 {
     struct server_counts counts = { 0 };
 
@@ -81,16 +91,7 @@ static struct server_counts counts_now(void)
     return counts;
 }
 
-/* What happened between two looks, without what a look itself is counted as. */
-struct happened {
-    double log_bytes;
-    double commands;
-    double round_trips;
-    double flushes;
-    double changes;
-};
-
-static struct happened since(const struct server_counts *before)
+struct happened since(const struct server_counts *before)
 {
     struct server_counts now = counts_now();
     struct server_counts again = counts_now();

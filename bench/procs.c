@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hdr/hdr_histogram.h"
 #include "procs.h"
 
 struct order {
@@ -20,7 +22,7 @@ struct order {
 struct result {
     uint64_t ops;
     int64_t cpu_ns;
-    uint64_t n_samples; /* that many uint32_t follow */
+    uint64_t n_counts; /* of a histogram; that many int64_t follow */
 };
 
 /* All of it or nothing: 1, 0 at the end, -1. */
@@ -60,11 +62,12 @@ static void child_work(const struct proc_work *work, const struct order *order, 
 
     result.ops = work->work(work->ctx, order->kind, &order->limit, &lat);
     result.cpu_ns = cpu_used_ns() - cpu;
-    result.n_samples = lat.n;
+    if (lat.h != NULL)
+        result.n_counts = (uint64_t)lat.h->counts_len;
     if (write_all(to, &result, sizeof result) < 0 ||
-        (lat.n > 0 && write_all(to, lat.v, lat.n * sizeof *lat.v) < 0))
+        (lat.h != NULL && write_all(to, lat.h->counts, result.n_counts * sizeof(int64_t)) < 0))
         _exit(1);
-    free(lat.v);
+    samples_release(&lat);
 }
 
 static void child(unsigned index, const struct proc_work *work, int from, int to)
@@ -131,6 +134,19 @@ void procs_start(struct procs *procs, unsigned n, const struct proc_work *work)
     }
 }
 
+/* Each counts as the least that is the same to three digits. */
+static void read_samples(const struct procs *procs, unsigned i, uint64_t n, struct samples *to)
+{
+    int64_t *counts = must_alloc(n, sizeof *counts);
+
+    if (n > 0 && read_all(procs->v[i].from, counts, n * sizeof *counts) <= 0)
+        die("process %u of %u ended early", i + 1, procs->n);
+    for (uint64_t k = 0; k < n; k++)
+        if (counts[k] > 0)
+            samples_add_n(to, hdr_value_at_index(to->h, (int32_t)k), counts[k]);
+    free(counts);
+}
+
 void procs_run(struct procs *procs, unsigned n, unsigned kind, const struct limit *limit,
                struct side *side, uint64_t *per)
 {
@@ -141,16 +157,9 @@ void procs_run(struct procs *procs, unsigned n, unsigned kind, const struct limi
             die("process %u of %u does not listen", i + 1, procs->n);
     for (unsigned i = 0; i < n; i++) {
         struct result result;
-        uint32_t *lat;
 
         answer(procs, i, &result);
-        lat = must_alloc(result.n_samples, sizeof *lat);
-        if (result.n_samples > 0 &&
-            read_all(procs->v[i].from, lat, result.n_samples * sizeof *lat) <= 0)
-            die("process %u of %u ended early", i + 1, procs->n);
-        for (uint64_t k = 0; k < result.n_samples; k++)
-            samples_add(&side->lat, lat[k]);
-        free(lat);
+        read_samples(procs, i, result.n_counts, &side->lat);
         side->ops += result.ops;
         side->own_cpu_ns += result.cpu_ns;
         if (per != NULL)
@@ -177,29 +186,59 @@ void procs_finish(struct procs *procs)
     }
 }
 
-void proc_once(void (*work)(void *ctx, void *result), void *ctx, void *result, size_t size)
+pid_t proc_start(void (*work)(void *ctx), void *ctx)
 {
-    int up[2];
     pid_t pid;
 
     (void)fflush(NULL);
-    if (pipe(up) != 0)
-        die("no pipe: %s", strerror(errno));
     pid = fork();
     if (pid < 0)
         die("cannot fork: %s", strerror(errno));
-    if (pid == 0) {
-        (void)close(up[0]);
-        work(ctx, result);
-        if (write_all(up[1], result, size) < 0)
-            _exit(1);
-        for (;;)
-            (void)pause();
-    }
-    (void)close(up[1]);
-    if (read_all(up[0], result, size) <= 0)
-        die("a process ended early");
-    (void)close(up[0]);
+    if (pid > 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)signal(SIGINT, SIG_IGN); /* the parent sees to it */
+    work(ctx);
+    _exit(0);
+}
+
+void proc_kill(pid_t pid)
+{
     if (kill(pid, SIGKILL) != 0 || waitpid(pid, NULL, 0) != pid)
         die("cannot end a process: %s", strerror(errno));
+}
+
+struct once {
+    void (*work)(void *ctx, void *result);
+    void *ctx;
+    void *result;
+    size_t size;
+    int up[2];
+};
+
+static void once_main(void *arg)
+{
+    struct once *o = arg;
+
+    (void)close(o->up[0]);
+    o->work(o->ctx, o->result);
+    if (write_all(o->up[1], o->result, o->size) < 0)
+        _exit(1);
+    for (;;)
+        (void)pause();
+}
+
+void proc_once(void (*work)(void *ctx, void *result), void *ctx, void *result, size_t size)
+{
+    struct once o = { work, ctx, result, size, { -1, -1 } };
+    pid_t pid;
+
+    if (pipe(o.up) != 0)
+        die("no pipe: %s", strerror(errno));
+    pid = proc_start(once_main, &o);
+    (void)close(o.up[1]);
+    if (read_all(o.up[0], result, size) <= 0)
+        die("a process ended early");
+    (void)close(o.up[0]);
+    proc_kill(pid);
 }

@@ -37,6 +37,12 @@ void procs_run(struct procs *procs, unsigned n, unsigned kind, const struct limi
 /* Let them check their work and end; a failure is ours. */
 void procs_finish(struct procs *procs);
 
+/* A process of its own for WORK, which does not outlive this one.  Nothing of a store's may be open
+   here. */
+pid_t proc_start(void (*work)(void *ctx), void *ctx);
+/* End it with -9, and wait for that. */
+void proc_kill(pid_t pid);
+
 /* Run WORK in a process of its own, which is killed with -9 as soon as it has filled in its RESULT
    of SIZE bytes.  Nothing of a store's may be open here. */
 void proc_once(void (*work)(void *ctx, void *result), void *ctx, void *result, size_t size);

@@ -50,7 +50,7 @@ static void note_taken(void *ctx, const struct kedge_event *event)
 static int step(struct saga *saga, struct kedge_step *step, uint32_t number)
 {
     struct resume *r = saga->shape.ctx;
-    char value[RECORD_BYTES];
+    char value[SAGA_VALUE_MOST];
     uint64_t token;
 
     if (r->started_ns == 0) {
@@ -60,7 +60,7 @@ static int step(struct saga *saga, struct kedge_step *step, uint32_t number)
     if (r->hold && number == r->first + 1)
         return kedge_later(step, &token);
     saga_value(value, kedge_step_view(step)->run, number);
-    return kedge_ok(step, value, sizeof value);
+    return kedge_ok(step, value, opt.record);
 }
 
 static void define(struct resume *r, int64_t checkpoint_us)
@@ -107,7 +107,7 @@ static int64_t take(struct resume *r, int wait_ms)
     return r->started_ns - began;
 }
 
-static void take_overs(struct side *side, const struct limit *limit)
+void resume_take_overs(struct side *side, const struct limit *limit)
 {
     struct resume *r = side->ctx;
     uint64_t rounds = 0;
@@ -125,39 +125,57 @@ static void take_overs(struct side *side, const struct limit *limit)
     } while (!limit_reached(limit, ++rounds, now_ns()));
 }
 
-void workload_resume(void)
+/* A run of STEPS finished steps whose process was killed, taken over once. */
+struct resume *resume_open(uint64_t steps)
 {
-    static struct resume r;
-    struct side sides[] = { { .name = "claim to next step", .run = take_overs, .ctx = &r } };
+    struct resume *r = must_alloc(1, sizeof *r);
     uint64_t done;
     int64_t began = now_ns();
 
-    r.first = (uint32_t)(opt.smoke ? 1000 : opt.records);
-    subject_url(r.url, sizeof r.url, "kedge");
-    proc_once(build, &r, &done, sizeof done);
-    if (done != r.first)
-        die("%" PRIu64 " steps were done, not %" PRIu32, done, r.first);
+    r->first = (uint32_t)steps;
+    subject_url(r->url, sizeof r->url, "kedge");
+    (void)subject_ns((char[NS_BYTES]){ "" }, "long"); /* before there are two processes */
+    proc_once(build, r, &done, sizeof done);
+    if (done != r->first)
+        die("%" PRIu64 " steps were done, not %" PRIu32, done, r->first);
     report_note("%" PRIu64 " steps done in %.1f s, what ended within 5 ms per flush", done,
                 (double)(now_ns() - began) / 1e9);
-    define(&r, 0);
-    saga_store_open(&r.saga, r.url, NULL);
-    r.saga.runs = 1;
-    (void)take(&r, 1);
-    if (r.began != r.first + 1 || r.recoveries != 1)
-        die("step %" PRIu32 " came next, after %" PRIu32 " recoveries", r.began, r.recoveries);
+    define(r, 0);
+    saga_store_open(&r->saga, r->url, NULL);
+    r->saga.runs = 1;
+    (void)take(r, 1);
+    if (r->began != r->first + 1 || r->recoveries != 1)
+        die("step %" PRIu32 " came next, after %" PRIu32 " recoveries", r->began, r->recoveries);
     report_note("after kill -9: %" PRIu64 " bytes read, %.1f ms, next step %.1f ms after the claim",
-                r.bytes, (double)r.read_us / 1e3,
-                (double)(r.started_ns - r.taken_ns) / 1e6 + (double)r.read_us / 1e3);
-    saga_worker_close(&r.saga);
+                r->bytes, (double)r->read_us / 1e3,
+                (double)(r->started_ns - r->taken_ns) / 1e6 + (double)r->read_us / 1e3);
+    saga_worker_close(&r->saga);
+    return r;
+}
+
+uint64_t resume_close(struct resume *r, uint64_t *done)
+{
+    uint64_t there = saga_verify(&r->saga, r->began - 1, ADVANCE * 2);
+
+    *done = there > r->began - 1 ? there : r->began - 1;
+    saga_store_close(&r->saga);
+    saga_undefine(&r->saga);
+    samples_release(&r->read);
+    free(r);
+    return there;
+}
+
+void workload_resume(void)
+{
+    struct resume *r = resume_open(opt.smoke ? 1000 : opt.records);
+    struct side sides[] = { { .name = "claim to next step", .run = resume_take_overs, .ctx = r } };
+    uint64_t done;
+
     run_passes(sides, 1, 1);
-    samples_sort(&r.read);
     report_sides(sides, 1, "take-overs");
     report_below(&sides[0], BOUND_US);
-    report_note("bytes read: median %.0f, from %.0f to %.0f", 1000 * samples_at(&r.read, 0.5),
-                1000 * samples_at(&r.read, 0), 1000 * samples_at(&r.read, 1));
-    saga_verify(&r.saga, r.began - 1, ADVANCE * 2);
-    saga_store_close(&r.saga);
-    saga_undefine(&r.saga);
-    free(r.read.v);
+    report_note("bytes read: median %.0f, from %.0f to %.0f", 1000 * samples_at(&r->read, 0.5),
+                1000 * samples_at(&r->read, 0), 1000 * samples_at(&r->read, 1));
+    (void)resume_close(r, &done);
     sides_release(sides, 1);
 }

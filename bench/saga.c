@@ -43,22 +43,28 @@ static void put_digits(char *to, uint64_t n)
 
 #define RUN_AT  8
 #define STEP_AT 26
-static const char value_text[RECORD_BYTES + 1] =
-    "{\"run\":\"00000000\",\"step\":\"00000000\",\"text\":\""
-    "charge, ok, amount 1234.56, charge, ok, amount 1234.56, charge, ok, amount 1234.56, "
-    "charge, ok, amount 1234.56, charge, ok, amount 1234.56, charge, ok, amount 1234.56, "
-    "charge, ok, amount 1234.56, charge, ok...."
-    "\"}";
+static const char value_head[] = "{\"run\":\"00000000\",\"step\":\"00000000\",\"text\":\"";
+static const char value_text[] = "charge, ok, amount 1234.56, ";
 
-static void fill_value(char value[RECORD_BYTES], struct kedge_bytes id, const char *digits)
+/* JSON of opt.record bytes. */
+static void fill_value(char *value, struct kedge_bytes id, const char *digits)
 {
-    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): it is bytes, without an end */
-    memcpy(value, value_text, RECORD_BYTES);
+    size_t at = sizeof value_head - 1;
+    size_t end = opt.record - 2;
+
+    memcpy(value, value_head, at);
+    while (at < end) {
+        size_t n = end - at < sizeof value_text - 1 ? end - at : sizeof value_text - 1;
+
+        memcpy(value + at, value_text, n);
+        at += n;
+    }
+    memcpy(value + end, "\"}", 2);
     memcpy(value + RUN_AT, (const char *)id.data + id.len - DIGITS, DIGITS);
     memcpy(value + STEP_AT, digits, DIGITS);
 }
 
-void saga_value(char value[RECORD_BYTES], struct kedge_bytes id, uint32_t number)
+void saga_value(char *value, struct kedge_bytes id, uint32_t number)
 {
     char digits[DIGITS];
 
@@ -78,7 +84,7 @@ static void pass_gate(struct saga *saga)
     (void)pthread_mutex_unlock(&saga->lock);
 }
 
-static uint64_t run_of(struct kedge_bytes id)
+uint64_t saga_run_of(struct kedge_bytes id)
 {
     const char *digits = (const char *)id.data + id.len - DIGITS;
     uint64_t n = 0;
@@ -88,22 +94,55 @@ static uint64_t run_of(struct kedge_bytes id)
     return n;
 }
 
+/* From the start of a step to that of the next one, if nothing had to rest in between. */
+static void time_step(struct saga *saga, uint64_t run)
+{
+    int64_t began = atomic_load_explicit(&saga->began[run], memory_order_relaxed);
+
+    if (began > atomic_load_explicit(&saga->slice_began, memory_order_relaxed))
+        samples_add_shared(&saga->side->lat, now_ns() - began);
+}
+
 static int run_step(struct kedge_step *step, void *user)
 {
     const struct saga_number *n = user;
     const struct kedge_view *view = kedge_step_view(step);
     struct saga *saga = n->saga;
-    char value[RECORD_BYTES];
+    uint64_t run = saga_run_of(view->run);
+    char value[SAGA_VALUE_MOST];
 
+    if (saga->began != NULL)
+        time_step(saga, run);
     if (saga->shape.pool)
         pass_gate(saga);
-    atomic_store_explicit(&saga->seen[run_of(view->run)], n->number, memory_order_relaxed);
+    if (saga->began != NULL)
+        atomic_store_explicit(&saga->began[run], now_ns(), memory_order_relaxed);
+    if (atomic_load_explicit(&saga->seen[run], memory_order_relaxed) >= n->number)
+        (void)atomic_fetch_add(&saga->twice, 1);
+    atomic_store_explicit(&saga->seen[run], n->number, memory_order_relaxed);
     if (n->number == saga->shape.n_steps)
         (void)atomic_fetch_add(&saga->end, 1);
     if (saga->shape.step != NULL)
         return saga->shape.step(saga, step, n->number);
+    if (saga->shape.undo && n->number == saga->shape.n_steps)
+        return kedge_fail(step, KEDGE_FAIL_FINAL, "so that all is undone");
     fill_value(value, view->run, n->text);
-    return kedge_ok(step, value, sizeof value);
+    return kedge_ok(step, value, opt.record);
+}
+
+static int undo_step(struct kedge_step *step, void *user)
+{
+    const struct saga_number *n = user;
+    struct saga *saga = n->saga;
+    uint64_t run = saga_run_of(kedge_step_view(step)->run);
+
+    if (saga->began != NULL)
+        time_step(saga, run);
+    if (saga->shape.pool)
+        pass_gate(saga);
+    if (saga->began != NULL)
+        atomic_store_explicit(&saga->began[run], now_ns(), memory_order_relaxed);
+    return kedge_ok(step, NULL, 0);
 }
 
 /* --------------------------------------------------------- opening, closing */
@@ -123,6 +162,10 @@ void saga_define(struct saga *saga, const struct saga_shape *shape)
 
     memset(saga, 0, sizeof *saga);
     saga->shape = *shape;
+    if (saga->shape.pool_threads == 0)
+        saga->shape.pool_threads = POOL_THREADS;
+    if (shape->timed)
+        saga->began = must_alloc(SAGA_RUNS_MAX, sizeof *saga->began);
     saga->numbers = must_alloc(shape->n_steps, sizeof *saga->numbers);
     saga->seen = must_alloc(SAGA_RUNS_MAX, sizeof *saga->seen);
     for (uint32_t i = 0; i < shape->n_steps; i++) {
@@ -138,6 +181,7 @@ void saga_define(struct saga *saga, const struct saga_shape *shape)
         steps[i].name = n->name;
         steps[i].flags = shape->pool ? KEDGE_STEP_POOL : 0;
         steps[i].run = run_step;
+        steps[i].undo = shape->undo && i + 1 < shape->n_steps ? undo_step : NULL;
         steps[i].user = n;
         steps[i].after = n->after;
     }
@@ -155,6 +199,7 @@ void saga_undefine(struct saga *saga)
     kedge_reactor_free(saga->reactor);
     free(saga->numbers);
     free(saga->seen);
+    free(saga->began);
 }
 
 void saga_store_open(struct saga *saga, const char *url, const struct kedge_host *host)
@@ -166,6 +211,8 @@ void saga_store_open(struct saga *saga, const char *url, const struct kedge_host
     options.flags = KEDGE_STORE_CREATE;
     options.ns = subject_ns(ns, saga->shape.name);
     options.host = host;
+    options.backend = opt.backend;
+    options.backend_options = opt.backend_options;
     check(kedge_store_open(url, &options, &saga->store, &err), &err, "kedge_store_open");
 }
 
@@ -184,7 +231,7 @@ void saga_worker_open(struct saga *saga)
     reactors[0] = saga->reactor;
     options.reactors = reactors;
     options.n_reactors = 1;
-    options.pool_threads = POOL_THREADS;
+    options.pool_threads = saga->shape.pool_threads;
     options.in_flight = saga->shape.in_flight;
     options.checkpoint_min_interval_us = saga->shape.checkpoint_us;
     options.observe = saga->shape.observe;
@@ -192,7 +239,7 @@ void saga_worker_open(struct saga *saga)
     check(kedge_worker_open(saga->store, &options, &saga->worker, &err), &err, "kedge_worker_open");
 }
 
-static void open_gate(struct saga *saga, bool open)
+void saga_gate(struct saga *saga, bool open)
 {
     (void)pthread_mutex_lock(&saga->lock);
     atomic_store(&saga->closed, !open);
@@ -203,7 +250,7 @@ static void open_gate(struct saga *saga, bool open)
 void saga_worker_close(struct saga *saga)
 {
     kedge_worker_stop(saga->worker); /* what passes the gate now has no successor */
-    open_gate(saga, true);
+    saga_gate(saga, true);
     kedge_worker_close(saga->worker, TIMEOUT_US);
     saga->worker = NULL;
 }
@@ -218,14 +265,15 @@ void saga_open(struct saga *saga, const struct saga_shape *shape)
     saga_worker_open(saga);
 }
 
-void saga_close(struct saga *saga)
+uint64_t saga_close(struct saga *saga)
 {
     uint64_t done = saga_counts(saga).steps;
 
     saga_worker_close(saga);
-    saga_verify(saga, done, saga->shape.pool ? saga->shape.in_flight : 0);
+    done = saga_verify(saga, done, saga->shape.pool ? saga->shape.in_flight : 0);
     saga_store_close(saga);
     saga_undefine(saga);
+    return done;
 }
 
 /* --------------------------------------------------------------------- runs */
@@ -265,7 +313,7 @@ static void start_batch(struct saga *saga, size_t n, int64_t delay_us)
 void saga_start(struct saga *saga, size_t n, int64_t delay_us)
 {
     if (saga->runs + n > SAGA_RUNS_MAX)
-        die("more than %zu runs", SAGA_RUNS_MAX);
+        die("more than %zu runs: measure for a shorter time, or runs of more steps", SAGA_RUNS_MAX);
     while (n > 0) {
         size_t k = n < FEED_MAX ? n : FEED_MAX;
 
@@ -277,14 +325,15 @@ void saga_start(struct saga *saga, size_t n, int64_t delay_us)
 struct read_back {
     const struct saga *saga;
     struct kedge_bytes id;
+    bool resting; /* of a saga that is undone */
     uint64_t done;
 };
 
 static int read_step(void *ctx, const struct kedge_step_info *step)
 {
     struct read_back *r = ctx;
-    uint32_t seen = atomic_load(&r->saga->seen[run_of(r->id)]);
-    char want[RECORD_BYTES];
+    uint32_t seen = atomic_load(&r->saga->seen[saga_run_of(r->id)]);
+    char want[SAGA_VALUE_MOST];
 
     if (step->state != KEDGE_STEP_DONE) {
         if (step->index + 1 < seen)
@@ -293,14 +342,42 @@ static int read_step(void *ctx, const struct kedge_step_info *step)
         return 0;
     }
     saga_value(want, r->id, step->index + 1);
-    if (step->value.len != sizeof want || memcmp(step->value.data, want, sizeof want) != 0)
+    if (step->value.len != opt.record || memcmp(step->value.data, want, opt.record) != 0)
         die("the value of step %" PRIu32 " of run %.*s is not what was said", step->index + 1,
             (int)r->id.len, (const char *)r->id.data);
     r->done++;
     return 0;
 }
 
-void saga_verify(struct saga *saga, uint64_t done, uint64_t more)
+/* Runs that are at rest are undone as a whole; the others are on their way. */
+static int read_undone(void *ctx, const struct kedge_step_info *step)
+{
+    struct read_back *r = ctx;
+    bool last = step->index + 1 == r->saga->shape.n_steps;
+
+    if (r->resting && step->state != (last ? KEDGE_STEP_FAILED : KEDGE_STEP_UNDONE))
+        die("step %" PRIu32 " of run %.*s is not undone, and the run has ended", step->index + 1,
+            (int)r->id.len, (const char *)r->id.data);
+    if (step->state == KEDGE_STEP_UNDONE)
+        r->done += 2;
+    else if (step->state == KEDGE_STEP_DONE || step->state == KEDGE_STEP_FAILED)
+        r->done++;
+    return 0;
+}
+
+static bool at_rest(const struct saga *saga, struct kedge_bytes id)
+{
+    struct kedge_run_info *info;
+    struct kedge_error err;
+    bool resting;
+
+    check(kedge_run_get(saga->store, id, 0, &info, TIMEOUT_US, &err), &err, "kedge_run_get");
+    resting = info->status == KEDGE_FAILED;
+    kedge_run_info_free(info);
+    return resting;
+}
+
+uint64_t saga_verify(struct saga *saga, uint64_t done, uint64_t more)
 {
     struct read_back r = { .saga = saga };
     struct kedge_error err;
@@ -309,12 +386,16 @@ void saga_verify(struct saga *saga, uint64_t done, uint64_t more)
     for (uint64_t run = 0; run < saga->runs; run++) {
         if (atomic_load(&saga->seen[run]) == 0)
             continue;
+        die_if_stopped();
         r.id = id_of(saga, id, run);
-        check(kedge_run_steps(saga->store, r.id, read_step, &r, TIMEOUT_US, &err), &err,
-              "kedge_run_steps");
+        r.resting = saga->shape.undo && at_rest(saga, r.id);
+        check(kedge_run_steps(saga->store, r.id, saga->shape.undo ? read_undone : read_step, &r,
+                              TIMEOUT_US, &err),
+              &err, "kedge_run_steps");
     }
     if (r.done < done || r.done > done + more)
         die("%" PRIu64 " steps are in the store, %" PRIu64 " were acknowledged", r.done, done);
+    return r.done;
 }
 
 /* ------------------------------------------------------------------- slices */
@@ -382,7 +463,8 @@ static void loop_steps(struct saga *saga, struct side *side, const struct limit 
         if (counts) {
             side->own_ns += t - began;
             side->ops += now.steps - before.steps;
-            samples_add(&side->lat, t - began);
+            if (saga->began == NULL)
+                samples_add(&side->lat, t - began);
         }
         before = now;
         t += feed(saga, side);
@@ -393,7 +475,8 @@ static void loop_steps(struct saga *saga, struct side *side, const struct limit 
 static bool is_still(struct saga *saga)
 {
     struct kedge_counts counts = saga_counts(saga);
-    uint32_t most = counts.in_flight < POOL_THREADS ? counts.in_flight : POOL_THREADS;
+    uint32_t most =
+        counts.in_flight < saga->shape.pool_threads ? counts.in_flight : saga->shape.pool_threads;
     bool still;
 
     (void)pthread_mutex_lock(&saga->lock);
@@ -425,13 +508,13 @@ static void pool_steps(struct saga *saga, struct side *side, const struct limit 
     wait_until_still(saga, 1);
     first = steps = saga_counts(saga).steps;
     began = now_ns();
-    open_gate(saga, true);
+    saga_gate(saga, true);
     while (!limit_reached(limit, steps - first, now_ns())) {
         saga_turn(saga, 2);
         steps = saga_counts(saga).steps;
         fed += feed(saga, side);
     }
-    open_gate(saga, false);
+    saga_gate(saga, false);
     wait_until_still(saga, 0);
     side->own_ns = now_ns() - began - fed;
     side->ops += saga_counts(saga).steps - first;
@@ -441,6 +524,8 @@ void saga_steps(struct side *side, const struct limit *limit)
 {
     struct saga *saga = side->ctx;
 
+    saga->side = side;
+    atomic_store(&saga->slice_began, now_ns());
     if (saga->shape.pool)
         pool_steps(saga, side, limit);
     else

@@ -77,30 +77,93 @@ pid_t server_parent(pid_t pid)
     return parent > 0 ? (pid_t)parent : 0;
 }
 
-int64_t server_cpu_ns(pid_t pid)
+/* Calls EACH for that process and all its children. */
+static void each_process(pid_t pid, void (*each)(pid_t pid, void *ctx), void *ctx)
 {
-    int64_t tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
-    int64_t sum = threads_ns(pid);
     char name[64];
     char children[8192] = "";
     char *at = children;
 
-    if (sum < 0)
-        return -1;
-    sum += (stat_member(pid, 13) + stat_member(pid, 14)) * tick_ns;
+    each(pid, ctx);
     (void)snprintf(name, sizeof name, "task/%d/children", (int)pid);
     (void)read_line(pid, name, children, sizeof children);
     for (;;) {
         char *end;
         long child = strtol(at, &end, 10);
-        int64_t ns;
 
         if (end == at)
-            return sum;
-        ns = threads_ns((pid_t)child);
-        sum += ns > 0 ? ns : 0;
+            return;
+        each((pid_t)child, ctx);
         at = end;
     }
+}
+
+static void add_ns(pid_t pid, void *ctx)
+{
+    int64_t ns = threads_ns(pid);
+
+    *(int64_t *)ctx += ns > 0 ? ns : 0;
+}
+
+int64_t server_cpu_ns(pid_t pid)
+{
+    int64_t tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
+    int64_t sum = 0;
+
+    if (threads_ns(pid) < 0)
+        return -1;
+    each_process(pid, add_ns, &sum);
+    return sum + (stat_member(pid, 13) + stat_member(pid, 14)) * tick_ns;
+}
+
+void server_name(pid_t pid, char *name, size_t size)
+{
+    if (pid <= 0 || !read_line(pid, "comm", name, size))
+        name[0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+}
+
+/* The number behind NAME in /proc/PID/status. */
+static int64_t status_member(pid_t pid, const char *name)
+{
+    char path[64];
+    char line[128];
+    int64_t n = 0;
+    FILE *f;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    while (fgets(line, sizeof line, f) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            n = strtoll(line + strlen(name), NULL, 10);
+    (void)fclose(f);
+    return n;
+}
+
+struct memory {
+    int64_t own;
+    int64_t shared; /* most of one process */
+};
+
+static void add_memory(pid_t pid, void *ctx)
+{
+    struct memory *m = ctx;
+    int64_t shared = status_member(pid, "RssShmem:");
+
+    m->own += status_member(pid, "RssAnon:");
+    m->shared = shared > m->shared ? shared : m->shared;
+}
+
+int64_t server_memory_kib(pid_t pid)
+{
+    struct memory m = { 0 };
+
+    if (pid <= 0)
+        return -1;
+    each_process(pid, add_memory, &m);
+    return m.own + m.shared;
 }
 
 int64_t server_write_calls(pid_t pid)

@@ -19,17 +19,17 @@
 #include "bare.h"
 #include "engine.h"
 #include "harness.h"
+#include "made.h"
 #include "outside.h"
+#include "population.h"
 #include "procs.h"
 #include "subject.h"
 
-#define RUNS      64
-#define THREADS   64
-#define PROCS     8
-#define HOUR_US   INT64_C(3600000000)
-#define SOON_US   INT64_C(1000) /* shorter than any store allows: its shortest lease */
-#define N_OF(a)   (sizeof(a) / sizeof *(a))
-#define EXPIRED_N 10
+#define RUNS    64
+#define THREADS 64
+#define PROCS   8
+#define HOUR_US INT64_C(3600000000)
+#define N_OF(a) (sizeof(a) / sizeof *(a))
 
 /* ----------------------------------------------------- commits and bare puts */
 
@@ -216,7 +216,7 @@ static void crowd_run(struct side *side, const struct limit *limit)
         (void)pthread_join(w->thread, NULL);
         side->ops += w->ops;
         samples_join(&side->lat, &w->lat);
-        w->lat.n = 0;
+        samples_clear(&w->lat);
     }
     side->own_ns = now_ns() - began;
     (void)pthread_barrier_destroy(&gate);
@@ -254,7 +254,7 @@ static void workload_threads64(void)
         bare_runs_release(&v[i].bare);
         runs_release(&v[i].runs);
         user_close(&v[i].user);
-        free(v[i].lat.v);
+        samples_release(&v[i].lat);
     }
     bare_end(&crowded, &none);
     pair_close(&p);
@@ -406,76 +406,6 @@ static void workload_procs8(void)
 
 /* -------------------------------------------------------------------- expired */
 
-struct population {
-    struct subject subject;
-    struct user user;
-};
-
-/* N healthy runs (held, held with a bound, due later: a third each) and ten that are not. */
-static void population_build(struct population *p, const char *url, const char *ns, uint64_t n)
-{
-    static const enum birth births[] = { BORN_HELD, BORN_BOUND, BORN_LATER };
-    struct user lapsing;
-    int64_t began = now_ns();
-    double took;
-
-    subject_open(&p->subject, url, ns);
-    user_open(&p->user, &p->subject, HOUR_US);
-    for (uint64_t done = 0, batch = 0; done < n; batch++) {
-        size_t k = n - done < BATCH_MAX ? (size_t)(n - done) : BATCH_MAX;
-
-        user_create(&p->user, 1000 + done, k, births[batch % 3], NULL);
-        done += k;
-        die_if_stopped();
-    }
-    took = (double)(now_ns() - began) / 1e9;
-    report_note("%s: %" PRIu64 " healthy runs created in %.1f s, %.0f per second, 256 per call", ns,
-                n, took, (double)n / took);
-    user_open(&lapsing, &p->subject, SOON_US);
-    user_create(&lapsing, 1, EXPIRED_N / 2, BORN_HELD, NULL);
-    user_create(&p->user, 100, EXPIRED_N - EXPIRED_N / 2, BORN_OVERDUE, NULL);
-    user_close(&lapsing);
-}
-
-/* Until the short lease has lapsed. */
-static void population_wait(struct population *p)
-{
-    const struct timespec pause = { .tv_nsec = 20000000 };
-    size_t n = 0;
-
-    for (int64_t began = now_ns(); now_ns() - began < INT64_C(60000000000);) {
-        n = user_expired(&p->user);
-        if (n >= EXPIRED_N)
-            break;
-        (void)nanosleep(&pause, NULL);
-    }
-    if (n != EXPIRED_N)
-        die("list_expired shows %zu runs of %d", n, EXPIRED_N);
-}
-
-static void population_close(struct population *p)
-{
-    user_close(&p->user);
-    subject_close(&p->subject);
-}
-
-static void expired_calls(struct side *side, const struct limit *limit)
-{
-    struct population *p = side->ctx;
-    int64_t t = now_ns();
-
-    for (uint64_t rounds = 0; !limit_reached(limit, rounds, t); rounds++) {
-        int64_t began = t;
-        size_t n = user_expired(&p->user);
-
-        t = now_ns();
-        if (n != EXPIRED_N)
-            die("list_expired shows %zu runs of %d", n, EXPIRED_N);
-        samples_add(&side->lat, t - began);
-        side->ops++;
-    }
-}
-
 /* What a worker looks at again and again. */
 static void sweeps(struct side *side, const struct limit *limit)
 {
@@ -499,8 +429,8 @@ static void workload_expired(void)
     uint64_t n = opt.smoke ? 600 : opt.population;
     char url[PATH_MAX + 64];
     struct side sides[] = {
-        { .name = "among many", .run = expired_calls, .ctx = &many },
-        { .name = "among 1000", .run = expired_calls, .ctx = &few },
+        { .name = "among many", .run = population_scans, .ctx = &many },
+        { .name = "among 1000", .run = population_scans, .ctx = &few },
         { .name = "sweep, among many", .run = sweeps, .ctx = &many },
         { .name = "sweep, among 1000", .run = sweeps, .ctx = &few },
     };
@@ -1014,7 +944,8 @@ int main(int argc, char **argv)
         opt.passes = opt.passes_wanted;
     if (kind != NULL)
         kind->describe(what, sizeof what);
-    bench_start(kind != NULL ? kind->name : NULL, what, outside_open(kind));
+    made_begin();
+    bench_start(kind != NULL ? kind->name : NULL, what, outside_open(kind, true));
     lacking = what_is_lacking(kind);
     for (size_t i = 0; i < N_OF(workloads); i++)
         n += wanted(&workloads[i], lacking) ? 1 : 0;

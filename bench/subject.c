@@ -17,7 +17,7 @@
 
 struct batch {
     char ids[BATCH_MAX][ID_BYTES];
-    uint8_t records[BATCH_MAX][RECORD_BYTES];
+    uint8_t *records; /* BATCH_MAX of them */
     struct kedge_bytes bytes[BATCH_MAX];
     struct kedge_guard guards[BATCH_MAX];
     struct kedge_change changes[BATCH_MAX];
@@ -79,10 +79,13 @@ void subject_url(char *url, size_t size, const char *name)
         die("the name of directory '%s' is too long", dir);
 }
 
-#define DROPS_MOST 16
-static char drops[DROPS_MOST][NS_BYTES];
-static size_t n_drops;
-static unsigned rounds; /* of dropping: a namespace that could not be dropped is not met again */
+/* One for each name, until they are dropped. */
+#define NAMES_MOST 32
+static struct {
+    char name[NS_BYTES];
+    char ns[NS_BYTES];
+} named[NAMES_MOST];
+static size_t n_named;
 
 const char *subject_ns(char ns[NS_BYTES], const char *name)
 {
@@ -90,44 +93,25 @@ const char *subject_ns(char ns[NS_BYTES], const char *name)
     size_t i = 0;
 
     (void)snprintf(ns, NS_BYTES, "%s", name);
-    if (kind == NULL || !kind->is_server)
+    if (!opt.own && (kind == NULL || !kind->is_server))
         return ns;
-    (void)snprintf(ns, NS_BYTES, "%s_%x_%u", name, (unsigned)bench_pid(), rounds);
-    while (i < n_drops && strcmp(drops[i], ns) != 0)
+    while (i < n_named && strcmp(named[i].name, name) != 0)
         i++;
-    if (i == n_drops && n_drops < DROPS_MOST)
-        memcpy(drops[n_drops++], ns, NS_BYTES);
+    if (i == n_named) {
+        if (n_named == NAMES_MOST)
+            die("too many namespaces");
+        (void)snprintf(named[i].name, NS_BYTES, "%s", name);
+        made_namespace(named[i].ns, name);
+        n_named++;
+    }
+    memcpy(ns, named[i].ns, NS_BYTES);
     return ns;
-}
-
-static const struct kedge_backend_ops *backend_of(const char *url)
-{
-    const struct kedge_backend_ops *ops;
-    struct kedge_error err;
-    const struct bare_kind *kind = bare_kind_of(url);
-    char name[64];
-
-    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(url, ":"), url);
-    if (kind != NULL && kind->backend != NULL)
-        (void)snprintf(name, sizeof name, "%s", kind->backend);
-    check(kedge_backend_find(name, &ops, &err), &err, "the backend");
-    return ops;
 }
 
 void subject_drop(void)
 {
-    for (rounds++; n_drops > 0;) {
-        const char *ns = drops[--n_drops];
-        struct kedge_open open = {
-            .struct_size = sizeof open,
-            .url = opt.store,
-            .ns = { ns, strlen(ns) },
-        };
-        struct kedge_error err;
-
-        if (backend_of(opt.store)->store_drop(kedge_host_default(), &open, &err) < 0)
-            report_note("(namespace %s stays: %s)", ns, err.msg);
-    }
+    made_drop();
+    n_named = 0;
 }
 
 void subject_open(struct subject *s, const char *url, const char *name)
@@ -137,15 +121,18 @@ void subject_open(struct subject *s, const char *url, const char *name)
     struct kedge_open open = {
         .struct_size = sizeof open,
         .flags = KEDGE_OPEN_CREATE,
-        .url = url,
+        .options = opt.backend_options,
     };
+    char *place;
 
     (void)subject_ns(ns, name);
     open.ns = (struct kedge_bytes){ ns, strlen(ns) };
-    s->ops = backend_of(url);
+    check(kedge_backend_resolve(url, opt.backend, &s->ops, &place, &err), &err, "the backend");
+    open.url = place;
     s->host = kedge_host_default();
     s->store = NULL;
     check(s->ops->store_open(s->host, &open, &s->store, &err), &err, "store_open");
+    free(place);
 }
 
 void subject_close(struct subject *s)
@@ -195,6 +182,7 @@ void user_open(struct user *u, const struct subject *s, int64_t lease_us)
     u->most =
         s->ops->limits->batch_items < BATCH_MAX ? (size_t)s->ops->limits->batch_items : BATCH_MAX;
     u->batch = must_alloc(1, sizeof *u->batch);
+    u->batch->records = must_alloc(BATCH_MAX, opt.record);
     rng_seed(&u->rng);
     check(s->ops->session_open(s->store, &u->session, &err), &err, "session_open");
     if (lease_us == 0)
@@ -227,6 +215,7 @@ void user_return(struct user *u, struct subject *s, const char *url, const char 
 void user_close(struct user *u)
 {
     u->subject->ops->session_close(u->session);
+    free(u->batch->records);
     free(u->batch);
     u->session = NULL;
     u->batch = NULL;
@@ -327,8 +316,10 @@ static void append_item(struct user *u, size_t i, const struct run *run, size_t 
     struct kedge_bytes id = id_of(b->ids[i], run->tag);
 
     for (size_t k = 0; k < n; k++) {
-        record_fill(b->records[at + k], run->tag, run->position + 1 + k);
-        b->bytes[at + k] = (struct kedge_bytes){ b->records[at + k], RECORD_BYTES };
+        uint8_t *record = b->records + (at + k) * opt.record;
+
+        record_fill(record, run->tag, run->position + 1 + k);
+        b->bytes[at + k] = (struct kedge_bytes){ record, opt.record };
     }
     b->guards[i] = (struct kedge_guard){
         .kind = KEDGE_GUARD_HELD,
@@ -519,11 +510,8 @@ uint64_t user_head(struct user *u, uint64_t tag)
 static void verify_page(const struct run *run, const struct kedge_record_page *page, uint64_t first)
 {
     for (size_t i = 0; i < page->n; i++) {
-        uint8_t want[RECORD_BYTES];
-
-        record_fill(want, run->tag, first + i);
-        if (page->records[i].number != first + i || page->records[i].data.len != RECORD_BYTES ||
-            memcmp(page->records[i].data.data, want, RECORD_BYTES) != 0)
+        if (page->records[i].number != first + i ||
+            !record_is(page->records[i].data.data, page->records[i].data.len, run->tag, first + i))
             die("record %" PRIu64 " of run %" PRIu64 " is not what was written", first + i,
                 run->tag);
     }
@@ -550,6 +538,9 @@ static void verify_run(struct user *u, const struct run *run)
         verify_page(run, &page, number);
         number += page.n;
         next = page.next;
+        if (next != 0 && next != number)
+            die("run %" PRIu64 " goes on with record %" PRIu64 " after %" PRIu64, run->tag, next,
+                number - 1);
         kedge_mem_free(u->subject->host, page.mem);
     } while (next != 0);
     if (number != run->position + 1)
@@ -557,8 +548,49 @@ static void verify_run(struct user *u, const struct run *run)
             run->position);
 }
 
-void user_verify(struct user *u, const struct runs *runs)
+uint64_t user_verify(struct user *u, const struct runs *runs)
 {
-    for (size_t i = 0; i < runs->n; i++)
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < runs->n; i++) {
+        die_if_stopped();
         verify_run(u, &runs->v[i]);
+        n += runs->v[i].position;
+    }
+    return n;
+}
+
+/* ---------------------------------------------------------------------- locks */
+
+bool user_lock(struct user *u, struct kedge_bytes name, uint64_t *fence)
+{
+    struct kedge_id128 request = user_id(u);
+    struct kedge_lock_state state = { 0 };
+    struct kedge_error err;
+    int rc = u->subject->ops->lock_acquire(u->session, name, &u->lease, &request, &state,
+                                           TIMEOUT_US, &err);
+
+    if (rc != KEDGE_HELD)
+        check(rc, &err, "lock_acquire");
+    *fence = state.fence;
+    return rc == KEDGE_OK;
+}
+
+void user_unlock(struct user *u, struct kedge_bytes name, uint64_t fence)
+{
+    struct kedge_error err;
+
+    check(u->subject->ops->lock_release(u->session, name, &u->lease, fence, TIMEOUT_US, &err), &err,
+          "lock_release");
+}
+
+bool user_locked(struct user *u, struct kedge_bytes name)
+{
+    struct kedge_lock_state state = { 0 };
+    struct kedge_error err;
+    int rc = u->subject->ops->lock_query(u->session, name, &state, TIMEOUT_US, &err);
+
+    if (rc != KEDGE_NOT_FOUND)
+        check(rc, &err, "lock_query");
+    return rc == KEDGE_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "bare.h"
 #include "harness.h"
+#include "made.h"
 
 #define BATCH_MAX 256
 
@@ -47,10 +48,9 @@ void subject_close(struct subject *s);
 /* The URL for a store of the workload under way; if it is one with files, a new one called NAME. */
 void subject_url(char *url, size_t size, const char *name);
 /*
- * The namespace for NAME: on a server one that nobody else has, and that subject_drop() drops at
- * the end of the workload, when nothing is open any more.
+ * The namespace for NAME: on a server, and with opt.own, one that nobody else has, and that
+ * subject_drop() drops at the end of the workload, when nothing is open any more.
  */
-#define NS_BYTES 64
 const char *subject_ns(char ns[NS_BYTES], const char *name);
 void subject_drop(void);
 /* Tell the reader what the store says of itself. */
@@ -95,7 +95,12 @@ void user_park(struct user *u, uint64_t first, size_t n);
 size_t user_expired(struct user *u);
 /* The head alone; answers the position. */
 uint64_t user_head(struct user *u, uint64_t tag);
-/* The records of each run are there, and no others. */
-void user_verify(struct user *u, const struct runs *runs);
+/* The records of each run are there, and no others; how many in all. */
+uint64_t user_verify(struct user *u, const struct runs *runs);
+
+/* Take a lock; false: somebody has it.  Let go of it.  Has anybody got it? */
+bool user_lock(struct user *u, struct kedge_bytes name, uint64_t *fence);
+void user_unlock(struct user *u, struct kedge_bytes name, uint64_t fence);
+bool user_locked(struct user *u, struct kedge_bytes name);
 
 #endif

@@ -39,7 +39,8 @@ enum cli_exit { CLI_EXIT_LIST(CLI_EXIT_ENUM) };
 enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or none */ };
 
 /*
- * Every option; one name means the same wherever it is taken.
+ * Every option; one name means the same wherever it is taken, but for --json: a command that takes
+ * RESULTS takes it in JSON's place.
  * X(id, name, letter or 0, kind, what its value is, words of that value to complete, help)
  */
 #define CLI_OPTION_LIST(X)                                                                         \
@@ -113,6 +114,32 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
       "move the clock of a server that was started to take it from there")                         \
     X(KEEP, "keep", 0, CLI_FLAG, NULL, NULL,                                                       \
       "use namespaces called as the cases, which are there, and leave them")                       \
+    X(CLIENTS, "clients", 0, CLI_VALUE, "N,...", NULL,                                             \
+      "so many operations, or runs, in flight; several, one after the other (default: 1)")         \
+    X(THREADS, "threads", 0, CLI_VALUE, "N", NULL,                                                 \
+      "share the clients among so many threads, or pool threads (default: 1, of the pool 16)")     \
+    X(POOL, "pool", 0, CLI_FLAG, NULL, NULL, "steps of sagas run on the pool, not on the loop")    \
+    X(PAYLOAD, "payload", 0, CLI_VALUE, "SIZE", NULL,                                              \
+      "bytes of a record, or of a step's value: 256, 4KiB (default: 256)")                         \
+    X(STEPS, "steps", 0, CLI_VALUE, "N", NULL, "steps of a run (default: 1000)")                   \
+    X(AMONG, "among", 0, CLI_VALUE, "N", NULL,                                                     \
+      "healthy runs among which expired ones are looked for (default: 100000)")                    \
+    X(WARMUP, "warmup", 0, CLI_VALUE, "TIME", NULL,                                                \
+      "work for so long first, which does not count (default: 2s)")                                \
+    X(SPELL, "time", 0, CLI_VALUE, "TIME", NULL, "measure for so long, each time (default: 10s)")  \
+    X(REPEAT, "repeat", 0, CLI_VALUE, "N", NULL, "so many times (default: 5)")                     \
+    X(RATE, "rate", 0, CLI_VALUE, "max|N/s,...", NULL,                                             \
+      "as fast as it goes, or at a fixed rate; several, one after the other (default: max)")       \
+    X(PERCENTILES, "percentiles", 0, CLI_VALUE, "P,...", NULL,                                     \
+      "percentiles to print (default: 50,90,99,99.9)")                                             \
+    X(CEILING, "ceiling", 0, CLI_FLAG, NULL, NULL,                                                 \
+      "measure a bare client of the same store in between, too")                                   \
+    X(HDR, "hdr", 0, CLI_VALUE, "DIR", NULL, "write all histograms there, as HdrHistogram logs")   \
+    X(PROGRESS, "progress", 0, CLI_MAYBE, "TIME", NULL,                                            \
+      "tell on standard error what is under way (default: every 1s)")                              \
+    X(RESULTS, "json", 0, CLI_VALUE, "FILE", NULL, "write all figures to FILE, in JSON")           \
+    X(FAIL_ABOVE, "fail-above", 0, CLI_VALUE, "PCT", NULL,                                         \
+      "a loss up to so many percent is no regression (default: 5)")                                \
     X(MAN, "man", 0, CLI_FLAG, NULL, NULL, "as the source of a manual page")                       \
     X(WORKER, "worker", 0, CLI_FLAG, NULL, NULL, NULL)    /* the demos', of themselves */          \
     X(IN_CASE, "in-case", 0, CLI_VALUE, NULL, NULL, NULL) /* conform's, likewise */
@@ -120,7 +147,6 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
 #define CLI_OPTION_ENUM(id, name, letter, kind, value, words, help) CLI_##id,
 enum cli_option_id { CLI_OPTION_LIST(CLI_OPTION_ENUM) CLI_N_OPTIONS };
 #undef CLI_OPTION_ENUM
-#define CLI_BIT(id) (UINT64_C(1) << CLI_##id)
 
 struct cli_option {
     const char *name;
@@ -132,11 +158,11 @@ struct cli_option {
 };
 extern const struct cli_option cli_options[CLI_N_OPTIONS];
 
-/* Options that every command takes. */
-#define CLI_EVERYWHERE                                                                             \
-    (CLI_BIT(STORE) | CLI_BIT(BACKEND) | CLI_BIT(BACKEND_OPT) | CLI_BIT(NAMESPACE) |               \
-     CLI_BIT(TIMEOUT) | CLI_BIT(JSON) | CLI_BIT(JSONL) | CLI_BIT(COLOR) | CLI_BIT(HELP) |          \
-     CLI_BIT(VERSION))
+/* Options that every command takes; closed by CLI_N_OPTIONS, as a command's own are. */
+extern const uint8_t cli_everywhere[];
+
+/* Is ID one of these (NULL: none)? */
+bool cli_among(const uint8_t *options, int id);
 
 /* ------------------------------------------------------------------ commands */
 
@@ -152,11 +178,19 @@ struct cli_backend_opts {
     char joined[CLI_BACKEND_OPTIONS_ROOM]; /* as struct kedge_store_options has them */
 };
 
+/* Every --store that was given; given[] has the last. */
+#define CLI_MOST_STORES 16
+struct cli_stores {
+    const char *words[CLI_MOST_STORES];
+    int n;
+};
+
 /* What the command line said. */
 struct cli {
     const struct cli_command *command; /* NULL: none was named, or found */
     const char *given[CLI_N_OPTIONS];  /* NULL: not given; a flag, or no value: "" */
     struct cli_backend_opts backend_opts;
+    struct cli_stores stores;
     char **words; /* after the command's name */
     int n_words;
     int64_t timeout_us;
@@ -173,7 +207,17 @@ static inline bool cli_has(const struct cli *cli, enum cli_option_id id)
 typedef enum cli_exit cli_run_fn(const struct cli *cli);
 
 /* What words a command takes, for completions. */
-enum cli_word { CLI_WORD_NONE, CLI_WORD_RUN, CLI_WORD_URL, CLI_WORD_PATH, CLI_WORD_COMMAND };
+enum cli_word {
+    CLI_WORD_NONE,
+    CLI_WORD_RUN,
+    CLI_WORD_URL,
+    CLI_WORD_PATH,
+    CLI_WORD_COMMAND,
+    CLI_WORD_WORKLOAD
+};
+
+/* What `bench list' lists: kedge-bench knows more of them. */
+#define CLI_WORKLOADS "checkpoint saga rollback lock contend claim expired recover resume mixed"
 
 /* How a member of the output is written: as text / in JSON. */
 enum cli_type {
@@ -208,8 +252,8 @@ struct cli_command {
     const char *summary;
     const char *details; /* whole lines; NULL: the summary says it all */
     cli_run_fn *run;
-    uint64_t options; /* CLI_BIT()s, beside those that all take */
-    int least;        /* words */
+    const uint8_t *options; /* beside those that all take; NULL: none */
+    int least;              /* words */
     int most;
     const char *missing; /* "no run given" */
     enum cli_word word;
@@ -221,6 +265,7 @@ struct cli_command {
 extern const struct cli_command cli_commands[]; /* closed by a NULL name */
 
 cli_run_fn cli_backends;
+cli_run_fn cli_bench;
 cli_run_fn cli_completion;
 cli_run_fn cli_conform;
 cli_run_fn cli_demo_archive;
@@ -242,6 +287,9 @@ cli_run_fn cli_sweep;
 cli_run_fn cli_version;
 cli_run_fn cli_why;
 cli_run_fn cli_workers;
+
+/* Has COMMAND (NULL: none in particular) a use for option ID? */
+bool cli_takes(const struct cli_command *command, int id);
 
 /* The command that WORDS begin with; *TAKEN of them are its name.  NULL: none. */
 const struct cli_command *cli_find_command(char *const *words, int n, int *taken);

@@ -125,7 +125,6 @@ static void offer_values(const struct cli_option *o, const char *before, const c
 
 static void offer_options(const struct typing *t, const char *typed)
 {
-    uint64_t bits = CLI_EVERYWHERE | (t->command != NULL ? t->command->options : 0);
     const char *equals = strchr(typed, '=');
     char before[80];
 
@@ -138,7 +137,7 @@ static void offer_options(const struct typing *t, const char *typed)
         return;
     }
     for (int i = 0; i < CLI_N_OPTIONS; i++) {
-        if ((bits & (UINT64_C(1) << i)) == 0 || cli_options[i].help == NULL)
+        if (!cli_takes(t->command, i) || cli_options[i].help == NULL)
             continue;
         (void)snprintf(before, sizeof before, "--%s", cli_options[i].name);
         offer(before, strlen(before), "", typed);
@@ -218,6 +217,8 @@ static void complete(char *const *words, int n)
         offer_runs(&t, typed);
     else if (t.command->word == CLI_WORD_COMMAND)
         offer_commands(NULL, typed);
+    else if (t.command->word == CLI_WORD_WORKLOAD)
+        offer_values(&(struct cli_option){ .words = CLI_WORKLOADS }, "", typed);
 }
 
 enum cli_exit cli_completion(const struct cli *cli)

@@ -20,10 +20,11 @@ static void option_line(FILE *out, const struct cli_option *o)
     (void)fprintf(out, "  %-28s %s\n", name, o->help);
 }
 
-static void options_of(FILE *out, uint64_t bits)
+/* Those of OPTIONS that COMMAND (NULL: none in particular) has a use for. */
+static void options_of(FILE *out, const uint8_t *options, const struct cli_command *command)
 {
     for (int i = 0; i < CLI_N_OPTIONS; i++) {
-        if ((bits & (UINT64_C(1) << i)) != 0 && cli_options[i].help != NULL)
+        if (cli_among(options, i) && cli_takes(command, i) && cli_options[i].help != NULL)
             option_line(out, &cli_options[i]);
     }
 }
@@ -34,12 +35,12 @@ static void help_of(FILE *out, const struct cli_command *c)
                   c->args[0] != '\0' ? " " : "", c->args, c->summary);
     if (c->details != NULL)
         (void)fprintf(out, "\n%s", c->details);
-    if (c->options != 0) {
+    if (c->options != NULL) {
         (void)fputs("\nOptions:\n", out);
-        options_of(out, c->options);
+        options_of(out, c->options, c);
     }
     (void)fputs("\nOptions of every command:\n", out);
-    options_of(out, CLI_EVERYWHERE);
+    options_of(out, cli_everywhere, c);
     if (c->fields != NULL) {
         (void)fputs("\nIn JSON (64-bit integers are strings, what is not known is left out):\n",
                     out);
@@ -63,7 +64,7 @@ void cli_print_help(FILE *out, const struct cli_command *command)
     for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
         (void)fprintf(out, "  %-14s %s\n", c->name, c->summary);
     (void)fputs("\nOptions of every command, before or after it:\n", out);
-    options_of(out, CLI_EVERYWHERE);
+    options_of(out, cli_everywhere, NULL);
     (void)fputs("\nExit status:\n", out);
 #define CLI_EXIT_LINE(name, value, text) (void)fprintf(out, "  %-3d  %s\n", value, text);
     CLI_EXIT_LIST(CLI_EXIT_LINE)

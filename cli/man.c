@@ -75,11 +75,11 @@ static void option_item(FILE *out, const struct cli_option *o)
     sentence(out, o->help);
 }
 
-static void options_of(FILE *out, uint64_t bits)
+static void options_of(FILE *out, const uint8_t *options)
 {
     (void)fputs(".Bl -tag -width Ds\n", out);
     for (int i = 0; i < CLI_N_OPTIONS; i++) {
-        if ((bits & (UINT64_C(1) << i)) != 0 && cli_options[i].help != NULL)
+        if (cli_among(options, i) && cli_options[i].help != NULL)
             option_item(out, &cli_options[i]);
     }
     (void)fputs(".El\n", out);
@@ -130,7 +130,7 @@ static void page_of_program(FILE *out)
         sentence(out, c->summary);
     }
     (void)fputs(".El\n.Pp\nOptions of every command, before or after it:\n", out);
-    options_of(out, CLI_EVERYWHERE);
+    options_of(out, cli_everywhere);
     (void)
         fputs("What a command prints is for people, and may change.\n"
               "Scripts use\n.Fl \\-json ,\nwhose keys are stable, and exit statuses.\n"
@@ -159,7 +159,7 @@ static void page_of_command(FILE *out, const struct cli_command *c)
         (void)fputs(".Pp\n", out);
         details(out, c->details);
     }
-    if (c->options != 0) {
+    if (c->options != NULL) {
         (void)fputs(".Pp\nThe options are:\n", out);
         options_of(out, c->options);
     }

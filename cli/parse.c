@@ -19,13 +19,18 @@
 /* The numbers that getopt answers: letters are what they are, options without one come after. */
 #define FIRST_CODE 256
 
-static void make_getopt(char *letters, struct option *longs)
+/* COMMAND tells which of two options of one name is meant. */
+static void make_getopt(const struct cli_command *command, char *letters, struct option *longs)
 {
+    const int other = cli_takes(command, CLI_RESULTS) ? CLI_JSON : CLI_RESULTS;
+
     *letters++ = ':'; /* "a value is missing" is told apart, and getopt prints nothing */
     for (int i = 0; i < CLI_N_OPTIONS; i++) {
         const struct cli_option *o = &cli_options[i];
 
-        longs[i] = (struct option){ o->name,
+        if (i == other)
+            continue;
+        *longs++ = (struct option){ o->name,
                                     o->kind == CLI_FLAG    ? no_argument
                                     : o->kind == CLI_VALUE ? required_argument
                                                            : optional_argument,
@@ -37,7 +42,29 @@ static void make_getopt(char *letters, struct option *longs)
         }
     }
     *letters = '\0';
-    longs[CLI_N_OPTIONS] = (struct option){ NULL, 0, NULL, 0 };
+    *longs = (struct option){ NULL, 0, NULL, 0 };
+}
+
+/* Options may come before the command that says what one of them means: look for it first. */
+static const struct cli_command *look_for_command(int argc, char *const *argv)
+{
+    char **copy = calloc((size_t)argc + 1, sizeof *copy);
+    struct option longs[CLI_N_OPTIONS + 1];
+    char letters[2 * CLI_N_OPTIONS + 2];
+    const struct cli_command *found = NULL;
+    int taken = 0;
+
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, argv, (size_t)argc * sizeof *copy);
+    make_getopt(NULL, letters, longs);
+    optind = 0; /* glibc and musl: begin afresh */
+    opterr = 0;
+    while (getopt_long(argc, copy, letters, longs, NULL) != -1)
+        ;
+    found = cli_find_command(copy + optind, argc - optind, &taken);
+    free(copy);
+    return found;
 }
 
 static int option_of(int code)
@@ -79,9 +106,8 @@ static enum cli_exit take_options(struct cli *cli, int argc, char **argv)
     const char *wrong = NULL;
     int c;
 
-    make_getopt(letters, longs);
-    optind = 0; /* glibc and musl: begin afresh */
-    opterr = 0;
+    make_getopt(look_for_command(argc, argv), letters, longs);
+    optind = 0;
     while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
         int i = option_of(c);
 
@@ -92,6 +118,10 @@ static enum cli_exit take_options(struct cli *cli, int argc, char **argv)
         cli->given[i] = optarg != NULL ? optarg : "";
         if (i == CLI_BACKEND_OPT)
             wrong = cli_add_backend_opt(&cli->backend_opts, cli->given[i]);
+        if (i == CLI_STORE && cli->stores.n == CLI_MOST_STORES)
+            wrong = "--store is given too often";
+        else if (i == CLI_STORE)
+            cli->stores.words[cli->stores.n++] = cli->given[i];
         if (wrong != NULL) {
             look_for_json(argc, argv);
             return cli_usage(cli, wrong, NULL);
@@ -238,8 +268,7 @@ static enum cli_exit general(struct cli *cli)
 static enum cli_exit particular(const struct cli *cli)
 {
     for (int i = 0; i < CLI_N_OPTIONS; i++) {
-        if (cli->given[i] != NULL && (CLI_EVERYWHERE & (UINT64_C(1) << i)) == 0 &&
-            (cli->command->options & (UINT64_C(1) << i)) == 0) {
+        if (cli->given[i] != NULL && !cli_takes(cli->command, i)) {
             char message[64];
 
             (void)snprintf(message, sizeof message, "takes no --%s", cli_options[i].name);

@@ -63,16 +63,42 @@ EXAMPLES(backend_examples, { "backends", "all of them" }, { "backends mem", "one
 EXAMPLES(conform_examples, { "conform mem:{} --filter leases", "one area, in memory" },
          { "conform --list", "all cases" });
 EXAMPLES(store_examples, { "store info", "what is behind KEDGE_STORE, and what it promises" });
+EXAMPLES(bench_run_examples,
+         { "bench run checkpoint --time 100ms --warmup 0 --repeat 2",
+           "a quick look; figures to be quoted take 10s and more" },
+         { "bench run saga --clients 1,8 --steps 100 --time 100ms --warmup 0 --repeat 2 --ceiling",
+           "whole runs, one and eight at a time, beside a bare client" });
+EXAMPLES(bench_list_examples, { "bench list", "what can be measured" });
 EXAMPLES(completion_examples, { "completion bash", "to be read by the shell that completes" });
 EXAMPLES(order_examples, { "demo", "on a store of its own" });
 
 /* ------------------------------------------------------------------ commands */
 
-#define FILTER                                                                                     \
-    (CLI_BIT(STATE) | CLI_BIT(REACTOR) | CLI_BIT(QUEUE) | CLI_BIT(OLDER) | CLI_BIT(NEWER) |        \
-     CLI_BIT(UNSERVED) | CLI_BIT(LIMIT))
-#define BULK    (FILTER | CLI_BIT(ALL) | CLI_BIT(DRY_RUN) | CLI_BIT(YES))
-#define REQUEST (BULK | CLI_BIT(WHO) | CLI_BIT(WHY) | CLI_BIT(WAIT))
+/* Options of a command. */
+#define OPTIONS(...) ((const uint8_t[]){ __VA_ARGS__, CLI_N_OPTIONS })
+#define FILTER       CLI_STATE, CLI_REACTOR, CLI_QUEUE, CLI_OLDER, CLI_NEWER, CLI_UNSERVED, CLI_LIMIT
+#define BULK         FILTER, CLI_ALL, CLI_DRY_RUN, CLI_YES
+#define REQUEST      BULK, CLI_WHO, CLI_WHY, CLI_WAIT
+
+const uint8_t cli_everywhere[] = { CLI_STORE,   CLI_BACKEND, CLI_BACKEND_OPT, CLI_NAMESPACE,
+                                   CLI_TIMEOUT, CLI_JSON,    CLI_JSONL,       CLI_COLOR,
+                                   CLI_HELP,    CLI_VERSION, CLI_N_OPTIONS };
+
+bool cli_among(const uint8_t *options, int id)
+{
+    while (options != NULL && *options != CLI_N_OPTIONS && *options != id)
+        options++;
+    return options != NULL && *options == id;
+}
+
+bool cli_takes(const struct cli_command *command, int id)
+{
+    const uint8_t *own = command != NULL ? command->options : NULL;
+
+    if (id == CLI_JSON && cli_among(own, CLI_RESULTS))
+        return false;
+    return cli_among(cli_everywhere, id) || cli_among(own, id);
+}
 
 #define STATUS(name) KEDGE_STATUS_BIT(KEDGE_##name)
 #define ON_ITS_WAY   (STATUS(PENDING) | STATUS(RUNNING) | STATUS(PAUSED))
@@ -87,8 +113,8 @@ EXAMPLES(order_examples, { "demo", "on a store of its own" });
 /* NAME, its verb, of which runs, what it does, more about it, more options, examples */
 #define VERB(name, verb, statuses, summary, details, more, examples)                               \
     {                                                                                              \
-        name, "ID...|DESCRIPTION", summary, details ANY_RUNS, cli_request, REQUEST | (more), 0,    \
-            1 << 20, NULL, CLI_WORD_RUN, cli_done_fields, examples, verb, statuses                 \
+        name, "ID...|DESCRIPTION", summary, details ANY_RUNS, cli_request, more, 0, 1 << 20, NULL, \
+            CLI_WORD_RUN, cli_done_fields, examples, verb, statuses                                \
     }
 
 /* A command that is asked of no run in particular. */
@@ -103,63 +129,66 @@ const struct cli_command cli_commands[] = {
     COMMAND("list", "[OPTION...]", "list the runs, the newest first",
             "A byte of an id that is no printable character is written \\xHH, a backslash \\\\.\n"
             "Whatever takes an id takes it as it is written here.\n",
-            cli_list, FILTER | CLI_BIT(OLDEST) | CLI_BIT(IDS) | CLI_BIT(WATCH), 0, 0, NULL,
-            CLI_WORD_NONE, cli_run_fields, list_examples),
+            cli_list, OPTIONS(FILTER, CLI_OLDEST, CLI_IDS, CLI_WATCH), 0, 0, NULL, CLI_WORD_NONE,
+            cli_run_fields, list_examples),
     COMMAND("show", "ID", "what is known of a run, and what became of its steps",
             "ID may be the beginning of an id, if no other begins so.  A state with a '?' is in\n"
             "doubt: the step may have taken effect without a record.\n",
-            cli_show, CLI_BIT(WATCH), 1, 1, "no run given", CLI_WORD_RUN, cli_run_fields,
+            cli_show, OPTIONS(CLI_WATCH), 1, 1, "no run given", CLI_WORD_RUN, cli_run_fields,
             show_examples),
     COMMAND("journal", "ID", "the records of a run: what was made durable when, and by whom", NULL,
-            cli_journal, CLI_BIT(FROM) | CLI_BIT(LIMIT) | CLI_BIT(VALUES) | CLI_BIT(WATCH), 1, 1,
-            "no run given", CLI_WORD_RUN, cli_entry_fields, journal_examples),
+            cli_journal, OPTIONS(CLI_FROM, CLI_LIMIT, CLI_VALUES, CLI_WATCH), 1, 1, "no run given",
+            CLI_WORD_RUN, cli_entry_fields, journal_examples),
     COMMAND("why", "ID", "why a run is not moving", "The cause that decides comes first.\n",
-            cli_why, CLI_BIT(WATCH), 1, 1, "no run given", CLI_WORD_RUN, cli_cause_fields,
+            cli_why, OPTIONS(CLI_WATCH), 1, 1, "no run given", CLI_WORD_RUN, cli_cause_fields,
             why_examples),
     VERB("cancel", KEDGE_VERB_CANCEL, ON_ITS_WAY,
          "stop runs at their next step, and take back what they did",
-         "A run ends as cancelled, unless it is faster.\n\n", 0, cancel_examples),
+         "A run ends as cancelled, unless it is faster.\n\n", OPTIONS(REQUEST), cancel_examples),
     VERB("pause", KEDGE_VERB_PAUSE, STATUS(PENDING) | STATUS(RUNNING),
-         "let runs start no further step", "", 0, NULL),
+         "let runs start no further step", "", OPTIONS(REQUEST), NULL),
     VERB("resume", KEDGE_VERB_RESUME, STATUS(PAUSED) | STATUS(STUCK),
-         "let runs go on that were paused, set aside, or are stuck in a crash loop", "", 0, NULL),
+         "let runs go on that were paused, set aside, or are stuck in a crash loop", "",
+         OPTIONS(REQUEST), NULL),
     VERB("undo", KEDGE_VERB_UNDO, STATUS(COMPLETED) | STATUS(HALTED),
-         "take back what completed or halted runs did", "", 0, NULL),
+         "take back what completed or halted runs did", "", OPTIONS(REQUEST), NULL),
     VERB("retry", KEDGE_VERB_RETRY, STATUS(FAILED) | STATUS(CANCELLED),
          "go forward again with runs that failed or were cancelled",
-         "From the steps that failed or were taken back, under new idempotency keys.\n\n", 0,
-         retry_examples),
+         "From the steps that failed or were taken back, under new idempotency keys.\n\n",
+         OPTIONS(REQUEST), retry_examples),
     VERB("retry-new", KEDGE_VERB_RETRY_NEW, NO_GOOD_END,
          "start new runs with the input of ones that came to no good end", "",
-         CLI_BIT(NEW_ID) | CLI_BIT(NEW_VERSION), NULL),
+         OPTIONS(REQUEST, CLI_NEW_ID, CLI_NEW_VERSION), NULL),
     VERB("retry-undo", KEDGE_VERB_RETRY_UNDO, STATUS(STUCK),
-         "try again the undos that runs are stuck in", "", CLI_BIT(STEP), stuck_examples),
+         "try again the undos that runs are stuck in", "", OPTIONS(REQUEST, CLI_STEP),
+         stuck_examples),
     VERB("skip-undo", KEDGE_VERB_SKIP_UNDO, STATUS(STUCK),
-         "leave undone the undos that runs are stuck in, and go on", "", CLI_BIT(STEP), NULL),
+         "leave undone the undos that runs are stuck in, and go on", "", OPTIONS(REQUEST, CLI_STEP),
+         NULL),
     VERB("mark-undone", KEDGE_VERB_MARK_UNDONE, STATUS(STUCK),
-         "say that what runs are stuck in was undone by hand, and go on", "", CLI_BIT(STEP), NULL),
+         "say that what runs are stuck in was undone by hand, and go on", "",
+         OPTIONS(REQUEST, CLI_STEP), NULL),
     VERB("abandon", KEDGE_VERB_ABANDON, KEDGE_STATUSES_UNFINISHED | STATUS(STUCK),
          "give runs up as they are, if they are stuck or no worker holds them",
-         "They end as aborted, undo nothing, and are kept.\n\n", 0, NULL),
+         "They end as aborted, undo nothing, and are kept.\n\n", OPTIONS(REQUEST), NULL),
     { "purge", "ID...|DESCRIPTION",
       "remove runs that are at rest, with all that is recorded of them",
-      "There is no way back.\n\n" ANY_RUNS, cli_purge, BULK, 0, 1 << 20, NULL, CLI_WORD_RUN,
-      cli_done_fields, purge_examples, 0, KEDGE_STATUSES_RESTING },
+      "There is no way back.\n\n" ANY_RUNS, cli_purge, OPTIONS(BULK), 0, 1 << 20, NULL,
+      CLI_WORD_RUN, cli_done_fields, purge_examples, 0, KEDGE_STATUSES_RESTING },
     COMMAND("sweep", "", "do once what workers do all the time: recover, and tidy up",
             "Declares dead workers dead, makes their runs due, and removes what has expired.\n",
-            cli_sweep, CLI_BIT(DRY_RUN), 0, 0, NULL, CLI_WORD_NONE, cli_swept_fields,
+            cli_sweep, OPTIONS(CLI_DRY_RUN), 0, 0, NULL, CLI_WORD_NONE, cli_swept_fields,
             sweep_examples),
     COMMAND("workers", "", "who works on this store, and on what", NULL, cli_workers,
-            CLI_BIT(WATCH), 0, 0, NULL, CLI_WORD_NONE, cli_worker_fields, worker_examples),
-    COMMAND("locks", "", "the locks that are held, and by whom", NULL, cli_locks, CLI_BIT(WATCH), 0,
-            0, NULL, CLI_WORD_NONE, cli_lock_fields, NULL),
-    COMMAND("queues", "", "the queues that are paused", NULL, cli_queues, CLI_BIT(WATCH), 0, 0,
+            OPTIONS(CLI_WATCH), 0, 0, NULL, CLI_WORD_NONE, cli_worker_fields, worker_examples),
+    COMMAND("locks", "", "the locks that are held, and by whom", NULL, cli_locks,
+            OPTIONS(CLI_WATCH), 0, 0, NULL, CLI_WORD_NONE, cli_lock_fields, NULL),
+    COMMAND("queues", "", "the queues that are paused", NULL, cli_queues, OPTIONS(CLI_WATCH), 0, 0,
             NULL, CLI_WORD_NONE, cli_queue_fields, NULL),
     COMMAND("queue pause", "NAME", "let no worker take a run from a queue",
             "Runs that are held go on until their workers let go of them.\n", cli_queue_pause,
-            CLI_BIT(WHO) | CLI_BIT(WHY), 1, 1, "no queue given", CLI_WORD_NONE, NULL,
-            queue_examples),
-    COMMAND("queue resume", "NAME", "let a paused queue go on", NULL, cli_queue_resume, 0, 1, 1,
+            OPTIONS(CLI_WHO, CLI_WHY), 1, 1, "no queue given", CLI_WORD_NONE, NULL, queue_examples),
+    COMMAND("queue resume", "NAME", "let a paused queue go on", NULL, cli_queue_resume, NULL, 1, 1,
             "no queue given", CLI_WORD_NONE, NULL, NULL),
     COMMAND("backends", "[NAME|PATH...]", "list the storage backends, or describe the given ones",
             "Without words: every backend built into the library and every module in the\n"
@@ -169,21 +198,22 @@ const struct cli_command cli_commands[] = {
             "trace,to=/tmp/t+fault,op=commit,n=3,when=after+lmdb:/x; a value has ',' '+' and\n"
             "'%' as %2C %2B %25.  fault lets calls fail, record and trace write each down, for\n"
             "programs and for people, count counts them.\n",
-            cli_backends, 0, 0, 1 << 20, NULL, CLI_WORD_PATH, NULL, backend_examples),
+            cli_backends, NULL, 0, 1 << 20, NULL, CLI_WORD_PATH, NULL, backend_examples),
     COMMAND("store info", "[URL]", "what a store is, can do and promises at this moment",
             "Read from it, never assumed: version of the server or library behind it, the\n"
             "durability in force, what it can do, its limits, and what else its backend tells.\n",
-            cli_store_info, 0, 0, 1, NULL, CLI_WORD_URL, cli_store_fields, store_examples),
+            cli_store_info, NULL, 0, 1, NULL, CLI_WORD_URL, cli_store_fields, store_examples),
     COMMAND("store init", "[URL]", "set a store up, if that was not done before",
             "Creates the namespace at that place; one that is there is left as it is.\n\n"
             "With --print: the statements that set one up on a server where kedge has never been,\n"
             "for somebody with the right to carry them out; the server is not asked.\n",
-            cli_store_init, CLI_BIT(PRINT), 0, 1, NULL, CLI_WORD_URL, cli_script_fields, NULL),
+            cli_store_init, OPTIONS(CLI_PRINT), 0, 1, NULL, CLI_WORD_URL, cli_script_fields, NULL),
     COMMAND("store migrate", "[URL]", "bring up to date what an older kedge set up",
             "One that is up to date is left as it is.  Programs of an older kedge may be refused\n"
             "from then on.\n\n"
             "With --print: the statements that would do it, none if it is up to date.\n",
-            cli_store_migrate, CLI_BIT(PRINT), 0, 1, NULL, CLI_WORD_URL, cli_script_fields, NULL),
+            cli_store_migrate, OPTIONS(CLI_PRINT), 0, 1, NULL, CLI_WORD_URL, cli_script_fields,
+            NULL),
     COMMAND(
         "conform", "[OPTION...] [URL]", "does a backend keep the storage contract?",
         "Runs the conformance suite over a backend, one of ours or a module of your own\n"
@@ -199,10 +229,38 @@ const struct cli_command cli_commands[] = {
         "verdict is marked SKIP, with that word.  Exit status 0: nothing failed, 1: a case\n"
         "failed or none was run, 2: the command line is wrong, 3: a case came to no verdict.\n",
         cli_conform,
-        CLI_BIT(PLUGIN) | CLI_BIT(FILTER) | CLI_BIT(TIER) | CLI_BIT(SEED) | CLI_BIT(JOBS) |
-            CLI_BIT(CASES) | CLI_BIT(EXPLAIN) | CLI_BIT(MUTANTS) | CLI_BIT(JUNIT) | CLI_BIT(CERT) |
-            CLI_BIT(OPT_OUT) | CLI_BIT(CLOCK) | CLI_BIT(KEEP) | CLI_BIT(IN_CASE),
+        OPTIONS(CLI_PLUGIN, CLI_FILTER, CLI_TIER, CLI_SEED, CLI_JOBS, CLI_CASES, CLI_EXPLAIN,
+                CLI_MUTANTS, CLI_JUNIT, CLI_CERT, CLI_OPT_OUT, CLI_CLOCK, CLI_KEEP, CLI_IN_CASE),
         0, 1, NULL, CLI_WORD_URL, NULL, conform_examples),
+    COMMAND("bench list", "", "list what can be measured", NULL, cli_bench, NULL, 0, 0, NULL,
+            CLI_WORD_NONE, NULL, bench_list_examples),
+    COMMAND(
+        "bench run", "WORKLOAD... [OPTION...]", "measure what a store, and kedge on it, can do",
+        "Each workload, on each store that is named: as fast as it goes for throughput, at a fixed\n"
+        "rate for latency, which then counts from when an operation was to begin.  With --ceiling a\n"
+        "bare client of the same store, hand-written to do no more than is needed for the same\n"
+        "durability, takes turns with what is measured; the ratio is that of one and the same time.\n\n"
+        "Printed are the median and the range of the repeats, and whatever decides a figure:\n"
+        "versions, compiler, machine, and the durability in force as the store itself tells it.\n"
+        "At the end of each workload the store is read back: a step that is lost, or there twice,\n"
+        "is a failure.\n\n"
+        "Works in namespaces of its own, which are removed at the end, an interrupt included, and\n"
+        "touches nothing else in the store.\n",
+        cli_bench,
+        OPTIONS(CLI_CLIENTS, CLI_THREADS, CLI_POOL, CLI_PAYLOAD, CLI_STEPS, CLI_AMONG, CLI_WARMUP,
+                CLI_SPELL, CLI_REPEAT, CLI_RATE, CLI_SEED, CLI_PERCENTILES, CLI_CEILING,
+                CLI_RESULTS, CLI_HDR, CLI_PROGRESS),
+        1, 1 << 20, "no workload given (kedge bench list)", CLI_WORD_WORKLOAD, NULL,
+        bench_run_examples),
+    COMMAND(
+        "bench compare", "BEFORE AFTER", "is there a regression between two results?",
+        "BEFORE and AFTER are files that bench run --json wrote.  For each workload that is in\n"
+        "both: how much the rate has changed (at a fixed rate: the 99th percentile), with its\n"
+        "95% confidence interval, from the repeats of both.  A change for the worse is a\n"
+        "regression, and the exit status 8, if the whole interval is below zero, and the change\n"
+        "is more than --fail-above.\n",
+        cli_bench, OPTIONS(CLI_FAIL_ABOVE), 2, 2, "name two files of results", CLI_WORD_PATH, NULL,
+        NULL),
     COMMAND("demo", "[order] [--no-kill]",
             "a saga that fails, killed while it takes back what it did",
             "Reserve, screen, charge, ship; shipping fails.  Shows the steps as they stand in the\n"
@@ -210,7 +268,7 @@ const struct cli_command cli_commands[] = {
             "middle of undoing the charge.\n\n"
             "Without -s the store is one of its own, which is removed at the end; KEDGE_STORE is\n"
             "for real work, and left alone.\n",
-            cli_demo_order, CLI_BIT(NO_KILL) | CLI_BIT(WORKER), 0, 1, NULL, CLI_WORD_NONE, NULL,
+            cli_demo_order, OPTIONS(CLI_NO_KILL, CLI_WORKER), 0, 1, NULL, CLI_WORD_NONE, NULL,
             order_examples),
     COMMAND("demo archive", "SRC DEST [OPTION...]",
             "archive a directory by runs that can be killed",
@@ -220,16 +278,16 @@ const struct cli_command cli_commands[] = {
             "Without -s the store is DEST/store, whatever KEDGE_STORE says.  A file whose run has\n"
             "ended is not looked at again.  DEST/log tells which step ran when, and where.  Paths\n"
             "are written with %XX for '%', spaces and bytes that are not printable ASCII.\n",
-            cli_demo_archive, CLI_BIT(WORKERS) | CLI_BIT(VERIFY) | CLI_BIT(WORKER), 2, 2,
+            cli_demo_archive, OPTIONS(CLI_WORKERS, CLI_VERIFY, CLI_WORKER), 2, 2,
             "name a directory to archive and one to archive into", CLI_WORD_PATH, NULL, NULL),
     COMMAND("version", "", "print the version of the program and of the library", NULL, cli_version,
-            0, 0, 0, NULL, CLI_WORD_NONE, cli_version_fields, NULL),
-    COMMAND("help", "[COMMAND]", "explain a command", NULL, cli_help, CLI_BIT(MAN), 0, 2, NULL,
+            NULL, 0, 0, NULL, CLI_WORD_NONE, cli_version_fields, NULL),
+    COMMAND("help", "[COMMAND]", "explain a command", NULL, cli_help, OPTIONS(CLI_MAN), 0, 2, NULL,
             CLI_WORD_COMMAND, NULL, NULL),
     COMMAND("completion", "bash|zsh|fish", "print what makes a shell complete kedge's words",
             "For one session: eval \"$(kedge completion bash)\", in zsh likewise, in fish:\n"
             "kedge completion fish | source.  Installed files serve all sessions.\n",
-            cli_completion, 0, 1, 1 << 20, "name a shell: bash, zsh or fish", CLI_WORD_NONE, NULL,
-            completion_examples),
-    { NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL, CLI_WORD_NONE, NULL, NULL, 0, 0 },
+            cli_completion, NULL, 1, 1 << 20, "name a shell: bash, zsh or fish", CLI_WORD_NONE,
+            NULL, completion_examples),
+    { NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, CLI_WORD_NONE, NULL, NULL, 0, 0 },
 };

@@ -14,7 +14,11 @@ void verdict_init(struct verdict *v)
     memset(v, 0, sizeof *v);
 }
 
-static void append(struct verdict *v, const char *fmt, va_list ap)
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 0)))
+#endif
+static void
+append(struct verdict *v, const char *fmt, va_list ap)
 {
     size_t used = strlen(v->why);
 

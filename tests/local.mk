@@ -175,9 +175,9 @@ json_get_LDADD = $(CJSON_LIBS)
 EXTRA_DIST += %D%/support/tap.sh %D%/support/long.sh
 
 dist_check_SCRIPTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
-	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh
+	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh %D%/bench.sh
 TESTS += %D%/headers.sh %D%/sources.sh %D%/exports.sh %D%/cli.sh %D%/cli_runs.sh %D%/man.sh %D%/docs.sh \
-	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh
+	%D%/plugin.sh %D%/wrap.sh %D%/readme.sh %D%/conform.sh %D%/bench.sh
 
 # The sentences of the contract, the catalogue, and the cases that hold them.
 dist_check_SCRIPTS += %D%/promises.sh
@@ -332,6 +332,8 @@ steps_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests += %D%/servers/costs-postgresql.sh %D%/servers/hot-postgresql.sh \
 	%D%/servers/growth-postgresql.sh
 EXTRA_DIST += %D%/servers/figures.sh
+kedge_servers_tests += %D%/servers/bench-redis.sh %D%/servers/bench-postgresql.sh
+EXTRA_DIST += %D%/servers/bench.sh
 kedge_servers_tests += %D%/servers/prepared-postgresql.sh
 kedge_servers_tests += %D%/servers/pooler-postgresql.sh %D%/servers/isolation-postgresql.sh \
 	%D%/servers/roles-postgresql.sh

@@ -135,13 +135,11 @@ static void read_values(const struct cli *cli)
 /* What commands take for granted once they run. */
 static void check(const struct cli *cli)
 {
-    const uint64_t takes = CLI_EVERYWHERE | cli->command->options;
-
     MUST(cli->n_words >= cli->command->least && cli->n_words <= cli->command->most);
     MUST(cli->timeout_us > 0);
     MUST(!cli->lines || cli->json);
     for (int i = 0; i < CLI_N_OPTIONS; i++) {
-        MUST(cli->given[i] == NULL || (takes & (UINT64_C(1) << i)) != 0);
+        MUST(cli->given[i] == NULL || cli_takes(cli->command, i));
         MUST(cli->given[i] == NULL || cli_options[i].kind != CLI_FLAG || cli->given[i][0] == '\0');
     }
     MUST(cli->backend_opts.n > 0 ? cli_has(cli, CLI_BACKEND_OPT)
