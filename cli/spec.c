@@ -61,6 +61,7 @@ EXAMPLES(queue_examples, { "queue pause mail --why 'the relay is down'", "runs o
 EXAMPLES(backend_examples, { "backends", "all of them" }, { "backends mem", "one of them" },
          { "store info count+mem:", "how often a command calls its store" });
 EXAMPLES(conform_examples, { "conform mem:{} --filter leases", "one area, in memory" },
+         { "conform --tier fault --server 127.0.0.1:6379 redis://{server}", "by way of a proxy, too" },
          { "conform --list", "all cases" });
 EXAMPLES(store_examples, { "store info", "what is behind KEDGE_STORE, and what it promises" });
 EXAMPLES(completion_examples, { "completion bash", "to be read by the shell that completes" });
@@ -194,14 +195,18 @@ const struct cli_command cli_commands[] = {
         "what `pkg-config --variable=clock kedge-backend' prints and KEDGE_TEST_CLOCK naming\n"
         "an empty file; --clock names the same file.  A case may take 4 minutes, or --timeout.\n"
         "The fault tier kills processes of its own by kedge-kill.so, which is beside it, or in\n"
-        "the directory that KEDGE_SHIM_PATH names.\n\n"
+        "the directory that KEDGE_SHIM_PATH names.  It cuts, holds and swallows connections, too,\n"
+        "by a proxy of its own, if --server says where the server listens, and the URL where that\n"
+        "address stands: {server} for all of it, or {host} and {port}; for a socket these are its\n"
+        "path, its directory and its name.\n\n"
         "What does not apply to a backend, cannot be asked here, was left out or came to no\n"
         "verdict is marked SKIP, with that word.  Exit status 0: nothing failed, 1: a case\n"
         "failed or none was run, 2: the command line is wrong, 3: a case came to no verdict.\n",
         cli_conform,
         CLI_BIT(PLUGIN) | CLI_BIT(FILTER) | CLI_BIT(TIER) | CLI_BIT(SEED) | CLI_BIT(JOBS) |
             CLI_BIT(CASES) | CLI_BIT(EXPLAIN) | CLI_BIT(MUTANTS) | CLI_BIT(JUNIT) | CLI_BIT(CERT) |
-            CLI_BIT(OPT_OUT) | CLI_BIT(CLOCK) | CLI_BIT(KEEP) | CLI_BIT(IN_CASE),
+            CLI_BIT(OPT_OUT) | CLI_BIT(CLOCK) | CLI_BIT(SERVER) | CLI_BIT(KEEP) |
+            CLI_BIT(IN_CASE),
         0, 1, NULL, CLI_WORD_URL, NULL, conform_examples),
     COMMAND("demo", "[order] [--no-kill]",
             "a saga that fails, killed while it takes back what it did",

@@ -14,6 +14,7 @@
 #define NEEDS_KILL    128u /* kedge-kill.so in the case's process */
 #define NEEDS_SKEW    256u /* the process's own clock can be moved: kedge-clock.so in it */
 #define NEEDS_SERVER  512u /* KEDGE_CAP_SERVER_CLOCK */
+#define NEEDS_PROXY   1024u /* it is told where the server listens: way.h */
 
 struct contract_case {
     const char *id;   /* area and number; never given to another case */
@@ -59,5 +60,7 @@ extern const struct contract_case cases_crash[];
 extern const struct contract_case cases_iofail[];
 extern const struct contract_case cases_sweep[];
 extern const struct contract_case cases_clock[];
+extern const struct contract_case cases_net[];
+extern const struct contract_case cases_net_holder[];
 
 #endif

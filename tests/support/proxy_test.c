@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proxy.h"
+#include "conform/proxy/proxy.h"
 
 #define CLIENTS_MOST 16
 
