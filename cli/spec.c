@@ -61,7 +61,8 @@ EXAMPLES(queue_examples, { "queue pause mail --why 'the relay is down'", "runs o
 EXAMPLES(backend_examples, { "backends", "all of them" }, { "backends mem", "one of them" },
          { "store info count+mem:", "how often a command calls its store" });
 EXAMPLES(conform_examples, { "conform mem:{} --filter leases", "one area, in memory" },
-         { "conform --tier fault --server 127.0.0.1:6379 redis://{server}", "by way of a proxy, too" },
+         { "conform --tier fault --server 127.0.0.1:6379 redis://{server}",
+           "by way of a proxy, too" },
          { "conform --list", "all cases" });
 EXAMPLES(store_examples, { "store info", "what is behind KEDGE_STORE, and what it promises" });
 EXAMPLES(completion_examples, { "completion bash", "to be read by the shell that completes" });
@@ -205,8 +206,7 @@ const struct cli_command cli_commands[] = {
         cli_conform,
         CLI_BIT(PLUGIN) | CLI_BIT(FILTER) | CLI_BIT(TIER) | CLI_BIT(SEED) | CLI_BIT(JOBS) |
             CLI_BIT(CASES) | CLI_BIT(EXPLAIN) | CLI_BIT(MUTANTS) | CLI_BIT(JUNIT) | CLI_BIT(CERT) |
-            CLI_BIT(OPT_OUT) | CLI_BIT(CLOCK) | CLI_BIT(SERVER) | CLI_BIT(KEEP) |
-            CLI_BIT(IN_CASE),
+            CLI_BIT(OPT_OUT) | CLI_BIT(CLOCK) | CLI_BIT(SERVER) | CLI_BIT(KEEP) | CLI_BIT(IN_CASE),
         0, 1, NULL, CLI_WORD_URL, NULL, conform_examples),
     COMMAND("demo", "[order] [--no-kill]",
             "a saga that fails, killed while it takes back what it did",

@@ -69,9 +69,9 @@ static int timed_call(struct harm *h, const char *what)
     int64_t past = real_us() - began - h->stage.patience;
 
     if (past > HARM_MARGIN)
-        fail_case(__FILE__, __LINE__, "%s took %" PRId64 " ms longer than the %" PRId64
-                  " ms it was given (%s)", what, past / 1000, h->stage.patience / 1000,
-                  status_name(rc));
+        fail_case(__FILE__, __LINE__,
+                  "%s took %" PRId64 " ms longer than the %" PRId64 " ms it was given (%s)", what,
+                  past / 1000, h->stage.patience / 1000, status_name(rc));
     if (past > h->slowest)
         h->slowest = past;
     return rc;

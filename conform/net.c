@@ -130,7 +130,7 @@ static bool point(const struct stage_op *op, const struct failure *f, uint64_t n
 
 static uint64_t next_byte(const struct failure *f, uint64_t n)
 {
-    uint64_t step = n / (n < 2000 ? 8 : 1);
+    uint64_t step = n / (n < 2000 ? 4 : 1);
 
     if (f->silent)
         return n + 2 * n + 5 + random_below(harm.direct, 5);
@@ -398,17 +398,24 @@ const struct contract_case cases_net[] = {
     { "net-05", "the connection is cut anywhere in lock_acquire", NEEDS, cut_in_lock_acquire },
     { "net-06", "the connection is cut anywhere in lock_extend", NEEDS, cut_in_lock_extend },
     { "net-07", "the connection is cut anywhere in lock_release", NEEDS, cut_in_lock_release },
-    { "net-08", "the connection is cut anywhere in creating a run that is due", NEEDS, cut_in_create_due },
-    { "net-09", "the connection is cut anywhere in creating a run that is held", NEEDS, cut_in_create_held },
+    { "net-08", "the connection is cut anywhere in creating a run that is due", NEEDS,
+      cut_in_create_due },
+    { "net-09", "the connection is cut anywhere in creating a run that is held", NEEDS,
+      cut_in_create_held },
     { "net-10", "the connection is cut anywhere in appending a record", NEEDS, cut_in_append },
-    { "net-11", "the connection is cut anywhere in appending a large record", NEEDS, cut_in_append_large },
-    { "net-12", "the connection is cut anywhere in a commit of a record, a snapshot, a cell and a lock", NEEDS, cut_in_checkpoint },
+    { "net-11", "the connection is cut anywhere in appending a large record", NEEDS,
+      cut_in_append_large },
+    { "net-12",
+      "the connection is cut anywhere in a commit of a record, a snapshot, a cell and a lock",
+      NEEDS, cut_in_checkpoint },
     { "net-13", "the connection is cut anywhere in finishing a run", NEEDS, cut_in_finish },
     { "net-14", "the connection is cut anywhere in handing a run on", NEEDS, cut_in_hand_on },
     { "net-15", "the connection is cut anywhere in parking a run", NEEDS, cut_in_park },
     { "net-16", "the connection is cut anywhere in taking a run", NEEDS, cut_in_take },
-    { "net-17", "the connection is cut anywhere in the last child's end, which wakes its parent", NEEDS, cut_in_child },
-    { "net-18", "the connection is cut anywhere in a request, a wake and the deleting of a cell", NEEDS, cut_in_request },
+    { "net-17", "the connection is cut anywhere in the last child's end, which wakes its parent",
+      NEEDS, cut_in_child },
+    { "net-18", "the connection is cut anywhere in a request, a wake and the deleting of a cell",
+      NEEDS, cut_in_request },
     { "net-19", "the connection is cut anywhere in a batch", NEEDS, cut_in_batch },
     { "net-20", "the connection is cut anywhere in a batch of appends", NEEDS, cut_in_appends },
     { "net-21", "the connection is cut anywhere in a claim", NEEDS, cut_in_claim },
@@ -426,8 +433,8 @@ const struct contract_case cases_net[] = {
     { "net-33", "the connection is cut anywhere in info", NEEDS, cut_in_info },
     { "net-34", "the connection is cut anywhere in verify", NEEDS, cut_in_verify },
     { "net-35", "the connection is cut anywhere in opening a store", NEEDS, cut_in_open },
-    { "net-36", "a connection that was ended while idle is replaced, whatever is called next", NEEDS,
-      idle },
+    { "net-36", "a connection that was ended while idle is replaced, whatever is called next",
+      NEEDS, idle },
     { "net-37", "nobody listens: nothing happens, and soon; and then somebody does", NEEDS,
       refusal },
     { "net-38", "a black hole is left within the caller's timeout, by every operation", NEEDS,

@@ -218,8 +218,12 @@ static void give_up_lease(struct member *m)
 
 static bool has_lease(struct member *m)
 {
-    if (m->owner == 0 && m_grant(m, LONG) != KEDGE_OK)
+    int rc = m->owner != 0 ? KEDGE_OK : m_grant(m, LONG);
+
+    if (rc == KEDGE_ERR_UNKNOWN)
         give_up_lease(m);
+    else if (rc != KEDGE_OK)
+        m->owner = 0; /* there never was one */
     return m->owner != 0;
 }
 

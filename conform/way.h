@@ -2,8 +2,8 @@
  * way.h - the way to the server of the store, for cases that do harm on it
  *
  * `kedge conform --server ADDRESS URL': the server listens at ADDRESS, and the URL has {server},
- * {host} or {port} where that is said.  A case that does harm opens the same store once more, with a
- * proxy's address there.
+ * {host} or {port} where that is said.  A case that does harm opens the same store once more, with
+ * a proxy's address there.
  */
 #ifndef KEDGE_CONFORM_WAY_H
 #define KEDGE_CONFORM_WAY_H

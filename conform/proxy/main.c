@@ -4,9 +4,9 @@
  *	kedge-proxy LISTEN TARGET
  *
  * LISTEN and TARGET are HOST:PORT or unix:PATH; port 0 of LISTEN is any that is free.  It prints
- * "port N" (0 for unix:) when it can be connected to.  Then it is told on its standard input what to
- * do, line by line, and answers each line by one: see proxy.h, which `kedge-proxy --help' prints.  It
- * ends with its input, or when it is told to "quit".
+ * "port N" (0 for unix:) when it can be connected to.  Then it is told on its standard input what
+ *to do, line by line, and answers each line by one: see proxy.h, which `kedge-proxy --help' prints.
+ *It ends with its input, or when it is told to "quit".
  *
  *	$ mkfifo say; kedge-proxy 127.0.0.1:7000 127.0.0.1:6379 <say & exec 3>say
  *	port 7000

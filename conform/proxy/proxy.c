@@ -21,7 +21,8 @@ static _Noreturn void give_up(const char *what, const char *why)
     _exit(99);
 }
 
-/* All else that this process has open is nothing to do with the proxy, and would not end with it. */
+/* All else that this process has open is nothing to do with the proxy, and would not end with it.
+ */
 static void close_others(int a, int b)
 {
     DIR *dir = opendir("/proc/self/fd");

@@ -11,30 +11,30 @@
 #include <sys/types.h>
 
 /* Also what `kedge-proxy --help' prints. */
-#define PROXY_LINES \
-    "  pass                 forget all that follows here; what is held back goes on\n" \
-    "  reset | close        end all connections now, with RST or FIN\n" \
-    "  refuse | accept      new connections are refused by the operating system, or taken again\n" \
-    "  hole                 from now on everything is swallowed, also on new connections\n" \
-    "  hold                 ... everything waits for \"go\" or \"pass\"\n" \
-    "  slice N              at most N bytes at a time; 0: as they come\n" \
-    "  delay MS             each chunk of bytes is under way for so long\n" \
-    "  target ADDRESS       new connections go there: a server has taken another's place\n" \
-    "  at EVENT N HARM      once, at the N-th EVENT from now (1: the next)\n" \
-    "  go                   what is held back goes on\n" \
-    "  count                \"count CONNECTIONS REQUESTS UP DOWN FIRED OPEN\"\n" \
-    "  zero                 these begin at 0 again, except OPEN\n" \
-    "  quit\n" \
-    "\n" \
-    "EVENT is connect; request (a client says something after the server had its say, or at first: a\n" \
-    "round trip begins); reply (the server's first bytes after that); up or down (a byte towards the\n" \
-    "server, or towards the client).\n" \
-    "\n" \
+#define PROXY_LINES                                                                                      \
+    "  pass                 forget all that follows here; what is held back goes on\n"                   \
+    "  reset | close        end all connections now, with RST or FIN\n"                                  \
+    "  refuse | accept      new connections are refused by the operating system, or taken again\n"       \
+    "  hole                 from now on everything is swallowed, also on new connections\n"              \
+    "  hold                 ... everything waits for \"go\" or \"pass\"\n"                               \
+    "  slice N              at most N bytes at a time; 0: as they come\n"                                \
+    "  delay MS             each chunk of bytes is under way for so long\n"                              \
+    "  target ADDRESS       new connections go there: a server has taken another's place\n"              \
+    "  at EVENT N HARM      once, at the N-th EVENT from now (1: the next)\n"                            \
+    "  go                   what is held back goes on\n"                                                 \
+    "  count                \"count CONNECTIONS REQUESTS UP DOWN FIRED OPEN\"\n"                         \
+    "  zero                 these begin at 0 again, except OPEN\n"                                       \
+    "  quit\n"                                                                                           \
+    "\n"                                                                                                 \
+    "EVENT is connect; request (a client says something after the server had its say, or at first: a\n"  \
+    "round trip begins); reply (the server's first bytes after that); up or down (a byte towards the\n"  \
+    "server, or towards the client).\n"                                                                  \
+    "\n"                                                                                                 \
     "HARM is reset or close: the connection ends, and what makes the event is not forwarded; before a\n" \
-    "request's first byte that is a lost request, at a reply a lost reply.  hole: from there on all\n" \
-    "of this connection is swallowed in both directions, and it stays open.  hold: from there on all\n" \
-    "of it waits for \"go\" or \"pass\", whatever becomes of the client meanwhile.\n" \
-    "\n" \
+    "request's first byte that is a lost request, at a reply a lost reply.  hole: from there on all\n"   \
+    "of this connection is swallowed in both directions, and it stays open.  hold: from there on all\n"  \
+    "of it waits for \"go\" or \"pass\", whatever becomes of the client meanwhile.\n"                    \
+    "\n"                                                                                                 \
     "Answers are \"ok\", the count, or \"error TEXT\".\n"
 
 struct proxy {
