@@ -236,7 +236,7 @@ libcrash_la_SOURCES = conform/iofault.c conform/iofault.h %D%/crash/crash.c \
 	%D%/crash/crash.h %D%/support/tsan.h %D%/crash/dump.c %D%/crash/client.c %D%/crash/client.h \
 	%D%/crash/script.c %D%/crash/script.h %D%/crash/disk.c %D%/crash/disk.h
 KEDGE_CRASH_TESTS = crash_shim crash_enumerate crash_stall crash_wakeup crash_full crash_room \
-	crash_refuse crash_hammer
+	crash_refuse crash_reboot crash_hammer
 KEDGE_CRASH_LINK = libcrash.la libkedge-core.la $(LMDB_LIBS) $(PTHREAD_LIBS)
 KEDGE_CRASH_EXPORT = $(AM_LDFLAGS) -export-dynamic
 EXTRA_PROGRAMS += $(KEDGE_CRASH_TESTS)
@@ -263,6 +263,9 @@ crash_refuse_SOURCES = %D%/crash/refuse.c
 crash_refuse_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 crash_refuse_LDADD = $(KEDGE_CRASH_LINK)
 crash_refuse_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+crash_reboot_SOURCES = %D%/crash/reboot.c
+crash_reboot_LDADD = libworld.la libkedge.la $(DL_LIBS) $(PTHREAD_LIBS)
+crash_reboot_LDFLAGS = $(KEDGE_CRASH_EXPORT)
 crash_hammer_SOURCES = %D%/crash/hammer.c %D%/crash/hammer.h %D%/crash/hammer_work.c \
 	%D%/crash/hammer_check.c
 crash_hammer_LDADD = $(KEDGE_CRASH_LINK)
@@ -285,6 +288,14 @@ TESTS += proxy_test
 check_PROGRAMS += strikes
 strikes_SOURCES = %D%/servers/strikes.c
 strikes_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
+# What a server thinks of a session after each kind of call: ./after BACKEND URL COMMAND
+check_PROGRAMS += after
+after_SOURCES = %D%/servers/after.c
+after_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
+# A server's answers are none of those expected: ./lies BACKEND URL ADDRESS LIE...
+check_PROGRAMS += lies
+lies_SOURCES = %D%/servers/lies.c
+lies_LDADD = libworld.la libproxy.la libkedge.la $(PTHREAD_LIBS)
 # Runs that are under way while their server is in trouble: ./survive NAME URL DIR BREAK HEAL
 check_PROGRAMS += survive
 survive_SOURCES = %D%/servers/survive.c %D%/servers/survive.h %D%/servers/survive_check.c \
@@ -314,7 +325,8 @@ kedge_servers_tests = %D%/servers/renewed-redis.sh %D%/servers/renewed-postgresq
 	%D%/servers/access-redis.sh \
 	%D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
 	%D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
-	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh \
+	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh %D%/servers/lies-redis.sh \
+	%D%/servers/settings-postgresql.sh \
 	%D%/servers/trouble-redis.sh %D%/servers/trouble-postgresql.sh \
 	%D%/servers/info-redis.sh %D%/servers/info-postgresql.sh \
 	%D%/servers/failover-redis.sh %D%/servers/failover-postgresql.sh %D%/servers/disk-postgresql.sh

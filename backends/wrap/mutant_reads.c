@@ -467,7 +467,7 @@ static int any_parent(LIST)
 }
 DEFECT(m179, .ops = { .list = any_parent });
 
-static int any_incarnation(LIST)
+static int any_parent_incarnation(LIST)
 {
     struct wrap_below b = wrap_below(s);
     struct kedge_list all = *in;
@@ -488,7 +488,7 @@ static int any_incarnation(LIST)
         out->n = kept;
     return rc;
 }
-DEFECT(m240, .ops = { .list = any_incarnation });
+DEFECT(m240, .ops = { .list = any_parent_incarnation });
 
 static int served_too(LIST)
 {

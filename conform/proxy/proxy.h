@@ -33,7 +33,9 @@
     "HARM is reset or close: the connection ends, and what makes the event is not forwarded; before a\n" \
     "request's first byte that is a lost request, at a reply a lost reply.  hole: from there on all\n"   \
     "of this connection is swallowed in both directions, and it stays open.  hold: from there on all\n"  \
-    "of it waits for \"go\" or \"pass\", whatever becomes of the client meanwhile.\n"                    \
+    "of it waits for \"go\" or \"pass\", whatever becomes of the client meanwhile.  say TEXT, of a\n"    \
+    "reply: the client gets TEXT (with \\r, \\n, \\\\ and \\xHH) and nothing of what the server says\n"  \
+    "until it is asked again.\n"                                                                         \
     "\n"                                                                                                 \
     "Answers are \"ok\", the count, or \"error TEXT\".\n"
 

@@ -24,7 +24,7 @@
 enum { CONNECTIONS_MOST = 512, FLOW_SIZE = 256 * 1024 };
 
 enum event { NO_EVENT, CONNECT, REQUEST, REPLY, UP, DOWN };
-enum harm { NO_HARM, RESET, CLOSE, HOLE, HOLD };
+enum harm { NO_HARM, RESET, CLOSE, HOLE, HOLD, SAY };
 
 struct flow {
     unsigned char *buf;
@@ -45,6 +45,7 @@ struct connection {
     bool asked; /* the client spoke last */
     bool holed;
     bool held;
+    bool answered; /* by us: what the server says is swallowed until it is asked again */
     enum harm end; /* RESET or CLOSE: when what was let in is delivered */
 };
 
@@ -59,6 +60,8 @@ static struct {
     enum event event; /* of the plan */
     uint64_t left;    /* events until it comes true */
     enum harm harm;
+    char said[256]; /* SAY: this */
+    size_t said_len;
     bool hole;
     bool hold;
     size_t slice;
@@ -222,6 +225,9 @@ static void harm_do(struct connection *c, enum harm harm)
         c->up.free = c->up.len - c->up.at;
         c->down.free = c->down.len - c->down.at;
         break;
+    case SAY:
+        c->answered = true;
+        break;
     case NO_HARM:
         break;
     }
@@ -255,6 +261,15 @@ static void connection_accept(void)
         connection_end(c, RESET);
 }
 
+/* What was to be said, in the place of what came in on F. */
+static size_t say_instead(struct flow *f)
+{
+    size_t n = FLOW_SIZE - f->len < proxy.said_len ? FLOW_SIZE - f->len : proxy.said_len;
+
+    memcpy(f->buf + f->len, proxy.said, n);
+    return n;
+}
+
 /* Of N bytes that came in on F, those that are let in; what was planned is done. */
 static size_t bytes_let_in(struct connection *c, struct flow *f, size_t n)
 {
@@ -267,7 +282,11 @@ static size_t bytes_let_in(struct connection *c, struct flow *f, size_t n)
         enum harm harm = event_comes(up ? REQUEST : REPLY);
 
         proxy.counts.requests += up;
+        if (up)
+            c->answered = false;
         harm_do(c, harm);
+        if (harm == SAY)
+            return say_instead(f);
         if (harm != NO_HARM)
             return harm == HOLD ? n : 0;
     }
@@ -289,7 +308,7 @@ static size_t bytes_let_in(struct connection *c, struct flow *f, size_t n)
 
 static void flow_read(struct connection *c, struct flow *f, int fd)
 {
-    bool swallow = c->holed || c->end != NO_HARM;
+    bool swallow = c->holed || c->end != NO_HARM || (f == &c->down && c->answered);
     ssize_t n;
 
     if (f->at > 0) {
@@ -389,11 +408,29 @@ static const struct {
     const char *name;
     enum harm harm;
 } harms[] = {
-    { "reset", RESET },
-    { "close", CLOSE },
-    { "hole", HOLE },
-    { "hold", HOLD },
+    { "reset", RESET }, { "close", CLOSE }, { "hole", HOLE }, { "hold", HOLD }, { "say", SAY },
 };
+
+/* TEXT with its escapes (\r, \n, \\, \xHH) resolved; false: there is no room. */
+static bool say_set(const char *text)
+{
+    proxy.said_len = 0;
+    for (; *text != '\0'; text++) {
+        unsigned int byte = (unsigned char)*text;
+
+        if (proxy.said_len == sizeof proxy.said)
+            return false;
+        if (text[0] == '\\' && text[1] != '\0') {
+            text++;
+            byte = *text == 'r' ? '\r' : *text == 'n' ? '\n' : (unsigned char)*text;
+            /* NOLINTNEXTLINE(cert-err34-c): two digits, or it is no number */
+            if (*text == 'x' && sscanf(text + 1, "%2x", &byte) == 1)
+                text += 2;
+        }
+        proxy.said[proxy.said_len++] = (char)byte;
+    }
+    return true;
+}
 
 static const char *plan_set(const char *event, unsigned long long n, const char *harm)
 {
@@ -410,6 +447,8 @@ static const char *plan_set(const char *event, unsigned long long n, const char 
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (strcmp(events[i].name, event) == 0)
             proxy.event = events[i].event;
+    if (proxy.harm == SAY && proxy.event != REPLY)
+        return "error only in a reply something is said";
     return proxy.event == NO_EVENT ? "error no such event" : "ok";
 }
 
@@ -471,6 +510,7 @@ static const char *obey(const char *line)
     unsigned long long n;
     char event[16];
     char harm[16];
+    int end = 0;
 
     if (strcmp(line, "pass") == 0)
         return pass();
@@ -481,8 +521,9 @@ static const char *obey(const char *line)
     if (strncmp(line, "target ", 7) == 0)
         return target_set(line + 7);
     /* NOLINTBEGIN(cert-err34-c): numbers that a test of ours has written */
-    if (sscanf(line, "at %15s %llu %15s", event, &n, harm) == 3)
-        return plan_set(event, n, harm);
+    if (sscanf(line, "at %15s %llu %15s%n", event, &n, harm, &end) == 3)
+        return say_set(line + end + (line[end] == ' ')) ? plan_set(event, n, harm)
+                                                        : "error too much to say";
     if (sscanf(line, "slice %llu", &n) == 1)
         proxy.slice = (size_t)n;
     else if (sscanf(line, "delay %llu", &n) == 1)
