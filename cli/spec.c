@@ -61,8 +61,6 @@ EXAMPLES(queue_examples, { "queue pause mail --why 'the relay is down'", "runs o
 EXAMPLES(backend_examples, { "backends", "all of them" }, { "backends mem", "one of them" },
          { "store info count+mem:", "how often a command calls its store" });
 EXAMPLES(conform_examples, { "conform mem:{} --filter leases", "one area, in memory" },
-         { "conform --tier fault --server 127.0.0.1:6379 redis://{server}",
-           "by way of a proxy, too" },
          { "conform --list", "all cases" });
 EXAMPLES(store_examples, { "store info", "what is behind KEDGE_STORE, and what it promises" });
 EXAMPLES(completion_examples, { "completion bash", "to be read by the shell that completes" });

@@ -43,7 +43,7 @@ ok 'a server that the URL does not lead to'
 kedge conform --server nowhere 'mem:{server}'
 told 2 "--server takes HOST:PORT or unix:PATH, not 'nowhere'"
 ok 'a server that is none'
-kedge conform --filter net-36 mem:
+kedge conform --filter net-36 'mem:{}'
 [ $status -eq 1 ] && grep -q '^ok 1 - net-36 .* # SKIP .*(--server)' out
 ok 'without a server its connections cannot be harmed'
 kedge conform --list mem:

@@ -8,5 +8,5 @@ server redis r appendfsync no || exit 99
 # shellcheck disable=SC2016 # "$" is what a reply begins with
 tally "$KEDGE_BUILDDIR/lies" redis "$(server way r)" "$(server address r)" \
 	'$-1\r\n' '-ERR a lie\r\n' '-WRONGTYPE a lie\r\n' ':5\r\n' '+QUEUED\r\n' '$4\r\nlies\r\n' '*0\r\n' \
-	'*3\r\n:1\r\n$-1\r\n*-1\r\n' '%1\r\n+a\r\n:1\r\n' 'HTTP/1.1 400 Bad Request\r\n\r\n'
+	'*3\r\n:1\r\n$-1\r\n*-1\r\n' '*6\r\n:1\r\n:2\r\n$-1\r\n*0\r\n+x\r\n:3\r\n' '%1\r\n+a\r\n:1\r\n' 'HTTP/1.1 400 Bad Request\r\n\r\n'
 plan
