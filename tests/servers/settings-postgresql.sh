@@ -31,5 +31,5 @@ select count(*) > 0 and count(*) filter (where state <> 'idle') = 0 from pg_stat
 where application_name = 'looked-at'
 end
 tally "$KEDGE_BUILDDIR/after" postgresql "$url&application_name=looked-at" \
-	"[ \"\$(${server:?} cli store -f '$dir/idle')\" = t ]"
+	"[ \"\$('${SHELL:-/bin/sh}' '$KEDGE_SRCDIR/tests/support/server.sh' cli store -f '$dir/idle')\" = t ]"
 plan
