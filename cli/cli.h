@@ -112,6 +112,8 @@ enum cli_option_kind { CLI_FLAG, CLI_VALUE, CLI_MAYBE /* a value after '=', or n
       "leave out its cases: lines of CASE | REASON | URL | YYYY-MM-DD")                            \
     X(CLOCK, "clock", 0, CLI_VALUE, "FILE", NULL,                                                  \
       "move the clock of a server that was started to take it from there")                         \
+    X(SERVER, "server", 0, CLI_VALUE, "ADDRESS", NULL,                                             \
+      "where the server listens: HOST:PORT or unix:PATH; for cases about connections")             \
     X(KEEP, "keep", 0, CLI_FLAG, NULL, NULL,                                                       \
       "use namespaces called as the cases, which are there, and leave them")                       \
     X(CLIENTS, "clients", 0, CLI_VALUE, "N,...", NULL,                                             \

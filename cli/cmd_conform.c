@@ -62,6 +62,7 @@ static enum cli_exit run(const struct cli *cli, struct conform_options *o, struc
     o->junit = cli->given[CLI_JUNIT];
     o->cert = cli->given[CLI_CERT];
     o->clock = cli->given[CLI_CLOCK];
+    o->server = cli->given[CLI_SERVER];
     o->case_us = cli_has(cli, CLI_TIMEOUT) ? cli->timeout_us : 0;
     o->in_case = cli->given[CLI_IN_CASE];
     o->keep = cli_has(cli, CLI_KEEP);

@@ -224,13 +224,17 @@ const struct cli_command cli_commands[] = {
         "what `pkg-config --variable=clock kedge-backend' prints and KEDGE_TEST_CLOCK naming\n"
         "an empty file; --clock names the same file.  A case may take 4 minutes, or --timeout.\n"
         "The fault tier kills processes of its own by kedge-kill.so, which is beside it, or in\n"
-        "the directory that KEDGE_SHIM_PATH names.\n\n"
+        "the directory that KEDGE_SHIM_PATH names.  It cuts, holds and swallows connections, too,\n"
+        "by a proxy of its own, if --server says where the server listens, and the URL where that\n"
+        "address stands: {server} for all of it, or {host} and {port}; for a socket these are its\n"
+        "path, its directory and its name.\n\n"
         "What does not apply to a backend, cannot be asked here, was left out or came to no\n"
         "verdict is marked SKIP, with that word.  Exit status 0: nothing failed, 1: a case\n"
         "failed or none was run, 2: the command line is wrong, 3: a case came to no verdict.\n",
         cli_conform,
         OPTIONS(CLI_PLUGIN, CLI_FILTER, CLI_TIER, CLI_SEED, CLI_JOBS, CLI_CASES, CLI_EXPLAIN,
-                CLI_MUTANTS, CLI_JUNIT, CLI_CERT, CLI_OPT_OUT, CLI_CLOCK, CLI_KEEP, CLI_IN_CASE),
+                CLI_MUTANTS, CLI_JUNIT, CLI_CERT, CLI_OPT_OUT, CLI_CLOCK, CLI_SERVER, CLI_KEEP,
+                CLI_IN_CASE),
         0, 1, NULL, CLI_WORD_URL, NULL, conform_examples),
     COMMAND("bench list", "", "list what can be measured", NULL, cli_bench, NULL, 0, 0, NULL,
             CLI_WORD_NONE, NULL, bench_list_examples),

@@ -5,15 +5,16 @@
 #include "world.h"
 
 /* What a case needs of a backend; it is skipped, aloud, where that is not promised. */
-#define NEEDS_CLOCK   1u   /* the test moves the clock */
-#define NEEDS_HINT    2u   /* KEDGE_CAP_HINT */
-#define NEEDS_SHARED  4u   /* KEDGE_CAP_SHARED */
-#define NEEDS_THREADS 8u   /* KEDGE_THREADS_SESSION */
-#define NEEDS_CLOCKS  33u  /* NEEDS_CLOCK, and that wall and lease time are two */
-#define NEEDS_WAIT    64u  /* the optional operations wait and notify */
-#define NEEDS_KILL    128u /* kedge-kill.so in the case's process */
-#define NEEDS_SKEW    256u /* the process's own clock can be moved: kedge-clock.so in it */
-#define NEEDS_SERVER  512u /* KEDGE_CAP_SERVER_CLOCK */
+#define NEEDS_CLOCK   1u    /* the test moves the clock */
+#define NEEDS_HINT    2u    /* KEDGE_CAP_HINT */
+#define NEEDS_SHARED  4u    /* KEDGE_CAP_SHARED */
+#define NEEDS_THREADS 8u    /* KEDGE_THREADS_SESSION */
+#define NEEDS_CLOCKS  33u   /* NEEDS_CLOCK, and that wall and lease time are two */
+#define NEEDS_WAIT    64u   /* the optional operations wait and notify */
+#define NEEDS_KILL    128u  /* kedge-kill.so in the case's process */
+#define NEEDS_SKEW    256u  /* the process's own clock can be moved: kedge-clock.so in it */
+#define NEEDS_SERVER  512u  /* KEDGE_CAP_SERVER_CLOCK */
+#define NEEDS_PROXY   1024u /* it is told where the server listens: way.h */
 
 struct contract_case {
     const char *id;   /* area and number; never given to another case */
@@ -59,5 +60,7 @@ extern const struct contract_case cases_crash[];
 extern const struct contract_case cases_iofail[];
 extern const struct contract_case cases_sweep[];
 extern const struct contract_case cases_clock[];
+extern const struct contract_case cases_net[];
+extern const struct contract_case cases_net_holder[];
 
 #endif

@@ -51,6 +51,8 @@ static const struct {
     { cases_iofail, CONFORM_FAULT },
     { cases_sweep, CONFORM_FAULT },
     { cases_clock, CONFORM_FAULT },
+    { cases_net, CONFORM_FAULT },
+    { cases_net_holder, CONFORM_FAULT },
     { cases_resources, CONFORM_FULL },
 };
 /* clang-format on */

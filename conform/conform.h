@@ -29,6 +29,8 @@ enum conform_exit {
 struct conform_options {
     const char *backend;         /* a name, or the path of a module; NULL: the URL says */
     const char *url;             /* {} in it is replaced by the name of a case's namespace */
+    const char *server;          /* where its server listens (proxy/address.h), which is said in the
+                                    URL by {server}, {host} or {port}; NULL: not known */
     const char *backend_options; /* as in struct kedge_store_options; may be NULL */
     const char *filter;          /* ids, areas or globs, of cases or of catalogue.tsv, separated by
                                     commas; NULL: all */

@@ -165,6 +165,55 @@ void crew_await(struct crew *c, uint32_t f, uint64_t value)
     }
 }
 
+/* -------------------------------------------------------------------- threads */
+
+struct crew_thread {
+    struct member m;
+    const struct world *w; /* of its process */
+    member_fn *body;
+    pthread_t id;
+};
+
+struct crew_threads {
+    uint32_t n;
+    struct crew_thread all[CREW_MAX];
+};
+
+static void *live_in_thread(void *arg)
+{
+    struct crew_thread *t = arg;
+
+    world_thread_enter(t->w, &t->m.w, 1000 + t->m.number);
+    t->body(&t->m);
+    if (t->m.owner != 0)
+        (void)m_end(&t->m, m_begin(&t->m, HISTORY_GONE, ""), KEDGE_OK);
+    world_thread_leave(&t->m.w);
+    return NULL;
+}
+
+struct crew_threads *crew_threads(struct member *m, uint32_t first, uint32_t n, member_fn *body)
+{
+    struct crew_threads *t = calloc(1, sizeof *t);
+
+    expect(t != NULL && first + n <= CREW_MAX);
+    for (t->n = 0; t->n < n; t->n++) {
+        struct crew_thread *one = &t->all[t->n];
+
+        *one = (struct crew_thread){ .w = &m->w, .body = body };
+        one->m = (struct member){ .crew = m->crew, .number = first + t->n, .life = m->life };
+        one->m.now_from = lease_now();
+        expect_eq(pthread_create(&one->id, NULL, live_in_thread, one), 0);
+    }
+    return t;
+}
+
+void crew_join(struct crew_threads *t)
+{
+    for (uint32_t i = 0; i < t->n; i++)
+        expect_eq(pthread_join(t->all[i].id, NULL), 0);
+    free(t);
+}
+
 /* ----------------------------------------------------------------------- time */
 
 bool crew_moves_time(const struct crew *c)

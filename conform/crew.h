@@ -14,6 +14,7 @@
 #ifndef KEDGE_CONFORM_CREW_H
 #define KEDGE_CONFORM_CREW_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -79,6 +80,12 @@ bool crew_kill(struct crew *c, uint32_t i);
 /* SIGSTOP, and seen to be stopped; false: it had ended. */
 bool crew_freeze(struct crew *c, uint32_t i);
 void crew_thaw(struct crew *c, uint32_t i);
+/*
+ * Threads of M's process, with a session each of its store: N of them, who are members of their
+ * own, numbered from FIRST on, and do BODY, until crew_join.
+ */
+struct crew_threads *crew_threads(struct member *m, uint32_t first, uint32_t n, member_fn *body);
+void crew_join(struct crew_threads *t);
 /* For crews of which each member is told what to do: wait until flag F is VALUE or above. */
 void crew_await(struct crew *c, uint32_t f, uint64_t value);
 void crew_advance(struct crew *c, int64_t us);

@@ -128,6 +128,252 @@ static void leases_are_linear(struct world *w)
     finish(c, CREW_UNTIMED, 300);
 }
 
+/* ----------------------------------------------------- threads, alone and in processes */
+
+static void lock_and_count(struct member *m)
+{
+    expect_eq(m_grant(m, LONG), KEDGE_OK);
+    while (!crew_stopped(m)) {
+        uint64_t fence, version, value;
+
+        if (m_acquire(m, "lock", &fence, NULL) == KEDGE_OK) {
+            (void)m_get(m, "count", &version, &value);
+            (void)m_put(m, "count", version, value + 1);
+            (void)m_release(m, "lock", fence);
+        } else if (random_below(&m->w, 4) == 0) {
+            (void)m_get(m, "count", &version, &value);
+            (void)m_put(m, "count", version, value + 1);
+        }
+        a_while(m, MS(10));
+        world_forget(&m->w);
+    }
+}
+
+static void threads_are_linear(struct world *w)
+{
+    struct crew *c = crew_new(w, 0, lock_and_count, LONG);
+    struct member self = crew_self(c);
+    struct crew_threads *threads = crew_threads(&self, 0, 16, lock_and_count);
+
+    pause_us(AT_WORK);
+    crew_end(c);
+    crew_join(threads);
+    finish(c, CREW_UNTIMED | CREW_INTERVALS, 400);
+}
+
+enum { PROCESSES = 4, THREADS = 3 }; /* and each process itself */
+
+static void with_threads(struct member *m)
+{
+    struct crew_threads *threads =
+        crew_threads(m, PROCESSES + m->number * THREADS, THREADS, lock_and_count);
+
+    lock_and_count(m);
+    crew_join(threads);
+}
+
+static void both_are_linear(struct world *w)
+{
+    struct crew *c = crew_new(w, PROCESSES, with_threads, LONG);
+
+    let_work(c, AT_WORK);
+    finish(c, CREW_UNTIMED | CREW_INTERVALS, 400);
+}
+
+/* ------------------------------------- two sessions, in every order of their few steps */
+
+enum merged { TAKE, EXTEND, EXPIRE, RELEASE };
+
+enum { MERGED_STEPS = 4, SIDES = 2 };
+
+static const enum merged programs[][MERGED_STEPS] = {
+    { TAKE, EXTEND, RELEASE, TAKE },
+    { TAKE, EXTEND, EXPIRE, RELEASE },
+    { TAKE, EXPIRE, TAKE, RELEASE },
+};
+
+struct side {
+    struct world w;
+    struct kedge_id128 lease;
+    int64_t deadline;
+    uint64_t fence; /* its last */
+    bool dead;
+};
+
+/* The lock as it must be: who has it, if anybody has, under the fence of that side. */
+struct merge {
+    struct side side[SIDES];
+    struct kedge_bytes lock;
+    struct side *holder; /* NULL: nobody */
+    struct side *late;   /* nobody has it since this one, who had it, died; NULL: nobody such */
+    uint64_t fences;     /* the highest so far */
+};
+
+static void merged_take(struct merge *g, struct side *me)
+{
+    struct world *w = &me->w;
+    struct kedge_lock_state st;
+    int rc = do_lock_acquire(w, g->lock, me->lease, random_id(w), &st);
+
+    expect_rc(rc, me->dead ? KEDGE_LOST : g->holder != NULL ? KEDGE_HELD : KEDGE_OK);
+    if (rc == KEDGE_HELD)
+        expect_eq(st.fence, g->holder->fence);
+    if (rc != KEDGE_OK)
+        return;
+    expect(st.fence > g->fences);
+    g->fences = me->fence = st.fence;
+    g->holder = me;
+    g->late = NULL;
+}
+
+/*
+ * Whose fence is not in force is refused.  Of a dead lease more than one answer is true, and so is
+ * of a lock that one has left: a store may have it still, and say that it is another's.
+ */
+static void refused(const struct merge *g, const struct side *me, int rc)
+{
+    if (rc == (g->holder != NULL ? KEDGE_STALE : KEDGE_NOT_FOUND) ||
+        (rc == KEDGE_STALE && g->late != NULL) || (rc == KEDGE_LOST && me->dead))
+        return;
+    fail_case(__FILE__, __LINE__, "%s, but it is answered %s",
+              me->dead            ? "its lease is dead"
+              : g->holder != NULL ? "the lock is another's"
+                                  : "the lock is free",
+              status_name(rc));
+}
+
+static void merged_extend(struct merge *g, struct side *me)
+{
+    struct world *w = &me->w;
+    struct kedge_lock_state st;
+    int rc = do_lock_extend(w, g->lock, me->lease, me->fence != 0 ? me->fence : 1, &st);
+
+    if (g->holder != me) {
+        refused(g, me, rc);
+        return;
+    }
+    expect_rc(rc, KEDGE_OK);
+    me->deadline = lease_now() + TTL;
+}
+
+/* Time passes to its deadline, and the other one buries it. */
+static void merged_expire(struct merge *g, struct side *me)
+{
+    struct side *other = me == &g->side[0] ? &g->side[1] : &g->side[0];
+    struct world *w = &other->w;
+    struct kedge_time now;
+
+    if (!me->dead && me->deadline > lease_now()) {
+        expect_rc(do_bury(w, me->lease), KEDGE_HELD);
+        clock_advance(me->deadline - lease_now());
+        expect_ok(do_now(w, &now)); /* a session may have an idea of a server's time */
+    }
+    expect_ok(do_bury(w, me->lease));
+    me->dead = true;
+    if (g->holder == me) {
+        g->holder = NULL;
+        g->late = me;
+    }
+}
+
+static void merged_release(struct merge *g, struct side *me)
+{
+    struct world *w = &me->w;
+    int rc = do_lock_release(w, g->lock, me->lease, me->fence != 0 ? me->fence : 1);
+
+    if (g->late == me && rc == KEDGE_OK) /* it may let go of what was its own */
+        g->late = NULL;
+    else if (g->holder != me)
+        refused(g, me, rc);
+    else
+        expect_rc(rc, KEDGE_OK);
+    if (g->holder == me)
+        g->holder = NULL;
+}
+
+static void merged_step(struct merge *g, struct side *me, enum merged what)
+{
+    struct world *w = &me->w;
+    struct kedge_lock_state st;
+
+    switch (what) {
+    case TAKE:
+        merged_take(g, me);
+        break;
+    case EXTEND:
+        merged_extend(g, me);
+        break;
+    case EXPIRE:
+        merged_expire(g, me);
+        break;
+    case RELEASE:
+        merged_release(g, me);
+    }
+    expect_rc(do_lock_query(w, g->lock, &st), g->holder != NULL ? KEDGE_OK : KEDGE_NOT_FOUND);
+    if (g->holder != NULL) {
+        expect_eq(st.fence, g->holder->fence);
+        expect(same_id(&st.holder, &g->holder->lease));
+    }
+}
+
+/* Bit N of ORDER is whose turn the N-th is. */
+static void merge(struct world *w, struct merge *g, const enum merged *const program[SIDES],
+                  uint32_t order, uint32_t number)
+{
+    uint32_t done[SIDES] = { 0, 0 };
+
+    g->lock = name(w, "lock %" PRIu32, number);
+    g->holder = g->late = NULL;
+    for (int i = 0; i < SIDES; i++) {
+        g->side[i].lease = lease_make(&g->side[i].w, TTL);
+        g->side[i].deadline = lease_now() + TTL;
+        g->side[i].dead = false;
+        g->side[i].fence = 0;
+    }
+    for (uint32_t n = 0; n < SIDES * MERGED_STEPS; n++) {
+        uint32_t turn = order >> n & 1;
+
+        context("order %02" PRIx32 ", step %" PRIu32 " of side %" PRIu32, order, done[turn], turn);
+        merged_step(g, &g->side[turn], program[turn][done[turn]++]);
+    }
+    for (int i = 0; i < SIDES; i++) {
+        (void)do_revoke(&g->side[i].w, g->side[i].lease);
+        world_forget(&g->side[i].w);
+    }
+    world_forget(w);
+}
+
+static uint32_t bits_set(uint32_t x)
+{
+    uint32_t n = 0;
+
+    for (; x != 0; x &= x - 1)
+        n++;
+    return n;
+}
+
+static void all_merges(struct world *w)
+{
+    struct merge g = { .holder = NULL };
+    uint32_t number = 0;
+
+    for (int i = 0; i < SIDES; i++)
+        world_thread_enter(w, &g.side[i].w, (uint64_t)i + 1);
+    for (size_t a = 0; a < ARRAY_LEN(programs); a++)
+        for (size_t b = a; b < ARRAY_LEN(programs); b++)
+            for (uint32_t order = 0; order < 1u << (SIDES * MERGED_STEPS); order++) {
+                const enum merged *const both[SIDES] = { programs[a], programs[b] };
+
+                if (bits_set(order) == MERGED_STEPS)
+                    merge(w, &g, both, order, number++);
+            }
+    context(NULL);
+    for (int i = 0; i < SIDES; i++)
+        world_thread_leave(&g.side[i].w);
+    note("%" PRIu32 " orders", number);
+    expect_eq(number, 6 * 70);
+}
+
 /* -------------------------------------------------------- intervals, by the wall */
 
 static void use_many_locks(struct member *m)
@@ -416,5 +662,11 @@ const struct contract_case cases_linear[] = {
       one_winner },
     { "linear-08", "release, check and acquire that meet have an order, 300 times", NEEDS_SHARED,
       races_are_orders },
+    { "linear-09", "two sessions with four steps each, in all 70 orders: as the model says",
+      NEEDS_CLOCK, all_merges },
+    { "linear-10", "16 threads of one process on a lock and a counter: an order", NEEDS_THREADS,
+      threads_are_linear },
+    { "linear-11", "4 processes with 4 threads each on a lock and a counter: an order",
+      NEEDS_SHARED | NEEDS_THREADS, both_are_linear },
     { NULL, NULL, 0, NULL },
 };

@@ -133,6 +133,8 @@ static void by_reactor_and_parent(struct world *w)
     list.newest_first = 1;
     expect_eq(all_of(w, list, ids, 64), 6);
     expect_bytes(ids[0], str("child 8"));
+    list.parent_incarnation = 0;
+    expect_eq(all_of(w, list, ids, 64), 6);
     list.parent_incarnation = p.incarnation + 1;
     expect_eq(all_of(w, list, ids, 64), 0);
     list.parent = str("nobody");
@@ -142,6 +144,41 @@ static void by_reactor_and_parent(struct world *w)
     expect_bytes(ids[0], str("glob"));
     list.statuses = KEDGE_STATUS_BIT(KEDGE_RUNNING);
     expect_eq(all_of(w, list, ids, 64), 0);
+}
+
+/* Of a parent that was purged and made again, whose first children are still there. */
+static void by_present_parent(struct world *w)
+{
+    struct run p = run_held(w, str("again"), lease_make(w, TTL));
+    struct kedge_list list = { .limit = 9, .parent = p.id };
+    struct kedge_bytes ids[4] = { { NULL, 0 } };
+    uint64_t first = p.incarnation;
+    struct tx *t = tx_new(w);
+
+    (void)c_create_child(t, str("of the first"), &p, 0, KEDGE_NO_SLOT);
+    expect_tx(t, KEDGE_OK);
+    release_rest(w, &p, KEDGE_COMPLETED, from_now(SEC(1)));
+    expect_eq(all_of(w, list, ids, 4), 1);
+    clock_advance(SEC(2));
+    expect_eq(all_of(w, list, ids, 4), 0); /* it has expired */
+    (void)purge_all(w);
+    expect_eq(all_of(w, list, ids, 4), 0);
+    p = run_held(w, str("again"), lease_make(w, TTL));
+    expect(p.incarnation > first);
+    expect_eq(all_of(w, list, ids, 4), 0);
+    t = tx_new(w);
+    (void)c_create_child(t, str("of the second"), &p, 0, KEDGE_NO_SLOT);
+    expect_tx(t, KEDGE_OK);
+    for (uint32_t unserved = 0; unserved < 2; unserved++) {
+        context("%s", unserved ? "unserved" : "all");
+        list.unserved = unserved;
+        list.parent_incarnation = 0;
+        expect_eq(all_of(w, list, ids, 4), 1);
+        expect_bytes(ids[0], str("of the second"));
+        list.parent_incarnation = first;
+        expect_eq(all_of(w, list, ids, 4), 1);
+        expect_bytes(ids[0], str("of the first"));
+    }
 }
 
 static void unserved(struct world *w)
@@ -359,5 +396,7 @@ const struct contract_case cases_lists[] = {
     { "lists-07", "a run that moves between pages appears once", 0, moving_runs },
     { "lists-08", "a clock that falls hides nothing", NEEDS_CLOCK, clock_falls },
     { "lists-09", "the order of creation holds while the clock falls", NEEDS_CLOCK, made_in_order },
+    { "lists-10", "children of a parent that was there before are not those of the present one",
+      NEEDS_CLOCK, by_present_parent },
     { NULL, NULL, 0, NULL },
 };

@@ -8,7 +8,7 @@ KEDGE_CHECKERS = %D%/history.c %D%/history.h %D%/check.c %D%/check.h \
 	%D%/check_interval.c %D%/check_fence.c %D%/check_conserve.c
 noinst_LTLIBRARIES += libworld.la libconform.la
 libworld_la_SOURCES = %D%/world.c %D%/world.h %D%/tx.c %D%/dump.c %D%/clockfile.h \
-	%D%/stage.c %D%/stage.h %D%/stage_ops.c %D%/picture.c
+	%D%/stage.c %D%/stage.h %D%/stage_ops.c %D%/picture.c %D%/harm.c %D%/harm.h
 libconform_la_SOURCES = \
 	%D%/conform.h \
 	%D%/catalogue.c %D%/catalogue.h %D%/cases.h \
@@ -24,9 +24,10 @@ libconform_la_SOURCES = \
 	%D%/memory.c %D%/processes.c %D%/purge.c %D%/resend.c %D%/resources.c %D%/runs.c \
 	%D%/slots.c %D%/store.c %D%/threads.c %D%/wait.c %D%/walk.c \
 	%D%/ttl.c %D%/crash.c %D%/iofail.c %D%/sweep.c %D%/clock.c \
+	%D%/net.c %D%/net_holder.c %D%/way.c %D%/way.h \
 	%D%/victim.c %D%/victim.h %D%/remains.c %D%/remains.h
 libconform_la_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS) -DKEDGE_SHIM_DIR='"$(pkglibdir)"'
-libconform_la_LIBADD = libworld.la libkedge.la $(CJSON_LIBS) $(PTHREAD_LIBS) $(DL_LIBS)
+libconform_la_LIBADD = libworld.la libproxy.la libkedge.la $(CJSON_LIBS) $(PTHREAD_LIBS) $(DL_LIBS)
 
 # What is preloaded: the clock of a server, from a file; a process that is killed at its n-th call.
 # It gets into programs that are not ours, so it has neither sanitizers nor coverage in it.

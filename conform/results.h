@@ -50,6 +50,7 @@ struct results {
     const struct conform_options *options;
     const char *backend; /* its name */
     char *url;           /* as the backend gets it */
+    char *place;         /* the same before the server's address was put in; NULL: it was not */
     char *facts;         /* NAME\tVALUE lines: what the backend says of itself and its store */
     struct result *all;
     size_t n;

@@ -24,7 +24,9 @@
 #include "covers.h"
 #include "mutants.h"
 #include "preload.h"
+#include "proxy/address.h"
 #include "results.h"
+#include "way.h"
 
 #define CASE_SECONDS  240
 #define SIDE_SECONDS  60u /* what is asked before and cleared up after */
@@ -65,7 +67,7 @@ static _Noreturn void run_here(const struct results *r, const struct result *one
     const struct contract_case *c = one->entry->c;
     const struct need *missing;
     const char *shim = NULL;
-    bool still;
+    bool still, astray;
 
     if (!moves_clock(one))
         (void)unsetenv("KEDGE_TEST_CLOCK");
@@ -78,7 +80,8 @@ static _Noreturn void run_here(const struct results *r, const struct result *one
         shim = SHIM_KILL;
     if ((c->needs & NEEDS_SKEW) && preload_clock() == NULL)
         shim = SHIM_CLOCK;
-    if (missing == NULL && !still && shim == NULL)
+    astray = (c->needs & NEEDS_PROXY) && !way_known();
+    if (missing == NULL && !still && shim == NULL && !astray)
         c->run(&w);
     world_close(&w);
     if (missing != NULL)
@@ -88,6 +91,8 @@ static _Noreturn void run_here(const struct results *r, const struct result *one
                   "(--clock)");
     if (shim != NULL)
         skip_case("%s cannot be preloaded (KEDGE_SHIM_PATH)", shim);
+    if (astray)
+        skip_case("it was not said where its server listens, if it has one (--server)");
     exit(CASE_EXIT_PASS);
 }
 
@@ -634,12 +639,38 @@ static int select_cases(struct results *r, const struct opt_out *opt_outs, struc
     return KEDGE_OK;
 }
 
+/* The server's address goes into the URL; where it stands there, that of a proxy may. */
+static int find_way(struct results *r, struct kedge_error *err)
+{
+    const char *server = r->options->server;
+    size_t room = strlen(r->url) + 1024;
+    struct address address;
+    char *filled;
+
+    if (!address_wanted(r->url))
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "--server needs a URL with {server}, {host} or {port} where its "
+                               "address is to stand");
+    if (!address_parse(server, &address))
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "--server takes HOST:PORT or unix:PATH, not '%.200s'", server);
+    filled = malloc(room);
+    if (filled == NULL || !address_fill(filled, room, r->url, server)) {
+        free(filled);
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, 0, "out of memory");
+    }
+    r->place = r->url;
+    r->url = filled;
+    way_is(server, r->place);
+    return KEDGE_OK;
+}
+
 static int find_backend(struct results *r, struct kedge_error *err)
 {
     if (kedge_backend_resolve(r->options->url, r->options->backend, &ops, &r->url, err) != KEDGE_OK)
         return err->code;
     r->backend = ops->name;
-    return KEDGE_OK;
+    return r->options->server != NULL ? find_way(r, err) : KEDGE_OK;
 }
 
 static void write_reports(const struct results *r, int *rc, struct kedge_error *err)
@@ -661,6 +692,7 @@ static void free_results(struct results *r)
     free(r->all);
     free(r->facts);
     free(r->url);
+    free(r->place);
 }
 
 enum conform_exit conform_run(const struct conform_options *o, struct kedge_error *err)
@@ -673,6 +705,7 @@ enum conform_exit conform_run(const struct conform_options *o, struct kedge_erro
 
     world_keeps = o->keep;
     world_options = o->backend_options;
+    world_thorough = o->tier == CONFORM_FULL;
     if (o->clock != NULL && setenv("KEDGE_TEST_CLOCK", o->clock, 1) != 0)
         return CONFORM_USAGE;
     if (o->opt_out != NULL)
@@ -728,6 +761,8 @@ static void explain_needs(uint32_t bits)
         puts("needs  " SHIM_KILL ", preloaded into its process");
     if (bits & NEEDS_SKEW)
         puts("needs  " SHIM_CLOCK ", preloaded into its process");
+    if (bits & NEEDS_PROXY)
+        puts("needs  to know where the server listens: --server");
 }
 
 static void explain_twin(const char *id)

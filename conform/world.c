@@ -484,8 +484,9 @@ static void open_store(struct world *w, uint32_t flags)
     w->caps = info.caps;
 }
 
-/* URL, with {} in it replaced by TAG. */
-static bool place_url(char *out, size_t room, const char *url, const char *tag)
+bool world_thorough;
+
+bool world_url(char *out, size_t room, const char *url, const char *tag)
 {
     const char *hole = strstr(url, "{}");
     int n;
@@ -516,7 +517,7 @@ bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char
     struct kedge_error err;
 
     clocks_of_case();
-    return place_url(place, sizeof place, url, tag) && drop_store(ops, &the_host, &open, &err) >= 0;
+    return world_url(place, sizeof place, url, tag) && drop_store(ops, &the_host, &open, &err) >= 0;
 }
 
 void world_open(struct world *w, const char *backend, const struct kedge_backend_ops *ops,
@@ -535,7 +536,7 @@ void world_open(struct world *w, const char *backend, const struct kedge_backend
         clocks_of_server(clock_of_server(ops));
     else
         clocks_of_case();
-    expect(place_url(w->url, sizeof w->url, url, tag));
+    expect(world_url(w->url, sizeof w->url, url, tag));
     n = snprintf(w->ns, sizeof w->ns, "%s", tag);
     expect(n > 0 && (size_t)n < sizeof w->ns);
     w->registry = registry_new();
@@ -619,7 +620,7 @@ void world_process_enter(const struct world *w, struct world *mine, uint64_t sal
 
 void world_place(const struct world *w, const char *tag, struct kedge_open *open, char room[1024])
 {
-    expect(place_url(room, 1024, w->place, tag));
+    expect(world_url(room, 1024, w->place, tag));
     *open = (struct kedge_open){ sizeof *open, 0, room, str(tag), w->options, NULL };
 }
 

@@ -79,6 +79,10 @@ void world_open(struct world *w, const char *backend, const struct kedge_backend
 extern bool world_keeps;
 /* The backend's options, beside the URL; NULL: none. */
 extern const char *world_options;
+/* There is time for what takes long: the last tier. */
+extern bool world_thorough;
+/* URL, with {} in it replaced by TAG; false: there is no room. */
+bool world_url(char *out, size_t room, const char *url, const char *tag);
 /* Remove what a case that died left behind; false: it is still there. */
 bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char *tag);
 /* Check that all is sound, close, drop. */

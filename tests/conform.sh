@@ -37,6 +37,15 @@ ok 'a tier that is none'
 kedge conform
 told 2 'no URL given'
 ok 'no URL'
+kedge conform --server 127.0.0.1:1 mem:
+told 2 '--server needs a URL with {server}, {host} or {port}'
+ok 'a server that the URL does not lead to'
+kedge conform --server nowhere 'mem:{server}'
+told 2 "--server takes HOST:PORT or unix:PATH, not 'nowhere'"
+ok 'a server that is none'
+kedge conform --filter net-36 'mem:{}'
+[ $status -eq 1 ] && grep -q '^ok 1 - net-36 .* # SKIP .*(--server)' out
+ok 'without a server its connections cannot be harmed'
 kedge conform --list mem:
 told 2 'take no URL'
 ok 'a URL where none is taken'

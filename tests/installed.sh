@@ -62,6 +62,9 @@ ok "and the backend ABI"
 dir=$(pkg --variable=backenddir kedge-backend)
 [ "$DESTDIR${dir#"$DESTDIR"}" = "$modules" ]
 ok "and the directory of modules"
+proxy=$(pkg --variable=proxy kedge-backend)
+"$DESTDIR${proxy#"$DESTDIR"}" --help >help 2>>log && grep -q '^usage: kedge-proxy LISTEN TARGET' help
+ok "and the proxy"
 # shellcheck disable=SC2046 # words on purpose
 for h in kedge backend; do
 	printf '#include <kedge/%s.h>\n' "$h" | $CC $(pkg --cflags kedge-backend) -E -x c -

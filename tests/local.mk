@@ -236,7 +236,7 @@ libcrash_la_SOURCES = conform/iofault.c conform/iofault.h %D%/crash/crash.c \
 	%D%/crash/crash.h %D%/support/tsan.h %D%/crash/dump.c %D%/crash/client.c %D%/crash/client.h \
 	%D%/crash/script.c %D%/crash/script.h %D%/crash/disk.c %D%/crash/disk.h
 KEDGE_CRASH_TESTS = crash_shim crash_enumerate crash_stall crash_wakeup crash_full crash_room \
-	crash_refuse crash_hammer
+	crash_refuse crash_reboot crash_hammer
 KEDGE_CRASH_LINK = libcrash.la libkedge-core.la $(LMDB_LIBS) $(PTHREAD_LIBS)
 KEDGE_CRASH_EXPORT = $(AM_LDFLAGS) -export-dynamic
 EXTRA_PROGRAMS += $(KEDGE_CRASH_TESTS)
@@ -263,6 +263,9 @@ crash_refuse_SOURCES = %D%/crash/refuse.c
 crash_refuse_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 crash_refuse_LDADD = $(KEDGE_CRASH_LINK)
 crash_refuse_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+crash_reboot_SOURCES = %D%/crash/reboot.c
+crash_reboot_LDADD = libworld.la libkedge.la $(DL_LIBS) $(PTHREAD_LIBS)
+crash_reboot_LDFLAGS = $(KEDGE_CRASH_EXPORT)
 crash_hammer_SOURCES = %D%/crash/hammer.c %D%/crash/hammer.h %D%/crash/hammer_work.c \
 	%D%/crash/hammer_check.c
 crash_hammer_LDADD = $(KEDGE_CRASH_LINK)
@@ -277,27 +280,31 @@ TESTS += $(KEDGE_CRASH_TESTS)
 endif
 
 # ------------------------------------------------------------------ servers
-# A proxy that loses, holds and cuts what goes between a client and a server; as a program for
-# scripts and by hand:
-#	./faultproxy tcp:127.0.0.1:0 tcp:127.0.0.1:6379
-KEDGE_PROXY = %D%/support/proxy.h %D%/support/proxy.c %D%/support/proxy_serve.c
-check_PROGRAMS += faultproxy proxy_test
-faultproxy_SOURCES = %D%/support/faultproxy.c %D%/support/proxy.h %D%/support/proxy_serve.c
-proxy_test_SOURCES = %D%/support/proxy_test.c $(KEDGE_PROXY)
+check_PROGRAMS += proxy_test
+proxy_test_SOURCES = %D%/support/proxy_test.c
+proxy_test_LDADD = libproxy.la
 TESTS += proxy_test
-# The contract over a server whose connections fail; how to call it by hand: servers/faults.c
-check_PROGRAMS += faults
-faults_SOURCES = %D%/servers/faults.c $(KEDGE_PROXY)
-faults_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
+# Every operation while its server ends its connections: ./strikes BACKEND URL STRUCK-URL COMMAND
+check_PROGRAMS += strikes
+strikes_SOURCES = %D%/servers/strikes.c
+strikes_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
+# What a server thinks of a session after each kind of call: ./after BACKEND URL COMMAND
+check_PROGRAMS += after
+after_SOURCES = %D%/servers/after.c
+after_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
+# A server's answers are none of those expected: ./lies BACKEND URL ADDRESS LIE...
+check_PROGRAMS += lies
+lies_SOURCES = %D%/servers/lies.c
+lies_LDADD = libworld.la libproxy.la libkedge.la $(PTHREAD_LIBS)
 # Runs that are under way while their server is in trouble: ./survive NAME URL DIR BREAK HEAL
 check_PROGRAMS += survive
 survive_SOURCES = %D%/servers/survive.c %D%/servers/survive.h %D%/servers/survive_check.c \
 	%D%/engine/effects.c %D%/engine/effects.h
 survive_LDADD = libkedge.la $(PTHREAD_LIBS)
-# A worker is killed whose word is still under way: ./late URL TARGET PROXIED-URL DIR
+# A worker is killed whose word is still under way: ./late URL ADDRESS DIR
 check_PROGRAMS += late
-late_SOURCES = %D%/servers/late.c %D%/engine/effects.c %D%/engine/effects.h $(KEDGE_PROXY)
-late_LDADD = libkedge.la $(PTHREAD_LIBS)
+late_SOURCES = %D%/servers/late.c %D%/engine/effects.c %D%/engine/effects.h
+late_LDADD = libproxy.la libkedge.la $(PTHREAD_LIBS)
 # A Redis that is looked at beside the contract, or that something is done to: servers/redis_cases.c
 check_PROGRAMS += redis_cases
 redis_cases_SOURCES = %D%/servers/redis_cases.c %D%/servers/redis_cases.h \
@@ -308,17 +315,18 @@ check_PROGRAMS += redis_runs
 redis_runs_SOURCES = %D%/servers/redis_runs.c %D%/servers/redis_seen.c %D%/servers/redis_seen.h \
 	%D%/support/saga.c %D%/support/saga.h
 redis_runs_LDADD = libkedge.la $(PTHREAD_LIBS)
-# A server that was started again, and leases: ./renewed BACKEND URL TARGET PROXIED-URL DIR RESTART
+# A server that was started again, and leases: ./renewed BACKEND URL ADDRESS RESTART
 check_PROGRAMS += renewed
-renewed_SOURCES = %D%/servers/renewed.c $(KEDGE_PROXY)
-renewed_LDADD = libworld.la libkedge.la $(PTHREAD_LIBS)
+renewed_SOURCES = %D%/servers/renewed.c
+renewed_LDADD = libworld.la libproxy.la libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests = %D%/servers/renewed-redis.sh %D%/servers/renewed-postgresql.sh \
 	%D%/servers/costs-redis.sh %D%/servers/events-redis.sh \
 	%D%/servers/moves-redis.sh %D%/servers/cluster-redis.sh %D%/servers/keys-redis.sh \
 	%D%/servers/access-redis.sh \
 	%D%/servers/late-redis.sh %D%/servers/late-postgresql.sh \
 	%D%/servers/faults-redis.sh %D%/servers/faults-postgresql.sh \
-	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh \
+	%D%/servers/strikes-redis.sh %D%/servers/strikes-postgresql.sh %D%/servers/lies-redis.sh \
+	%D%/servers/settings-postgresql.sh \
 	%D%/servers/trouble-redis.sh %D%/servers/trouble-postgresql.sh \
 	%D%/servers/info-redis.sh %D%/servers/info-postgresql.sh \
 	%D%/servers/failover-redis.sh %D%/servers/failover-postgresql.sh %D%/servers/disk-postgresql.sh

@@ -389,6 +389,7 @@ int kit_map_list(void *session, const struct kedge_list *in, struct kedge_run_pa
                  int64_t timeout_us, struct kedge_error *err)
 {
     struct kedge_run_page p = { 0 };
+    struct kedge_list whole;
     struct map_step s;
     int rc = kit_check_list(limits_of(session), in, err);
 
@@ -398,7 +399,15 @@ int kit_map_list(void *session, const struct kedge_list *in, struct kedge_run_pa
         rc = kit_map_begin(session, &s, false, timeout_us, err);
     if (rc != KEDGE_OK)
         return rc;
-    rc = fill_list(&s, in, &p);
+    whole = *in;
+    if (in->parent.len != 0 && in->parent_incarnation == 0) {
+        const struct kit_run *parent;
+
+        rc = kit_map_run_find(&s, in->parent, 0, &parent);
+        whole.parent_incarnation = rc == KEDGE_OK ? parent->r.incarnation : 0;
+    }
+    if (rc == KEDGE_OK || rc == KEDGE_NOT_FOUND)
+        rc = fill_list(&s, &whole, &p);
     rc = page_end(&s, rc, p.mem, err);
     if (rc == KEDGE_OK)
         *out = p;

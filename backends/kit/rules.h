@@ -208,7 +208,10 @@ const char *kit_run_sound(const struct kit_run *run);
 /* May be claimed now: due, or parked with a passed backstop. */
 bool kit_run_claimable(const struct kit_run *run, int64_t now_wall);
 bool kit_served(const struct kedge_run *run, const struct kedge_serve *serves, size_t n);
-/* Does a list show it?  Not an expired one. */
+/*
+ * Does a list show it?  Not an expired one.  Of a parent IN says which: who is called with no
+ * incarnation looks up the present one first, and where there is none nothing is shown.
+ */
 bool kit_run_listed(const struct kedge_list *in, const struct kit_run *run, int64_t now_wall);
 /* RUN as taken by LEASE under FENCE: place, status, due, marks, hold_until, kept request. */
 void kit_run_take(struct kit_run *run, const struct kedge_id128 *lease, uint64_t fence,

@@ -227,8 +227,8 @@ bool kit_run_listed(const struct kedge_list *in, const struct kit_run *run, int6
     if (in->reactor.len != 0 && !kit_bytes_equal(in->reactor, r->reactor))
         return false;
     if (in->parent.len != 0 &&
-        (!kit_bytes_equal(in->parent, r->parent) ||
-         (in->parent_incarnation != 0 && in->parent_incarnation != r->parent_incarnation)))
+        (!kit_bytes_equal(in->parent, r->parent) || in->parent_incarnation == 0 ||
+         in->parent_incarnation != r->parent_incarnation))
         return false;
     if (in->unserved == 0)
         return true;

@@ -425,7 +425,8 @@ static int bury_body(struct lm_step *step, struct lm_small *small)
     if (rc != KEDGE_OK || there->l.state == KEDGE_LEASE_DEAD)
         return rc;
     lease = *there;
-    if (kit_lease_restamp(&lease, step->kit.now_lease)) {
+    /* The clock of another boot says nothing of this one's. */
+    if (!from_another_boot(step->v.env, &lease) && kit_lease_restamp(&lease, step->kit.now_lease)) {
         rc = lm_kit_store.lease_put(step, &lease);
         return rc == KEDGE_OK ? KEDGE_HELD : rc;
     }

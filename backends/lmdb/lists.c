@@ -226,11 +226,16 @@ static int parent_stream(struct streams *ss, const struct filter *f, uint64_t fr
     struct stream s = { .table = LM_KIDS, .prefix = lm_key_inc(f->in->parent_incarnation) };
 
     if (f->in->parent_incarnation == 0) {
+        struct kit_run_row parent;
         uint64_t inc;
         int rc = lm_incarnation(&ss->r->v, f->in->parent, &inc);
 
+        if (rc == KEDGE_OK)
+            rc = load_or_salvage(ss->r, inc, &parent);
         if (rc != KEDGE_OK)
             return rc == KEDGE_NOT_FOUND ? KEDGE_OK : rc;
+        if (kit_run_expired(&parent.k, ss->r->now_wall))
+            return KEDGE_OK;
         s.prefix = lm_key_inc(inc);
     }
     return stream_seek(ss, &s, from) ? streams_add(ss, &s) : KEDGE_OK;

@@ -352,6 +352,7 @@ int mem_list(void *session, const struct kedge_list *in, struct kedge_run_page *
 {
     struct page page = page_new(session);
     struct kedge_run_page p = { 0 };
+    struct kedge_list whole;
     struct kit_step step;
     int rc = kit_check_list(&mem_limits, in, err);
 
@@ -361,7 +362,13 @@ int mem_list(void *session, const struct kedge_list *in, struct kedge_run_page *
         rc = mem_begin(session, &step, timeout_us, err);
     if (rc != KEDGE_OK)
         return rc;
-    rc = fill_list(&page, &step, in, &p);
+    whole = *in;
+    if (in->parent.len != 0 && in->parent_incarnation == 0) {
+        const struct mem_run *parent = mem_run_find(step.ctx, in->parent, 0);
+
+        whole.parent_incarnation = parent != NULL ? parent->k.r.incarnation : 0;
+    }
+    rc = fill_list(&page, &step, &whole, &p);
     if (rc == KEDGE_OK) {
         p.mem = page.mem;
         *out = p;

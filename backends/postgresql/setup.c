@@ -92,24 +92,27 @@ static void texts_migrate(struct texts *t, const struct pg_place *place, uint32_
         texts_migration(t, place, &pg_migrations[v]);
 }
 
-/* The name of the namespace, in a row that tells what this schema is. */
+/*
+ * The name of the namespace, in a row that tells what this schema is.  No statement has a backslash
+ * in it: what that means in a string is a setting.
+ */
 static char *meta_row(const struct pg_place *place)
 {
     static const char hex[] = "0123456789abcdef";
     const unsigned char *p = place->ns.data;
-    size_t room = strlen(place->quoted) + 2 * place->ns.len + 160;
+    size_t room = strlen(place->quoted) + 2 * place->ns.len + 200;
     char *text = malloc(room);
     int n;
 
     if (text == NULL)
         return NULL;
-    n = snprintf(text, room, "insert into %s.meta (version,created,ns) values (%u,%s,'\\x",
+    n = snprintf(text, room, "insert into %s.meta (version,created,ns) values (%u,%s,decode('",
                  place->quoted, pg_schema_version, PG_NOW);
     for (size_t i = 0; i < place->ns.len; i++) {
         text[n++] = hex[p[i] >> 4];
         text[n++] = hex[p[i] & 15];
     }
-    memcpy(text + n, "')", 3);
+    memcpy(text + n, "','hex'))", sizeof "','hex'))");
     return text;
 }
 

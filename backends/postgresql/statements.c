@@ -28,6 +28,8 @@
     "@.run r where r.holder is not null and r.holder>k.id order by r.holder limit 1) n)"
 
 #define VISIBLE "(r.expires=0 or r.expires>t.now)"
+/* The same of a parent, where no time is at hand. */
+#define STANDS "(p.expires=0 or p.expires>" PG_NOW ")"
 
 /* Does the hint of lease l stand? */
 #define STANDING                                                                                   \
@@ -178,13 +180,13 @@ static const char *const templates[PG_SQL_COUNT] = {
     [PG_SQL_LIST_KIDS] =
         "select " PG_RUN_COLUMNS " from (select " PG_NOW " as now) t,@.run r join @.hot h on "
         "h.rid=r.rid where r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
-        "(select p.rid from @.run p where p.id=$5::bytea) end) and r.parent=$5 and "
+        "(select p.rid from @.run p where p.id=$5::bytea and " STANDS ") end) and r.parent=$5 and "
         "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid>$3::bigint "
         "and " VISIBLE " order by r.rid limit $4::int",
     [PG_SQL_LIST_KIDS_NEWEST] =
         "select " PG_RUN_COLUMNS " from (select " PG_NOW " as now) t,@.run r join @.hot h on "
         "h.rid=r.rid where r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
-        "(select p.rid from @.run p where p.id=$5::bytea) end) and r.parent=$5 and "
+        "(select p.rid from @.run p where p.id=$5::bytea and " STANDS ") end) and r.parent=$5 and "
         "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid<$3::bigint "
         "and " VISIBLE " order by r.rid desc limit $4::int",
     /* $5.. what is served */
@@ -196,7 +198,8 @@ static const char *const templates[PG_SQL_COUNT] = {
         "select " PG_RUN_COLUMNS " from un join @.run r on r.queue=un.queue and "
         "r.reactor=un.reactor and r.version=un.version and r.due<>0 join @.hot h on h.rid=r.rid "
         "where r.place=1 and r.status=any($1::int[]) and r.rid>$3::bigint and "
-        "($9::bytea='' or (r.parent=$9 and ($10::bigint=0 or r.parent_inc=$10))) "
+        "($9::bytea='' or (r.parent=$9 and r.parent_inc=(case when $10::bigint<>0 then $10 else "
+        "(select p.rid from @.run p where p.id=$9 and " STANDS ") end))) "
         "order by r.rid limit $4::int",
     [PG_SQL_LIST_UNSERVED_NEWEST] =
         "with recursive " DUE_LISTS ",un as (select k.* from lists k where ($2::bytea='' or "
@@ -206,7 +209,8 @@ static const char *const templates[PG_SQL_COUNT] = {
         "select " PG_RUN_COLUMNS " from un join @.run r on r.queue=un.queue and "
         "r.reactor=un.reactor and r.version=un.version and r.due<>0 join @.hot h on h.rid=r.rid "
         "where r.place=1 and r.status=any($1::int[]) and r.rid<$3::bigint and "
-        "($9::bytea='' or (r.parent=$9 and ($10::bigint=0 or r.parent_inc=$10))) "
+        "($9::bytea='' or (r.parent=$9 and r.parent_inc=(case when $10::bigint<>0 then $10 else "
+        "(select p.rid from @.run p where p.id=$9 and " STANDS ") end))) "
         "order by r.rid desc limit $4::int",
     /*
      * $1, $2: (since, rid) of the last one shown; $3: how many.  Leases first, then their runs;

@@ -27,7 +27,7 @@ static const char *keep_text(struct rd_session *s, struct kedge_info *out, const
 /* The value of a setting in an answer to CONFIG GET. */
 static bool config_value(const redisReply *r, const char *name, char *out, size_t size)
 {
-    if (r->type != REDIS_REPLY_ARRAY)
+    if (r->type != REDIS_REPLY_ARRAY || !rd_reply_strings(r, r->elements))
         return false;
     for (size_t i = 0; i + 1 < r->elements; i += 2)
         if (strcmp(r->element[i]->str, name) == 0) {

@@ -226,6 +226,7 @@ static int parent_stream(struct page *p, struct filter *f, struct kedge_error *e
     uint64_t inc = f->in->parent_incarnation;
     struct kit_run parent;
     redisReply *r = NULL;
+    bool gone;
     int rc;
 
     if (inc == 0) {
@@ -236,8 +237,9 @@ static int parent_stream(struct page *p, struct filter *f, struct kedge_error *e
             return rc;
         rc = rd_run_read(r->element[1], r->element[2], &parent, NULL);
         inc = rc == KEDGE_OK ? parent.r.incarnation : 0;
+        gone = rc == KEDGE_OK && kit_run_expired(&parent, p->now);
         freeReplyObject(r);
-        if (rc == KEDGE_NOT_FOUND)
+        if (rc == KEDGE_NOT_FOUND || gone)
             return KEDGE_OK;
         if (rc != KEDGE_OK)
             return rd_say(s, rc, "the parent", err);

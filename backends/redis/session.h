@@ -130,6 +130,14 @@ static inline bool rd_reply_there(const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_STRING;
 }
+/* Are the first N elements, which are there, strings? */
+static inline bool rd_reply_strings(const redisReply *reply, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!rd_reply_there(reply->element[i]))
+            return false;
+    return true;
+}
 
 /* A sentence for a status that came without one; positive ones and OK pass through. */
 int rd_say(struct rd_session *s, int rc, const char *what, struct kedge_error *err);

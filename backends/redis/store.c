@@ -624,6 +624,11 @@ int rd_now(void *session, struct kedge_time *out, int64_t timeout_us, struct ked
                      rd_deadline(timeout_us), err);
     if (rc != KEDGE_OK)
         return rc;
+    if (!rd_reply_strings(r, 2)) {
+        rc = rd_reply_fail(&s->store->params, r, err);
+        freeReplyObject(r);
+        return rc;
+    }
     us = strtoll(r->element[0]->str, NULL, 10) * 1000000 + strtoll(r->element[1]->str, NULL, 10);
     freeReplyObject(r);
     out->wall = out->lease = us;

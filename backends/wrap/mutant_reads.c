@@ -467,6 +467,29 @@ static int any_parent(LIST)
 }
 DEFECT(m179, .ops = { .list = any_parent });
 
+static int any_parent_incarnation(LIST)
+{
+    struct wrap_below b = wrap_below(s);
+    struct kedge_list all = *in;
+    size_t kept = 0;
+    int rc;
+
+    if (in->parent_incarnation != 0 || in->parent.len == 0)
+        return list_below(&b, in, out, timeout_us, err);
+    all.parent.len = 0;
+    rc = list_below(&b, &all, out, timeout_us, err);
+    for (size_t i = 0; rc == KEDGE_OK && i < out->n; i++) {
+        struct kedge_bytes parent = out->runs[i].parent;
+
+        if (parent.len == in->parent.len && memcmp(parent.data, in->parent.data, parent.len) == 0)
+            out->runs[kept++] = out->runs[i];
+    }
+    if (rc == KEDGE_OK)
+        out->n = kept;
+    return rc;
+}
+DEFECT(m240, .ops = { .list = any_parent_incarnation });
+
 static int served_too(LIST)
 {
     struct wrap_below b = wrap_below(s);

@@ -629,6 +629,7 @@ struct kedge_list {
     uint32_t newest_first;      /* else oldest first */
     struct kedge_bytes reactor; /* empty: all */
     struct kedge_bytes parent;  /* empty: all */
+    /* 0: the one that the parent has now; if there is no such run, none are listed. */
     uint64_t parent_incarnation;
     /* Only due runs that nothing in `serves' covers. */
     uint32_t unserved;

@@ -16,4 +16,4 @@ if [ $# -eq 0 ]; then
 fi
 use_backend "$backend"
 # shellcheck disable=SC2086,SC2154 # words on purpose; set by use_backend
-"$KEDGE" conform ${KEDGE_CONTRACT_ARGS-"$@"} "$urls"
+"$KEDGE" conform $reach ${KEDGE_CONTRACT_ARGS-"$@"} "$way"

@@ -4,7 +4,5 @@
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend postgresql
 server postgresql p || exit 99
-url=$(server url p)
-tally "$KEDGE_BUILDDIR/late" "$url" "unix:$KEDGE_SERVERS/p/.s.PGSQL.5432" \
-	"$(echo "$url" | sed 's/host=[^&]*/host={proxy}/')" "$dir"
+tally "$KEDGE_BUILDDIR/late" "$(server way p)" "$(server address p)" "$dir"
 plan

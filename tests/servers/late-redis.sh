@@ -4,6 +4,5 @@
 . "$KEDGE_SRCDIR/tests/servers/with.sh"
 with_backend redis
 server redis r || exit 99
-tally "$KEDGE_BUILDDIR/late" "$(server url r)" "unix:$KEDGE_SERVERS/r/sock" \
-	'redis+unix://{proxy}/sock' "$dir"
+tally "$KEDGE_BUILDDIR/late" "$(server way r)" "$(server address r)" "$dir"
 plan

@@ -5,7 +5,7 @@
  * its connections are still there: another worker buries it at its deadline, runs the steps again
  * and goes on.  Then the commits arrive.
  *
- *	./late URL TARGET PROXIED-URL DIR          as in faults.c
+ *	./late URL ADDRESS DIR          URL with {server} or {host} in it, for the server at ADDRESS
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -20,7 +20,8 @@
 #include <kedge/backend.h>
 
 #include "../engine/effects.h"
-#include "../support/proxy.h"
+#include "conform/proxy/address.h"
+#include "conform/proxy/proxy.h"
 
 #define TTL_US   (2 * SECONDS)
 #define PATIENCE (60 * SECONDS)
@@ -230,28 +231,26 @@ int main(int argc, char **argv)
     struct kedge_store_options options = KEDGE_STORE_OPTIONS_INIT;
     struct kedge_store *store;
     struct proxy proxy;
-    const char *hole;
-    char listen[200];
     char log[4096];
+    char direct[1024];
     char through[1024];
     int ends[2];
     pid_t pids[2];
 
     if (argc == 6 && strcmp(argv[1], "--worker") == 0)
         be_worker(argv + 2);
-    hole = argc == 5 ? strstr(argv[3], "{proxy}") : NULL;
-    if (hole == NULL || strncmp(argv[2], "unix:", 5) != 0) {
-        (void)fprintf(stderr, "usage: late URL unix:SOCKET PROXIED-URL DIR\n");
+    if (argc != 4 || !address_wanted(argv[1])) {
+        (void)fprintf(stderr, "usage: late URL ADDRESS DIR\n");
         return 2;
     }
-    (void)snprintf(listen, sizeof listen, "unix:%s%s", argv[4], strrchr(argv[2], '/'));
-    (void)snprintf(through, sizeof through, "%.*s%s%s", (int)(hole - argv[3]), argv[3], argv[4],
-                   hole + strlen("{proxy}"));
-    (void)snprintf(log, sizeof log, "%s/effects", argv[4]);
-    proxy_start(&proxy, listen, argv[2]);
+    (void)snprintf(log, sizeof log, "%s/effects", argv[3]);
+    proxy_start_before(&proxy, argv[2]);
+    if (!address_fill(direct, sizeof direct, argv[1], argv[2]) ||
+        !address_fill(through, sizeof through, argv[1], proxy.address))
+        bail("the URL is too long");
     effects_open(log, 0);
     options.flags = KEDGE_STORE_CREATE;
-    must(kedge_store_open(argv[1], &options, &store, &err), "open");
+    must(kedge_store_open(direct, &options, &store, &err), "open");
     runs_start(store);
     if (pipe(ends) != 0 || fcntl(ends[1], F_SETFD, FD_CLOEXEC) != 0)
         bail("no pipe");
@@ -260,7 +259,7 @@ int main(int argc, char **argv)
     hold_its_word(&proxy, ends[1]);
     (void)kill(pids[0], SIGKILL);
     (void)waitpid(pids[0], NULL, 0);
-    pids[1] = spawn(argv[1], log, 2, -1);
+    pids[1] = spawn(direct, log, 2, -1);
     await(LINE_END, 2, GATED + 1);
     late_words(&proxy);
     after_all(store);

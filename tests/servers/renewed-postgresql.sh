@@ -5,7 +5,5 @@
 with_backend postgresql
 : "${server:?}"
 server postgresql p || exit 99
-url=$(server url p)
-tally "$KEDGE_BUILDDIR/renewed" postgresql "$url" "unix:$KEDGE_SERVERS/p/.s.PGSQL.5432" \
-	"$(echo "$url" | sed 's/host=[^&]*/host={proxy}/')" "$dir" "$server restart p"
+tally "$KEDGE_BUILDDIR/renewed" postgresql "$(server way p)" "$(server address p)" "$server restart p"
 plan

@@ -5,7 +5,5 @@
 with_backend redis
 : "${server:?}"
 server redis r || exit 99
-url=$(server url r)
-tally "$KEDGE_BUILDDIR/renewed" redis "$url" "unix:$KEDGE_SERVERS/r/sock" \
-	'redis+unix://{proxy}/sock' "$dir" "$server restart r"
+tally "$KEDGE_BUILDDIR/renewed" redis "$(server way r)" "$(server address r)" "$server restart r"
 plan

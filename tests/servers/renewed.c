@@ -1,8 +1,7 @@
 /*
  * renewed.c - a server that was started again does not look like a dead worker; speaks TAP
  *
- *	./renewed BACKEND URL TARGET PROXIED-URL DIR RESTART          as in faults.c; RESTART: a
- *command
+ *	./renewed BACKEND URL ADDRESS RESTART          RESTART: a command; URL as in late.c
  *
  * A worker has a lease, and cannot reach the server after its restart.  Somebody else can, but for
  * a while he could not either, so that what he does in the background waits a little before it
@@ -10,16 +9,13 @@
  */
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include <kedge/store.h>
 
-#include "../support/proxy.h"
+#include "conform/proxy/address.h"
+#include "conform/proxy/proxy.h"
 #include "conform/world.h"
 
-static const char *dir;
-static const char *target;
-static const char *proxied_url;
 static int n_tests;
 static int n_failed;
 
@@ -31,19 +27,11 @@ static void ok(bool good, const char *what)
 }
 
 /* A proxy of its own, and the URL that leads through it. */
-static void way(struct proxy *p, const char *name, char *url, size_t size)
+static void way(struct proxy *p, const char *url, const char *server, char *through, size_t size)
 {
-    const char *hole = strstr(proxied_url, "{proxy}");
-    char place[512];
-    char listen[600];
-
-    (void)snprintf(place, sizeof place, "%s/%s", dir, name);
-    if (hole == NULL || mkdir(place, 0700) != 0)
-        fail_case(__FILE__, __LINE__, "cannot make %s", place);
-    (void)snprintf(listen, sizeof listen, "unix:%s%s", place, strrchr(target, '/'));
-    proxy_start(p, listen, target);
-    (void)snprintf(url, size, "%.*s%s%s", (int)(hole - proxied_url), proxied_url, place,
-                   hole + strlen("{proxy}"));
+    proxy_start_before(p, server);
+    if (!address_fill(through, size, url, p->address))
+        fail_case(__FILE__, __LINE__, "the URL is too long");
 }
 
 /* Is it buried, with all the eagerness one can have, in MS milliseconds? */
@@ -83,19 +71,16 @@ int main(int argc, char **argv)
     char urls[2][1024];
     struct kedge_id128 lease;
 
-    if (argc != 7 || strncmp(argv[3], "unix:", 5) != 0) {
-        (void)fputs("usage: renewed BACKEND URL unix:SOCKET PROXIED-URL DIR RESTART\n", stderr);
+    if (argc != 5 || !address_wanted(argv[2])) {
+        (void)fputs("usage: renewed BACKEND URL ADDRESS RESTART\n", stderr);
         return 2;
     }
-    target = argv[3];
-    proxied_url = argv[4];
-    dir = argv[5];
     if (kedge_backend_find(argv[1], &ops, &err) != KEDGE_OK) {
         printf("Bail out! %s\n", err.msg);
         return 1;
     }
-    way(&proxies[0], "worker", urls[0], sizeof urls[0]);
-    way(&proxies[1], "looker", urls[1], sizeof urls[1]);
+    for (int i = 0; i < 2; i++)
+        way(&proxies[i], argv[2], argv[3], urls[i], sizeof urls[i]);
     world_open(&worker, argv[1], ops, urls[0], "renewed", 1);
     world_open(&looker, argv[1], ops, urls[1], "renewed", 2);
     lease = lease_make(&worker, SEC(60));
@@ -104,8 +89,8 @@ int main(int argc, char **argv)
         proxy_say(&proxies[i], "refuse");
         proxy_say(&proxies[i], "reset");
     }
-    if (system(argv[6]) != 0) /* NOLINT(cert-env33-c): it is the test's own */
-        fail_case(__FILE__, __LINE__, "'%s' failed", argv[6]);
+    if (system(argv[4]) != 0) /* NOLINT(cert-env33-c): it is the test's own */
+        fail_case(__FILE__, __LINE__, "'%s' failed", argv[4]);
     pause_us(SEC(3)); /* what waits longer from time to time waits longest now */
     proxy_say(&proxies[1], "accept");
     ok(!buried(&looker, lease, 2500), "nor is one that has not found the new server yet");

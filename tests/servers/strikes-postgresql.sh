@@ -11,6 +11,6 @@ url=$(server url p)
 cat >"$dir/strike" <<'end'
 select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'struck' \watch 0.25
 end
-faults postgresql "unix:$KEDGE_SERVERS/p/.s.PGSQL.5432" "$url&application_name=spared" \
-	"$url&application_name=struck" --jobs 1 --strike "exec $server cli p -qf $dir/strike >/dev/null"
+tally "$KEDGE_BUILDDIR/strikes" postgresql "$url&application_name=spared" \
+	"$url&application_name=struck" "exec $server cli p -qf $dir/strike >/dev/null"
 plan

@@ -8,6 +8,6 @@ with_backend redis
 server redis r appendfsync no || exit 99
 server cli r acl setuser spared on '>secret' '~*' '&*' '+@all' >/dev/null || exit 99
 sock=$KEDGE_SERVERS/r/sock
-faults redis "unix:$sock" "redis+unix://spared:secret@$sock" "redis+unix://$sock" --jobs 1 --strike \
+tally "$KEDGE_BUILDDIR/strikes" redis "redis+unix://spared:secret@$sock" "redis+unix://$sock" \
 	"exec redis-cli -s $sock -r -1 -i 0.01 client kill user default >/dev/null"
 plan

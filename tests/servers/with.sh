@@ -75,12 +75,12 @@ plan() {
 	echo "1..$(grep -c -e '^ok' -e '^not ok' "$dir/tap")"
 }
 
-# faults BACKEND TARGET URL PROXIED-URL [ARGUMENT]...: see faults.c
+# faults SERVER [tcp]: the cases about connections, several at a time as they wait mostly
 faults() {
-	faults_backend=$1 faults_target=$2 faults_url=$3 faults_proxied=$4
-	shift 4
-	[ -z "${KEDGE_TEST_LONG-}" ] || set -- --long "$@"
+	faults_server=$(server address "$@")
+	faults_way=$(server way "$@")
+	set -- --filter net --jobs 8
+	[ -z "${KEDGE_TEST_LONG-}" ] || set -- "$@" --tier full --timeout 1h
 	# shellcheck disable=SC2086 # words on purpose
-	tally "$KEDGE_BUILDDIR/faults" ${KEDGE_FAULTS_ARGS-} "$@" "$faults_backend" "$faults_url" \
-		"$faults_target" "$faults_proxied"
+	tally "$KEDGE" conform --server "$faults_server" ${KEDGE_FAULTS_ARGS-"$@"} "$faults_way"
 }

@@ -9,6 +9,8 @@
 #	dir     a directory of the script's own, which goes with it
 #	url     a store
 #	urls    as many as are needed: {} stands for the name of one; without it, namespaces are
+#	reach   options by which kedge conform reaches its server, also through a proxy, at the URL
+#	way     for a server; empty, and the same as urls, for what has none
 #
 # A server is the script's own, called `store', with the settings in backend_settings:
 # tests/support/server.sh can stop it and more.  With backend_clock=moved it gets a clock that the test moves, in the file KEDGE_TEST_CLOCK, if this
@@ -51,6 +53,7 @@ use_backend() {
 	dir=$(mktemp -d "$KEDGE_BUILDDIR/test-$1.XXXXXX") || exit 99
 	trap 'servers_end; rm -rf "$dir"' EXIT
 	trap 'exit 99' HUP INT TERM
+	reach=
 	# shellcheck disable=SC2034 # for those who source this
 	case $1 in
 	mem)
@@ -76,6 +79,9 @@ use_backend() {
 		exit 99
 		;;
 	esac
+	# shellcheck disable=SC2034
+	way=${reach:+$(server way store)}
+	: "${way:=$urls}"
 }
 
 backend_server() { # KIND
@@ -91,4 +97,5 @@ backend_server() { # KIND
 		echo "Bail out! the server of $1 did not start"
 		exit 99
 	fi
+	reach="--server $(server address store)"
 }

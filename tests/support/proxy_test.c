@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proxy.h"
+#include "conform/proxy/proxy.h"
 
 #define CLIENTS_MOST 16
 
@@ -267,6 +267,20 @@ static void loses_reply(void)
     (void)close(a);
 }
 
+static void lies(void)
+{
+    int a = dial();
+    int before = atomic_load(asked);
+    int end;
+
+    ok(ask(a, 4), "a truth before a lie");
+    proxy_say(&proxy, "at reply 1 say no\\x21");
+    ok(say(a, 3000) && hear(a, 3, &end) == 3 && silent(a), "something else is said");
+    ok(atomic_load(asked) == before + 2, "... though the server was asked");
+    ok(ask(a, 5), "and the truth again");
+    (void)close(a);
+}
+
 static void counts_bytes(void)
 {
     int a = dial();
@@ -416,6 +430,7 @@ static void all(const char *which, const char *listen, const char *server)
     cuts_now();
     loses_request();
     loses_reply();
+    lies();
     counts_bytes();
     swallows();
     holds();

@@ -12,6 +12,8 @@
 #
 #	server.sh start|stop|restart|kill|pause|resume|promote|drop NAME
 #	server.sh pid|url|tcp|log NAME                  print the process, the URL, that by TCP, a file's name
+#	server.sh address|way NAME [tcp]                where it listens, and a URL for which that is to be
+#	                                                filled in (conform/proxy/address.h)
 #	server.sh cli NAME [ARGUMENT]...                redis-cli or psql
 #	server.sh pg BINARY NAME [ARGUMENT]...          a program of PostgreSQL, as the user of the server
 #
@@ -538,6 +540,26 @@ url_by_tcp() {
 	esac
 }
 
+address() { # NAME [tcp]
+	kind_of "$1"
+	case ${2-}$kind in
+	redis | refd) echo "unix:$KEDGE_SERVERS/$1/sock" ;;
+	postgresql) echo "unix:$KEDGE_SERVERS/$1/.s.PGSQL.$(pg_port "$1")" ;;
+	pgbouncer) echo "unix:$KEDGE_SERVERS/$1/.s.PGSQL.6432" ;;
+	tcp*) echo "127.0.0.1:$(cat "$KEDGE_SERVERS/$1/port")" ;;
+	esac
+}
+
+way() { # NAME [tcp]
+	kind_of "$1"
+	case ${2-}$kind in
+	redis) echo 'redis+unix://{server}' ;;
+	refd) echo 'shared:{server}' ;;
+	postgresql | pgbouncer) url "$1" | sed 's/host=[^&]*/host={host}/' ;;
+	tcp*) url_by_tcp "$1" | sed 's/127\.0\.0\.1:[0-9]*/{server}/' ;;
+	esac
+}
+
 # Who works in there, known or not: who starts a server may have been killed on the way.
 workers() {
 	for proc in /proc/[0-9]*; do
@@ -592,6 +614,8 @@ drop) drop "$1" ;;
 pid) alive "$1" && echo "$pid" ;;
 url) url "$1" ;;
 tcp) url_by_tcp "$1" ;;
+address) address "$@" ;;
+way) way "$@" ;;
 log) echo "$KEDGE_SERVERS/$1/log" ;;
 cli) cli "$@" ;;
 pg)

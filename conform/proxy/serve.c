@@ -1,11 +1,10 @@
 /*
- * proxy_serve.c - the proxy's own process: one thread, one poll loop, see proxy.h
+ * serve.c - the proxy's own process: one thread, one poll loop, see proxy.h
  *
  * A connection is a pair of sockets and two flows.  A flow owns the bytes between its reading and
  * its writing end; harm is done where bytes come in, so that what was let in before it is delivered
  * first.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -16,16 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "proxy.h"
 
 enum { CONNECTIONS_MOST = 512, FLOW_SIZE = 256 * 1024 };
 
 enum event { NO_EVENT, CONNECT, REQUEST, REPLY, UP, DOWN };
-enum harm { NO_HARM, RESET, CLOSE, HOLE, HOLD };
+enum harm { NO_HARM, RESET, CLOSE, HOLE, HOLD, SAY };
 
 struct flow {
     unsigned char *buf;
@@ -46,16 +45,8 @@ struct connection {
     bool asked; /* the client spoke last */
     bool holed;
     bool held;
+    bool answered; /* by us: what the server says is swallowed until it is asked again */
     enum harm end; /* RESET or CLOSE: when what was let in is delivered */
-};
-
-struct address {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in;
-        struct sockaddr_un un;
-    };
-    socklen_t len;
 };
 
 static struct {
@@ -69,6 +60,8 @@ static struct {
     enum event event; /* of the plan */
     uint64_t left;    /* events until it comes true */
     enum harm harm;
+    char said[256]; /* SAY: this */
+    size_t said_len;
     bool hole;
     bool hold;
     size_t slice;
@@ -83,30 +76,7 @@ static int64_t now_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* -------------------------------------------------------------- addresses */
-
-static bool address_parse(const char *text, struct address *out)
-{
-    char host[64];
-    int port;
-
-    memset(out, 0, sizeof *out);
-    if (strncmp(text, "unix:", 5) == 0) {
-        if (strlen(text + 5) >= sizeof out->un.sun_path)
-            return false;
-        out->un.sun_family = AF_UNIX;
-        memcpy(out->un.sun_path, text + 5, strlen(text + 5) + 1);
-        out->len = sizeof out->un;
-        return true;
-    }
-    /* NOLINTNEXTLINE(cert-err34-c): the address of a test's own server */
-    if (sscanf(text, "tcp:%63[0-9.]:%d", host, &port) != 2 || port < 0 || port > 65535)
-        return false;
-    out->in.sin_family = AF_INET;
-    out->in.sin_port = htons((uint16_t)port);
-    out->len = sizeof out->in;
-    return inet_pton(AF_INET, host, &out->in.sin_addr) == 1;
-}
+/* ---------------------------------------------------------------- sockets */
 
 static void options_set(int fd, int family)
 {
@@ -114,13 +84,24 @@ static void options_set(int fd, int family)
 
     (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (family == AF_INET)
+    if (family != AF_UNIX)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+/* Where the port stands in the first of A; NULL: it has none. */
+static in_port_t *port_of(struct address *a)
+{
+    if (a->is[0].any.sa_family == AF_INET)
+        return &((struct sockaddr_in *)&a->is[0].room)->sin_port;
+    if (a->is[0].any.sa_family == AF_INET6)
+        return &((struct sockaddr_in6 *)&a->is[0].room)->sin6_port;
+    return NULL;
 }
 
 int proxy_listen(const char *text, int *port)
 {
     struct address a;
+    in_port_t *number;
     int one = 1;
     int fd;
 
@@ -128,16 +109,17 @@ int proxy_listen(const char *text, int *port)
     if (!address_parse(text, &a))
         return -1;
     /* The port of a listener that was closed by "refuse" is the same when it is opened again. */
-    if (a.any.sa_family == AF_INET && a.in.sin_port == 0)
-        a.in.sin_port = htons((uint16_t)*port);
-    fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    number = port_of(&a);
+    if (number != NULL && *number == 0)
+        *number = htons((uint16_t)*port);
+    fd = socket(a.is[0].any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (a.any.sa_family == AF_UNIX)
-        (void)unlink(a.un.sun_path);
-    if (bind(fd, &a.any, a.len) != 0 || listen(fd, 64) != 0 ||
-        (a.any.sa_family == AF_INET && getsockname(fd, &a.any, &a.len) != 0)) {
+    if (number == NULL)
+        (void)unlink(a.is[0].un.sun_path);
+    if (bind(fd, &a.is[0].any, a.is[0].len) != 0 || listen(fd, 64) != 0 ||
+        (number != NULL && getsockname(fd, &a.is[0].any, &a.is[0].len) != 0)) {
         int sys = errno;
 
         (void)close(fd);
@@ -145,8 +127,36 @@ int proxy_listen(const char *text, int *port)
         return -1;
     }
     (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-    *port = a.any.sa_family == AF_INET ? ntohs(a.in.sin_port) : 0;
+    *port = number != NULL ? ntohs(*number) : 0;
     return fd;
+}
+
+/* The port at which FD listens; 0: it has none. */
+static int port_at(int fd)
+{
+    struct address a = { .is[0].len = sizeof a.is[0].room };
+    const in_port_t *number;
+
+    (void)getsockname(fd, &a.is[0].any, &a.is[0].len);
+    number = port_of(&a);
+    return number != NULL ? ntohs(*number) : 0;
+}
+
+/* A connection to the server; -1: there is none to be had. */
+static int target_connect(void)
+{
+    for (size_t i = 0; i < proxy.target.n; i++) {
+        int family = proxy.target.is[i].any.sa_family;
+        int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd >= 0 && connect(fd, &proxy.target.is[i].any, proxy.target.is[i].len) == 0) {
+            options_set(fd, family);
+            return fd;
+        }
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    return -1;
 }
 
 /* ------------------------------------------------------------ connections */
@@ -215,6 +225,9 @@ static void harm_do(struct connection *c, enum harm harm)
         c->up.free = c->up.len - c->up.at;
         c->down.free = c->down.len - c->down.at;
         break;
+    case SAY:
+        c->answered = true;
+        break;
     case NO_HARM:
         break;
     }
@@ -243,12 +256,18 @@ static void connection_accept(void)
     options_set(fd, AF_INET);
     if (c->holed || c->end != NO_HARM)
         return;
-    c->server = socket(proxy.target.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->server < 0 || connect(c->server, &proxy.target.any, proxy.target.len) != 0) {
+    c->server = target_connect();
+    if (c->server < 0)
         connection_end(c, RESET);
-        return;
-    }
-    options_set(c->server, proxy.target.any.sa_family);
+}
+
+/* What was to be said, in the place of what came in on F. */
+static size_t say_instead(struct flow *f)
+{
+    size_t n = FLOW_SIZE - f->len < proxy.said_len ? FLOW_SIZE - f->len : proxy.said_len;
+
+    memcpy(f->buf + f->len, proxy.said, n);
+    return n;
 }
 
 /* Of N bytes that came in on F, those that are let in; what was planned is done. */
@@ -263,7 +282,11 @@ static size_t bytes_let_in(struct connection *c, struct flow *f, size_t n)
         enum harm harm = event_comes(up ? REQUEST : REPLY);
 
         proxy.counts.requests += up;
+        if (up)
+            c->answered = false;
         harm_do(c, harm);
+        if (harm == SAY)
+            return say_instead(f);
         if (harm != NO_HARM)
             return harm == HOLD ? n : 0;
     }
@@ -285,7 +308,7 @@ static size_t bytes_let_in(struct connection *c, struct flow *f, size_t n)
 
 static void flow_read(struct connection *c, struct flow *f, int fd)
 {
-    bool swallow = c->holed || c->end != NO_HARM;
+    bool swallow = c->holed || c->end != NO_HARM || (f == &c->down && c->answered);
     ssize_t n;
 
     if (f->at > 0) {
@@ -385,11 +408,29 @@ static const struct {
     const char *name;
     enum harm harm;
 } harms[] = {
-    { "reset", RESET },
-    { "close", CLOSE },
-    { "hole", HOLE },
-    { "hold", HOLD },
+    { "reset", RESET }, { "close", CLOSE }, { "hole", HOLE }, { "hold", HOLD }, { "say", SAY },
 };
+
+/* TEXT with its escapes (\r, \n, \\, \xHH) resolved; false: there is no room. */
+static bool say_set(const char *text)
+{
+    proxy.said_len = 0;
+    for (; *text != '\0'; text++) {
+        unsigned int byte = (unsigned char)*text;
+
+        if (proxy.said_len == sizeof proxy.said)
+            return false;
+        if (text[0] == '\\' && text[1] != '\0') {
+            text++;
+            byte = *text == 'r' ? '\r' : *text == 'n' ? '\n' : (unsigned char)*text;
+            /* NOLINTNEXTLINE(cert-err34-c): two digits, or it is no number */
+            if (*text == 'x' && sscanf(text + 1, "%2x", &byte) == 1)
+                text += 2;
+        }
+        proxy.said[proxy.said_len++] = (char)byte;
+    }
+    return true;
+}
 
 static const char *plan_set(const char *event, unsigned long long n, const char *harm)
 {
@@ -406,6 +447,8 @@ static const char *plan_set(const char *event, unsigned long long n, const char 
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (strcmp(events[i].name, event) == 0)
             proxy.event = events[i].event;
+    if (proxy.harm == SAY && proxy.event != REPLY)
+        return "error only in a reply something is said";
     return proxy.event == NO_EVENT ? "error no such event" : "ok";
 }
 
@@ -467,6 +510,7 @@ static const char *obey(const char *line)
     unsigned long long n;
     char event[16];
     char harm[16];
+    int end = 0;
 
     if (strcmp(line, "pass") == 0)
         return pass();
@@ -477,8 +521,9 @@ static const char *obey(const char *line)
     if (strncmp(line, "target ", 7) == 0)
         return target_set(line + 7);
     /* NOLINTBEGIN(cert-err34-c): numbers that a test of ours has written */
-    if (sscanf(line, "at %15s %llu %15s", event, &n, harm) == 3)
-        return plan_set(event, n, harm);
+    if (sscanf(line, "at %15s %llu %15s%n", event, &n, harm, &end) == 3)
+        return say_set(line + end + (line[end] == ' ')) ? plan_set(event, n, harm)
+                                                        : "error too much to say";
     if (sscanf(line, "slice %llu", &n) == 1)
         proxy.slice = (size_t)n;
     else if (sscanf(line, "delay %llu", &n) == 1)
@@ -606,13 +651,7 @@ int proxy_serve(int fd, const char *listen, const char *target, int in, int out)
         return 2;
     proxy.listener = fd;
     proxy.listen_text = listen;
-    proxy.port = 0;
-    if (strncmp(listen, "tcp:", 4) == 0) {
-        struct address a = { .len = sizeof a.in };
-
-        (void)getsockname(fd, &a.any, &a.len);
-        proxy.port = ntohs(a.in.sin_port);
-    }
+    proxy.port = port_at(fd);
     for (;;) {
         size_t n = proxy.n;
 
@@ -635,7 +674,7 @@ int proxy_serve(int fd, const char *listen, const char *target, int in, int out)
             break;
     }
     all_end(RESET);
-    if (strncmp(listen, "unix:", 5) == 0)
-        (void)unlink(listen + 5);
+    if (address_is_unix(listen))
+        (void)unlink(listen + strlen("unix:"));
     return 0;
 }
