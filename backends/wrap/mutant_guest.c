@@ -75,17 +75,6 @@ static enum wrap_verdict takes_any_option(struct wrap_call *call)
 }
 DEFECT(m255, .before = takes_any_option);
 
-/* The one in memory that somebody else in the process has open. */
-static enum wrap_verdict moves_in(struct wrap_call *call)
-{
-    if (call->open != NULL && strcmp(call->open->url, "mem:") != 0) {
-        call->open->url = "mem:";
-        call->open->ns = kedge_text("neighbour");
-    }
-    return WRAP_GO;
-}
-DEFECT(m261, .before = moves_in);
-
 /* NOTES[0] is the run last made, and at COUNT what was passed in for it. */
 static void keeps_what_was_lent(CUT, struct kedge_change *c)
 {
