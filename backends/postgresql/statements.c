@@ -283,6 +283,7 @@ char *pg_sql_expand(const char *template, const char *quoted)
     KIT_MUTANT_TEXT("p04", template, "greatest(s.last_value+1,@.now_us())", "@.now_us()");
     KIT_MUTANT_TEXT("p05", template, "h.pos=b.n-1", "true");
     KIT_MUTANT_TEXT("p05", template, "h.pos=$3::bigint-1", "true");
+    KIT_MUTANT_TEXT("p09", template, "'read committed'", "'serializable'");
     KIT_MUTANT_TEXT("p07", template, "where id=h_lease and died=0", "where id=h_lease");
     KIT_MUTANT_TEXT("p07", template, " and h.live", "");
     for (const char *p = template; *p != '\0'; p++)
