@@ -18,7 +18,7 @@ kit_sources = %D%/kit/url.c %D%/kit/url.h %D%/kit/mask.c %D%/kit/schema.c %D%/ki
 	%D%/kit/resend.c %D%/kit/change.c %D%/kit/commit.c \
 	%D%/kit/moment.h %D%/kit/await.h %D%/kit/await.c %D%/kit/remote.h %D%/kit/remote.c %D%/kit/view.h %D%/kit/view.c \
 	%D%/kit/codec.h %D%/kit/codec.c %D%/kit/stray.h %D%/kit/stray.c \
-	%D%/kit/map.h %D%/kit/map.c %D%/kit/map_rows.h %D%/kit/map_rows.c %D%/kit/map_read.c %D%/kit/map_upkeep.c
+	%D%/kit/map.h %D%/kit/map.c %D%/kit/map_rows.h %D%/kit/map_rows.c %D%/kit/map_read.c %D%/kit/map_upkeep.c %D%/kit/sorted.h %D%/kit/sorted.c
 # Installed as source: whoever writes a backend elsewhere compiles it into his module, with his flags.
 kitdir = $(datadir)/kedge/kit
 kit_DATA = $(kit_sources)

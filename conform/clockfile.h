@@ -16,5 +16,7 @@ struct clock_file {
 
 /* In a test: the clock is UTC_US now, and runs.  false: KEDGE_TEST_CLOCK names no file. */
 bool clock_file_run(int64_t utc_us);
+/* It is real time again.  false: as above. */
+bool clock_file_real(void);
 
 #endif

@@ -276,19 +276,6 @@ static int other_open(struct world *mine, uint32_t flags)
     return rc;
 }
 
-/* A server may take a moment to see that the dead have gone. */
-static int other_drop(struct world *mine)
-{
-    struct kedge_open open = { sizeof open, 0, mine->url, str(mine->ns), mine->options, NULL };
-    int64_t until = real_us() + SEC(10);
-    int rc;
-
-    while ((rc = mine->ops->store_drop(mine->host, &open, &mine->err)) == KEDGE_HELD &&
-           real_us() < until)
-        pause_us(MS(5));
-    return rc;
-}
-
 static void create_armed(struct world *w, struct ground *g, const struct point *p)
 {
     struct world mine = other;
@@ -327,7 +314,7 @@ static void killed_creating(struct world *w)
         killed = victim(w, ground, &p, create_armed, NULL) == VICTIM_KILLED;
         context("creating, %s", point_name(ground, &p));
         made_well(points);
-        check_rc(__FILE__, __LINE__, "store_drop", &other, other_drop(&other), KEDGE_OK);
+        check_rc(__FILE__, __LINE__, "store_drop", &other, world_store_drop(&other), KEDGE_OK);
     }
     note("%llu points", (unsigned long long)points - 1);
     if (points <= 1)
@@ -339,7 +326,7 @@ static void drop_armed(struct world *w, struct ground *g, const struct point *p)
     struct world mine = other;
 
     victim_arm(g, p);
-    check_rc(__FILE__, __LINE__, "store_drop", &mine, other_drop(&mine), KEDGE_OK);
+    check_rc(__FILE__, __LINE__, "store_drop", &mine, world_store_drop(&mine), KEDGE_OK);
     victim_disarm(g);
     (void)w;
 }
@@ -358,10 +345,10 @@ static void furnish(struct world *w)
 /* Dropped again.  A server may still be at it, on behalf of the dead. */
 static void dropped_well(void)
 {
-    int rc = other_drop(&other);
+    int rc = world_store_drop(&other);
 
     if (rc == KEDGE_ERR_SCHEMA_MISSING)
-        rc = other_drop(&other);
+        rc = world_store_drop(&other);
     if (rc != KEDGE_NOT_FOUND)
         check_rc(__FILE__, __LINE__, "store_drop, again", &other, rc, KEDGE_OK);
 }
@@ -385,7 +372,7 @@ static void killed_dropping(struct world *w)
         context("dropping, %s", point_name(ground, &p));
         dropped_well();
         made_well(points);
-        check_rc(__FILE__, __LINE__, "store_drop", &other, other_drop(&other), KEDGE_OK);
+        check_rc(__FILE__, __LINE__, "store_drop", &other, world_store_drop(&other), KEDGE_OK);
         check_rc(__FILE__, __LINE__, "store_open of what was dropped", &other,
                  other_open(&other, 0), KEDGE_ERR_SCHEMA_MISSING);
     }

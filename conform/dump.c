@@ -354,7 +354,8 @@ static void put_locks(struct world *w, struct text *t)
         put(t, "lock");
         put_bytes(t, "name", id);
         put_fence(t, "fence", st.fence);
-        put(t, " remaining %" PRId64, st.remaining_us);
+        if (clock_stands(w))
+            put(t, " remaining %" PRId64, st.remaining_us);
         put_id(t, "holder", &st.holder);
         put(t, "\n");
     }

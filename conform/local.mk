@@ -14,7 +14,7 @@ libconform_la_SOURCES = \
 	%D%/catalogue.c %D%/catalogue.h %D%/cases.h \
 	%D%/covers.c %D%/covers.h %D%/needs.c %D%/needs.h \
 	%D%/results.h %D%/run.c %D%/tap.c %D%/junit.c %D%/cert.c \
-	%D%/optout.c %D%/optout.h %D%/preload.c %D%/preload.h %D%/iofault.h \
+	%D%/optout.c %D%/optout.h %D%/clockfile.c %D%/preload.c %D%/preload.h %D%/iofault.h \
 	%D%/mutants.c %D%/mutants.h backends/wrap/mutants.def \
 	%D%/fault_backend.c %D%/fault_backend.h $(kedge_forward) \
 	$(KEDGE_CHECKERS) %D%/crew.h %D%/crew.c %D%/crew_ops.c \

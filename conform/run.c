@@ -6,6 +6,8 @@
  * R2  A case's process leads a group; whatever it started ends with it.
  * R3  What a case leaves behind when it dies, its namespace, is removed for it.
  * R4  A process that ends by itself has passed nothing: a case says when it has come to its end.
+ * R5  The clock of a server is all its cases': those who move it come last, and alone.  The others
+ *     have real time, side by side.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +53,12 @@ static int64_t case_us(const struct results *r)
     return r->options->case_us != 0 ? r->options->case_us : CASE_SECONDS * INT64_C(1000000);
 }
 
+/* Has the clock of a server to itself. */
+static bool moves_clock(const struct result *one)
+{
+    return clock_of_server(ops) != NULL && (one->entry->c->needs & (NEEDS_CLOCK | NEEDS_SKEW)) != 0;
+}
+
 static _Noreturn void run_here(const struct results *r, const struct result *one)
 {
     static struct world w;
@@ -59,6 +67,8 @@ static _Noreturn void run_here(const struct results *r, const struct result *one
     const char *shim = NULL;
     bool still;
 
+    if (!moves_clock(one))
+        (void)unsetenv("KEDGE_TEST_CLOCK");
     manners_remember();
     world_open(&w, r->backend, ops, r->url, one->ns, one->seed);
     missing = need_missing(c, &w);
@@ -440,45 +450,74 @@ static void report(struct results *r, size_t *reported)
     }
 }
 
-static int run_all(struct results *r, size_t jobs, struct kedge_error *err)
+struct progress {
+    size_t next; /* the case to be looked at */
+    size_t running;
+    size_t reported;
+};
+
+/* Start as many as may run; false: there was no process for one. */
+static bool start_some(struct results *r, struct progress *p, bool clock, size_t jobs)
 {
-    size_t started = 0, reported = 0, running = 0;
+    for (; p->next < r->n && p->running < jobs; p->next++) {
+        struct result *one = &r->all[p->next];
+
+        if (moves_clock(one) != clock)
+            continue;
+        if (one->opted_out != NULL) {
+            one->outcome = CONFORM_OPTED_OUT;
+            one->why = strdup(one->opted_out->reason);
+            one->done = true;
+        } else if (r->overdue >= OVERDUE_LIMIT) {
+            one->outcome = CONFORM_FAIL;
+            one->why = strdup("not run, as too many cases before it ran out of time");
+            one->done = true;
+        } else if (start(r, one)) {
+            p->running++;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The cases that move a server's clock, or those that do not, to their end. */
+static bool run_those(struct results *r, struct progress *p, bool clock, size_t jobs,
+                      const sigset_t *set)
+{
+    p->next = 0;
+    while (!r->interrupted) {
+        int sig;
+
+        if (!start_some(r, p, clock, jobs))
+            return false;
+        report(r, &p->reported);
+        if (p->running == 0)
+            return true;
+        if (sigwait(set, &sig) != 0)
+            continue;
+        if (sig == SIGCHLD)
+            p->running -= reap(r);
+        else
+            r->interrupted = true;
+    }
+    return true;
+}
+
+static int run_all(struct results *r, struct kedge_error *err)
+{
+    size_t jobs = r->options->jobs != 0 ? r->options->jobs : 2;
+    struct progress p = { 0, 0, 0 };
     sigset_t set;
 
     block_signals(&set);
-    while (reported < r->n && !r->interrupted) {
-        int sig;
-
-        for (; started < r->n && running < jobs; started++) {
-            struct result *one = &r->all[started];
-
-            if (one->opted_out != NULL) {
-                one->outcome = CONFORM_OPTED_OUT;
-                one->why = strdup(one->opted_out->reason);
-                one->done = true;
-            } else if (r->overdue >= OVERDUE_LIMIT) {
-                one->outcome = CONFORM_FAIL;
-                one->why = strdup("not run, as too many cases before it ran out of time");
-                one->done = true;
-            } else if (start(r, one)) {
-                running++;
-            } else {
-                end_all(r);
-                return kedge_error_set(err, KEDGE_ERR_NOMEM, errno, "no process: %s",
-                                       strerror(errno));
-            }
-        }
-        report(r, &reported);
-        if (running == 0)
-            continue;
-        if (sigwait(&set, &sig) != 0)
-            continue;
-        if (sig == SIGCHLD) {
-            running -= reap(r);
-            report(r, &reported);
-        } else {
-            r->interrupted = true;
-        }
+    if (clock_of_server(ops) != NULL && !clock_file_real())
+        return kedge_error_set(err, KEDGE_ERR_INVALID, errno,
+                               "clock '%.200s': %s: an empty file that can be written will do",
+                               clock_of_server(ops), strerror(errno));
+    if (!run_those(r, &p, false, jobs, &set) || !run_those(r, &p, true, 1, &set)) {
+        end_all(r);
+        return kedge_error_set(err, KEDGE_ERR_NOMEM, errno, "no process: %s", strerror(errno));
     }
     end_all(r);
     return KEDGE_OK;
@@ -624,14 +663,6 @@ static void free_results(struct results *r)
     free(r->url);
 }
 
-/* Cases that share a server's clock have it one after the other. */
-static size_t jobs_for(const struct conform_options *o)
-{
-    if (clock_of_server(ops) != NULL)
-        return 1;
-    return o->jobs != 0 ? o->jobs : 2;
-}
-
 enum conform_exit conform_run(const struct conform_options *o, struct kedge_error *err)
 {
     struct results r = { .options = o, .began = (int64_t)time(NULL) };
@@ -659,7 +690,7 @@ enum conform_exit conform_run(const struct conform_options *o, struct kedge_erro
         rc = ask_facts(&r, r.all[0].ns, err);
     if (rc == KEDGE_OK) {
         tap_begin(&r);
-        rc = run_all(&r, jobs_for(o), err);
+        rc = run_all(&r, err);
         r.took_us = real_us() - began;
         tap_end(&r);
         if (o->cert != NULL && !r.interrupted)

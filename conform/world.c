@@ -256,6 +256,12 @@ int64_t lease_now(void)
     return atomic_load(lease_clock) + ran_by_itself();
 }
 
+bool clock_stands(const struct world *w)
+{
+    return (clock_of_server(w->ops) != NULL || !(w->ops->caps & KEDGE_CAP_SERVER_CLOCK)) &&
+           atomic_load(&clocks->wall.at) != 0 && atomic_load(&clocks->wall.since) == 0;
+}
+
 void clock_step_wall(int64_t us)
 {
     atomic_fetch_add(&clocks->wall.at, us);
@@ -491,6 +497,18 @@ static bool place_url(char *out, size_t room, const char *url, const char *tag)
     return n > 0 && (size_t)n < room;
 }
 
+/* A server may take a moment to see that those who were killed have gone. */
+static int drop_store(const struct kedge_backend_ops *ops, const struct kedge_host *host,
+                      const struct kedge_open *open, struct kedge_error *err)
+{
+    int64_t until = real_us() + SEC(10);
+    int rc;
+
+    while ((rc = ops->store_drop(host, open, err)) == KEDGE_HELD && real_us() < until)
+        pause_us(MS(5));
+    return rc;
+}
+
 bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char *tag)
 {
     char place[1024];
@@ -498,7 +516,7 @@ bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char
     struct kedge_error err;
 
     clocks_of_case();
-    return place_url(place, sizeof place, url, tag) && ops->store_drop(&the_host, &open, &err) >= 0;
+    return place_url(place, sizeof place, url, tag) && drop_store(ops, &the_host, &open, &err) >= 0;
 }
 
 void world_open(struct world *w, const char *backend, const struct kedge_backend_ops *ops,
@@ -540,6 +558,13 @@ void world_forget(struct world *w)
     }
 }
 
+int world_store_drop(struct world *w)
+{
+    struct kedge_open open = { sizeof open, 0, w->url, str(w->ns), w->options, NULL };
+
+    return drop_store(w->ops, w->host, &open, &w->err);
+}
+
 void world_close(struct world *w)
 {
     context(NULL);
@@ -547,10 +572,8 @@ void world_close(struct world *w)
     world_forget(w);
     free(w->registry);
     world_leave(w);
-    w->open.flags = 0;
-    if (world_keeps)
-        return;
-    expect_ok(w->ops->store_drop(w->host, &w->open, &w->err));
+    if (!world_keeps)
+        check_rc(__FILE__, __LINE__, "store_drop", w, world_store_drop(w), KEDGE_OK);
 }
 
 void world_leave(struct world *w)

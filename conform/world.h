@@ -84,6 +84,8 @@ extern const char *world_options;
 bool world_drop(const struct kedge_backend_ops *ops, const char *url, const char *tag);
 /* Check that all is sound, close, drop. */
 void world_close(struct world *w);
+/* Remove W's namespace, once those who were killed with it open have gone. */
+int world_store_drop(struct world *w);
 /* Close and open again, as another process would. */
 void world_reopen(struct world *w);
 /* The two halves of that: in between, this process has nothing open. */
@@ -137,6 +139,8 @@ struct kedge_id128 random_id(struct world *w);
  * NULL: it cannot, or it is no server.  It has one, and what is said of either moves both.
  */
 const char *clock_of_server(const struct kedge_backend_ops *ops);
+/* Time is what the case says it is: the store's clock does not run by itself. */
+bool clock_stands(const struct world *w);
 int64_t wall_now(void);
 int64_t lease_now(void);
 void clock_advance(int64_t us);   /* both clocks */

@@ -1,15 +1,15 @@
 /*
  * file.c - a store in plain files: the template for a backend of your own
  *
- * file:DIR keeps each namespace in a file of DIR, an array of rows, key and value, in order.  A
- * transaction reads all of it, changes the rows in memory, and writes all of them anew.  That is
- * atomic, durable and slow.
+ * file:DIR keeps each namespace in a file of DIR, the picture of an array of rows, key and value,
+ *in order.  A transaction reads all of it, changes the rows in memory (<kit/sorted.h>), and writes
+ *all of them anew.  That is atomic, durable and slow.
  *
  *	make -f Makefile.example
  *	kedge conform --plugin ./file.so file:/tmp/somewhere
  *
  * What a run, a lease or a commit is, the kit knows (<kit/map.h>).  Here is what it cannot know:
- * how a transaction begins and ends, how rows are found, and where all that is.
+ * how a transaction begins and ends, and where all that is.
  *
  *   I1  NAME.lock is locked in two places.  Byte 0, shared: the namespace is open.  Byte 1, alone:
  *       a transaction is under way.  The kernel lets go of both when the process dies.
@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -33,22 +34,8 @@
 #include <kit/map.h>
 #include <kit/rules.h>
 #include <kit/schema.h>
+#include <kit/sorted.h>
 #include <kit/url.h>
-
-#define MAGIC UINT64_C(0x0131656c69666b00) /* also tells the order of bytes */
-
-/* The beginning of a file; N rows follow. */
-struct head {
-    uint64_t magic;
-    uint64_t n;
-};
-
-/* In memory as in the file. */
-struct row {
-    uint32_t key_len;
-    uint32_t value_len;
-    char bytes[]; /* the key, the value */
-};
 
 struct file_store {
     struct kit_map_store base; /* first */
@@ -58,121 +45,10 @@ struct file_store {
     char new_name[256];
     char lock_name[256];
     char dir_name[1024];
-    char place[1300];     /* for people */
-    pthread_mutex_t turn; /* one transaction at a time, for all that follows */
-    struct row **rows;
-    size_t n;
-    size_t cap;
-    bool dirty; /* they differ from the file */
+    char place[1300];       /* for people */
+    pthread_mutex_t turn;   /* one transaction at a time, for all that follows */
+    struct kit_sorted rows; /* the transaction */
 };
-
-/* ------------------------------------------------------------------ the rows */
-
-static struct kedge_bytes key_of(const struct row *row)
-{
-    return (struct kedge_bytes){ row->bytes, row->key_len };
-}
-
-static struct kedge_bytes value_of(const struct row *row)
-{
-    return (struct kedge_bytes){ row->bytes + row->key_len, row->value_len };
-}
-
-/* The place of the first row whose key is KEY or after it.  true: it is KEY. */
-static bool seek(const struct file_store *f, struct kedge_bytes key, size_t *at)
-{
-    size_t high = f->n;
-
-    for (*at = 0; *at < high;) {
-        size_t middle = *at + (high - *at) / 2;
-
-        if (kit_bytes_cmp(key_of(f->rows[middle]), key) < 0)
-            *at = middle + 1;
-        else
-            high = middle;
-    }
-    return *at < f->n && kit_bytes_equal(key_of(f->rows[*at]), key);
-}
-
-static int insert(struct file_store *f, size_t at, struct row *row)
-{
-    if (f->n == f->cap) {
-        size_t cap = f->cap == 0 ? 64 : f->cap * 2;
-        struct row **rows = realloc(f->rows, cap * sizeof(struct row *));
-
-        if (rows == NULL)
-            return KEDGE_ERR_NOMEM;
-        f->rows = rows;
-        f->cap = cap;
-    }
-    memmove(f->rows + at + 1, f->rows + at, (f->n - at) * sizeof(struct row *));
-    f->rows[at] = row;
-    f->n++;
-    return KEDGE_OK;
-}
-
-static int file_get(void *txn, struct kedge_bytes key, struct kedge_bytes *value)
-{
-    const struct file_store *f = txn;
-    size_t at;
-
-    if (!seek(f, key, &at))
-        return KEDGE_NOT_FOUND;
-    *value = value_of(f->rows[at]);
-    return KEDGE_OK;
-}
-
-static int file_next(void *txn, struct kedge_bytes from, struct kedge_bytes *key,
-                     struct kedge_bytes *value)
-{
-    const struct file_store *f = txn;
-    size_t at;
-
-    (void)seek(f, from, &at);
-    if (at == f->n)
-        return KEDGE_NOT_FOUND;
-    *key = key_of(f->rows[at]);
-    *value = value_of(f->rows[at]);
-    return KEDGE_OK;
-}
-
-static int file_put(void *txn, struct kedge_bytes key, struct kedge_bytes value)
-{
-    struct file_store *f = txn;
-    struct row *row = malloc(sizeof *row + key.len + value.len);
-    size_t at;
-    int rc = KEDGE_OK;
-
-    if (row == NULL)
-        return KEDGE_ERR_NOMEM;
-    row->key_len = (uint32_t)key.len;
-    row->value_len = (uint32_t)value.len;
-    memcpy(row->bytes, key.data, key.len);
-    if (value.len != 0) /* empty bytes may have no address */
-        memcpy(row->bytes + key.len, value.data, value.len);
-    f->dirty = true;
-    if (seek(f, key, &at)) {
-        free(f->rows[at]);
-        f->rows[at] = row;
-    } else if ((rc = insert(f, at, row)) != KEDGE_OK) {
-        free(row);
-    }
-    return rc;
-}
-
-static int file_del(void *txn, struct kedge_bytes key)
-{
-    struct file_store *f = txn;
-    size_t at;
-
-    if (!seek(f, key, &at))
-        return KEDGE_OK;
-    f->dirty = true;
-    free(f->rows[at]);
-    f->n--;
-    memmove(f->rows + at, f->rows + at + 1, (f->n - at) * sizeof(struct row *));
-    return KEDGE_OK;
-}
 
 /* ------------------------------------------------------------------ the file */
 
@@ -207,38 +83,6 @@ static char *read_all(int fd, size_t *len)
     return all;
 }
 
-/* Rows from the LEFT bytes at P.  OK, ERR_NOMEM, or ERR_CORRUPT: they end, or are none of ours. */
-static int read_rows(struct file_store *f, const char *p, size_t left)
-{
-    struct head head = { .magic = 0 };
-
-    if (left >= sizeof head)
-        memcpy(&head, p, sizeof head);
-    if (head.magic != MAGIC)
-        return KEDGE_ERR_CORRUPT;
-    p += sizeof head;
-    left -= sizeof head;
-    while (f->n < head.n) {
-        struct row size, *row;
-        size_t len;
-
-        if (left < sizeof size)
-            return KEDGE_ERR_CORRUPT;
-        memcpy(&size, p, sizeof size);
-        len = sizeof size + (size_t)size.key_len + size.value_len;
-        if (size.key_len > KIT_MAP_KEY_MAX || size.value_len > KIT_MAP_VALUE_MAX || left < len)
-            return KEDGE_ERR_CORRUPT;
-        row = malloc(len);
-        if (row == NULL || insert(f, f->n, memcpy(row, p, len)) != KEDGE_OK) {
-            free(row);
-            return KEDGE_ERR_NOMEM;
-        }
-        p += len;
-        left -= len;
-    }
-    return KEDGE_OK;
-}
-
 /* The rows as the last transaction left them, whoever's it was. */
 static int load(struct file_store *f, struct kedge_error *err)
 {
@@ -250,7 +94,7 @@ static int load(struct file_store *f, struct kedge_error *err)
     if (fd < 0) /* perhaps nobody has written anything yet */
         return errno == ENOENT ? KEDGE_OK : failed(f, "opened", err);
     all = read_all(fd, &len);
-    rc = all != NULL ? read_rows(f, all, len) : failed(f, "read", err);
+    rc = all != NULL ? kit_sorted_read(&f->rows, all, len) : failed(f, "read", err);
     if (rc == KEDGE_ERR_CORRUPT)
         (void)kedge_error_set(err, rc, 0, "'%s' is damaged, or no store of ours", f->place);
     else if (rc == KEDGE_ERR_NOMEM)
@@ -260,32 +104,11 @@ static int load(struct file_store *f, struct kedge_error *err)
     return rc;
 }
 
-/* All rows, as they will be in the file; NULL: no memory. */
-static char *picture(const struct file_store *f, size_t *len)
-{
-    struct head head = { MAGIC, f->n };
-    char *all, *p;
-
-    *len = sizeof head;
-    for (size_t i = 0; i < f->n; i++)
-        *len += sizeof(struct row) + f->rows[i]->key_len + f->rows[i]->value_len;
-    all = p = malloc(*len);
-    if (all == NULL)
-        return NULL;
-    p = (char *)memcpy(p, &head, sizeof head) + sizeof head;
-    for (size_t i = 0; i < f->n; i++) {
-        size_t n = sizeof(struct row) + f->rows[i]->key_len + f->rows[i]->value_len;
-
-        p = (char *)memcpy(p, f->rows[i], n) + n;
-    }
-    return all;
-}
-
 /* The new file beside the old one, with all its bytes on the disk. */
 static bool write_new(const struct file_store *f)
 {
     size_t len, done = 0;
-    char *all = picture(f, &len);
+    char *all = kit_sorted_picture(&f->rows, &len);
     int fd = all == NULL
                  ? -1
                  : openat(f->dir, f->new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -320,13 +143,16 @@ static int64_t monotonic_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static struct file_store *store_of(void *txn)
+{
+    return (struct file_store *)((char *)txn - offsetof(struct file_store, rows));
+}
+
 static void file_abort(void *txn)
 {
-    struct file_store *f = txn;
+    struct file_store *f = store_of(txn);
 
-    while (f->n > 0)
-        free(f->rows[--f->n]);
-    f->dirty = false;
+    kit_sorted_clear(&f->rows);
     (void)lock_byte(f->lock, F_UNLCK, 1);
     (void)pthread_mutex_unlock(&f->turn);
 }
@@ -352,23 +178,24 @@ static int file_begin(struct kit_map_store *store, bool write, int64_t timeout_u
                                    "'%s' was in use by others until the timeout", f->place);
         (void)nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
     }
-    *txn = f;
+    *txn = &f->rows;
     rc = load(f, err);
     if (rc != KEDGE_OK)
-        file_abort(f);
+        file_abort(*txn);
     return rc;
 }
 
 static int file_commit(void *txn, struct kedge_error *err)
 {
-    struct file_store *f = txn;
+    struct file_store *f = store_of(txn);
     int rc = KEDGE_OK;
 
-    if (f->dirty && (!write_new(f) || renameat(f->dir, f->new_name, f->dir, f->name) != 0))
+    if (f->rows.dirty && (!write_new(f) || renameat(f->dir, f->new_name, f->dir, f->name) != 0))
         rc = failed(f, "written", err);
-    else if (f->dirty && fsync(f->dir) != 0) /* it counts now, and may be lost with the power */
+    else if (f->rows.dirty &&
+             fsync(f->dir) != 0) /* it counts now, and may be lost with the power */
         rc = kedge_error_set(err, KEDGE_ERR_UNKNOWN, errno, "'%s' cannot be flushed", f->place);
-    file_abort(f);
+    file_abort(txn);
     return rc;
 }
 
@@ -376,10 +203,10 @@ static const struct kit_map file_map = {
     .begin = file_begin,
     .commit = file_commit,
     .abort = file_abort,
-    .get = file_get,
-    .next = file_next,
-    .put = file_put,
-    .del = file_del,
+    .get = kit_sorted_get,
+    .next = kit_sorted_next,
+    .put = kit_sorted_put,
+    .del = kit_sorted_del,
 };
 
 /* --------------------------------------------------------- open, close, drop */
@@ -424,7 +251,6 @@ static void end_store(struct file_store *f)
     }
     if (f->dir >= 0)
         (void)close(f->dir);
-    free(f->rows);
     (void)pthread_mutex_destroy(&f->turn);
     f->base.host->release(f->base.host->ctx, f);
 }
