@@ -183,41 +183,22 @@ DEFECT(m244,
 
 /* --------------------------------------------------------------------- leases */
 
-/* When it was last extended; its ttl is that of all. */
-static int grants_and_notes(void *s, const struct kedge_lease_new *in,
-                            struct kedge_lease_state *out, WRAP_TAIL)
+/* What has not lapsed is well as it is. */
+static int extends_the_lapsed(void *s, const struct kedge_id128 *id, struct kedge_lease_state *out,
+                              WRAP_TAIL)
 {
     struct wrap_below b = wrap_below(s);
-    int rc = b.ops->lease_grant(b.session, in, out, timeout_us, err);
-
-    if (rc == KEDGE_OK)
-        keep(mutant_of(&b), mutant_id_bytes(&in->id), (uint64_t)(out->deadline - in->ttl_us));
-    return rc;
-}
-
-static int extends_now_and_then(void *s, const struct kedge_id128 *id,
-                                struct kedge_lease_state *out, WRAP_TAIL)
-{
-    struct wrap_below b = wrap_below(s);
-    struct mutant *m = mutant_of(&b);
-    int64_t then = (int64_t)kept(m, mutant_id_bytes(id)), now = mutant_now(&b, KEDGE_CLOCK_LEASE);
     struct kedge_lease lease;
-    int rc;
 
-    if (then != 0 && mutant_lease(&b, id, &lease) && lease.state == KEDGE_LEASE_LIVE &&
-        now - then <= lease.ttl_us / 2) {
-        *out = (struct kedge_lease_state){ .deadline = now + lease.ttl_us,
-                                           .remaining_us = lease.ttl_us,
-                                           .attention = lease.attention,
-                                           .hint = lease.hint };
-        return KEDGE_OK;
-    }
-    rc = b.ops->lease_extend(b.session, id, out, timeout_us, err);
-    if (rc == KEDGE_OK && then != 0)
-        keep(m, mutant_id_bytes(id), (uint64_t)now);
-    return rc;
+    if (!mutant_lease(&b, id, &lease) || lease.state != KEDGE_LEASE_LIVE)
+        return b.ops->lease_extend(b.session, id, out, timeout_us, err);
+    *out = (struct kedge_lease_state){ .deadline = mutant_now(&b, KEDGE_CLOCK_LEASE) + lease.ttl_us,
+                                       .remaining_us = lease.ttl_us,
+                                       .attention = lease.attention,
+                                       .hint = lease.hint };
+    return KEDGE_OK;
 }
-DEFECT(m235, .ops = { .lease_grant = grants_and_notes, .lease_extend = extends_now_and_then });
+DEFECT(m235, .ops = { .lease_extend = extends_the_lapsed });
 
 static int buries_some_of_the_living(void *s, const struct kedge_id128 *id, WRAP_TAIL)
 {
