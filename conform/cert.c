@@ -151,6 +151,26 @@ static void add_backend(cJSON *cert, const struct results *r)
     }
 }
 
+/* What a case told of the path that it took, as "digest of the WHAT: NUMBER". */
+static void add_digests(cJSON *row, const struct result *one)
+{
+    static const char before[] = "digest of the ";
+    cJSON *digests = NULL;
+
+    for (const char *line = one->text; line != NULL && *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        char what[16], number[20];
+
+        if (strncmp(line, before, sizeof before - 1) == 0 &&
+            sscanf(line + sizeof before - 1, "%15[a-z]: %19[0-9a-f]", what, number) == 2) {
+            if (digests == NULL)
+                digests = cJSON_AddObjectToObject(row, "digests");
+            (void)cJSON_AddStringToObject(digests, what, number);
+        }
+        line += len + (line[len] == '\n');
+    }
+}
+
 static void add_cases(cJSON *cert, const struct results *r)
 {
     cJSON *cases = cJSON_AddArrayToObject(cert, "cases");
@@ -174,6 +194,7 @@ static void add_cases(cJSON *cert, const struct results *r)
         }
         (void)cJSON_AddNumberToObject(row, "ms", (double)ms);
         add_u64(row, "seed", one->seed);
+        add_digests(row, one);
         if (one->opted_out != NULL) {
             (void)cJSON_AddStringToObject(row, "issue", one->opted_out->issue);
             (void)cJSON_AddStringToObject(row, "until", one->opted_out->until);

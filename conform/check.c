@@ -14,11 +14,9 @@ void verdict_init(struct verdict *v)
     memset(v, 0, sizeof *v);
 }
 
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 0)))
-#endif
-static void
-append(struct verdict *v, const char *fmt, va_list ap)
+static void append(struct verdict *v, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+static void append(struct verdict *v, const char *fmt, va_list ap)
 {
     size_t used = strlen(v->why);
 

@@ -50,10 +50,22 @@ void dump_lock(struct world *w, struct kedge_bytes lock)
 
 /* ---------------------------------------------------------------------- text */
 
+/* What is not the same for every store that keeps the contract: where its clocks began, and by how
+   much its fences rise.  A fence is told by its rank among all that are told. */
+struct ground_zero {
+    int64_t wall;
+    int64_t lease;
+    uint64_t *fences;
+    size_t n_fences;
+    size_t room;
+    bool ranked; /* FENCES are all, sorted */
+};
+
 struct text {
     char *s;
     size_t len;
     size_t cap;
+    struct ground_zero *zero; /* NULL: everything is told as it is */
 };
 
 static void put(struct text *t, const char *fmt, ...) WORLD_PRINTF(2, 3);
@@ -109,6 +121,51 @@ static void put_id(struct text *t, const char *label, const struct kedge_id128 *
         put(t, " %s=%02x%02x%02x%02x", label, id->b[0], id->b[1], id->b[2], id->b[3]);
 }
 
+/* Absent times and fences are 0 in every store. */
+static void put_time(struct text *t, const char *label, int64_t us, bool lease)
+{
+    if (t->zero != NULL && us != 0)
+        us -= lease ? t->zero->lease : t->zero->wall;
+    put(t, " %s %" PRId64, label, us);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static uint64_t rank(struct ground_zero *zero, uint64_t fence)
+{
+    const uint64_t *at;
+
+    if (zero->ranked) {
+        at = bsearch(&fence, zero->fences, zero->n_fences, sizeof fence, by_number);
+        expect(at != NULL);
+        return (uint64_t)(at - zero->fences) + 1;
+    }
+    if (zero->n_fences == zero->room) {
+        zero->room = 2 * zero->room + 64;
+        zero->fences = realloc(zero->fences, zero->room * sizeof *zero->fences);
+        expect(zero->fences != NULL);
+    }
+    zero->fences[zero->n_fences++] = fence;
+    return 0;
+}
+
+static void put_fence(struct text *t, const char *label, uint64_t fence)
+{
+    put(t, " %s %" PRIu64, label, t->zero != NULL && fence != 0 ? rank(t->zero, fence) : fence);
+}
+
+/* It rises, and by how much is free. */
+static void put_rising(struct text *t, const char *label, uint64_t number)
+{
+    if (t->zero == NULL)
+        put(t, " %s %" PRIu64, label, number);
+}
+
 /* ------------------------------------------------------------------ the parts */
 
 static void put_slots(struct world *w, struct text *t, const struct kedge_run *r)
@@ -146,8 +203,8 @@ static void put_journal(struct world *w, struct text *t, const struct kedge_run 
     while (number != 0) {
         expect_ok(do_records(w, r->id, r->incarnation, number, 100, 1 << 20, &page));
         for (size_t i = 0; i < page.n; i++) {
-            put(t, "  record %" PRIu64 " at %" PRId64, page.records[i].number,
-                page.records[i].time);
+            put(t, "  record %" PRIu64, page.records[i].number);
+            put_time(t, "at", page.records[i].time, false);
             put_id(t, "by", &page.records[i].request);
             put_bytes(t, "data", page.records[i].data);
             put(t, "\n");
@@ -160,24 +217,27 @@ static void put_run(struct world *w, struct text *t, const struct kedge_run *r)
 {
     put(t, "run");
     put_bytes(t, "id", r->id);
+    put_fence(t, "inc", r->incarnation);
+    put_rising(t, "rev", r->revision);
+    put_fence(t, "fence", r->fence);
     put(t,
-        " inc %" PRIu64 " rev %" PRIu64 " fence %" PRIu64 " pos %" PRIu64 " place %" PRIu32
-        " status %" PRIu32 " wakes %" PRIu32 " requests %" PRIu32 " recoveries %" PRIu32
-        " mark %" PRIu32,
-        r->incarnation, r->revision, r->fence, r->position, r->place, r->status, r->wakes_on,
-        r->requests, r->recoveries, r->wake_mark);
-    put(t,
-        " due %" PRId64 " created %" PRId64 " finished %" PRId64 " expires %" PRId64
-        " hold_until %" PRId64 " version %" PRIu32,
-        r->due, r->created, r->finished, r->expires, r->hold_until, r->version);
+        " pos %" PRIu64 " place %" PRIu32 " status %" PRIu32 " wakes %" PRIu32 " requests %" PRIu32
+        " recoveries %" PRIu32 " mark %" PRIu32 " version %" PRIu32,
+        r->position, r->place, r->status, r->wakes_on, r->requests, r->recoveries, r->wake_mark,
+        r->version);
+    put_time(t, "due", r->due, false);
+    put_time(t, "created", r->created, false);
+    put_time(t, "finished", r->finished, false);
+    put_time(t, "expires", r->expires, false);
+    put_time(t, "hold_until", r->hold_until, false);
     put_id(t, "holder", &r->holder);
     put_bytes(t, "reactor", r->reactor);
     put_bytes(t, "queue", r->queue);
     put_bytes(t, "context", r->context);
     put_bytes(t, "parent", r->parent);
     put_bytes(t, "root", r->root);
-    put(t, " %" PRIu64 ".%" PRIu32 ".%" PRIu32 "\n", r->parent_incarnation, r->parent_set,
-        r->parent_slot);
+    put_fence(t, "of", r->parent_incarnation);
+    put(t, " %" PRIu32 ".%" PRIu32 "\n", r->parent_set, r->parent_slot);
     put_journal(w, t, r);
     put_slots(w, t, r);
 }
@@ -195,8 +255,32 @@ static void put_runs(struct world *w, struct text *t)
     } while (page.next.len != 0);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The lines from FROM on, whose order is the store's own. */
+static void sort_lines(struct text *t, size_t from)
+{
+    enum { MOST = 64 };
+    char *copy = strdup(t->s + from), *line[MOST], *rest = copy;
+    size_t n = 0;
+
+    expect(copy != NULL);
+    while (n < MOST && (line[n] = strsep(&rest, "\n")) != NULL && line[n][0] != '\0')
+        n++;
+    expect(n < MOST);
+    qsort(line, n, sizeof line[0], by_text);
+    t->len = from;
+    for (size_t i = 0; i < n; i++)
+        put(t, "%s\n", line[i]);
+    free(copy);
+}
+
 static void put_held(struct world *w, struct text *t, struct kedge_id128 lease)
 {
+    size_t from = t->len;
     struct kedge_bytes cursor = none();
     struct kedge_held_page page;
 
@@ -205,11 +289,13 @@ static void put_held(struct world *w, struct text *t, struct kedge_id128 lease)
         for (size_t i = 0; i < page.n; i++) {
             put(t, "  holds %s", page.held[i].is_lock != 0 ? "lock" : "run");
             put_bytes(t, "name", page.held[i].name);
-            put(t, " fence %" PRIu64 " requests %" PRIu32 "\n", page.held[i].fence,
-                page.held[i].requests);
+            put_fence(t, "fence", page.held[i].fence);
+            put(t, " requests %" PRIu32 "\n", page.held[i].requests);
         }
         cursor = page.next;
     } while (cursor.len != 0);
+    if (t->zero != NULL)
+        sort_lines(t, from);
 }
 
 static void put_leases(struct world *w, struct text *t)
@@ -225,10 +311,11 @@ static void put_leases(struct world *w, struct text *t)
             put(t, "lease");
             put_id(t, "id", &l->id);
             put_bytes(t, "owner", l->owner);
-            put(t,
-                " state %" PRIu32 " ttl %" PRId64 " deadline %" PRId64 " granted %" PRId64
-                " attention %" PRIu64 " serves %zu\n",
-                l->state, l->ttl_us, l->deadline, l->granted, l->attention, l->n_serves);
+            put(t, " state %" PRIu32 " ttl %" PRId64, l->state, l->ttl_us);
+            put_time(t, "deadline", l->deadline, true);
+            put_time(t, "granted", l->granted, false);
+            put_rising(t, "attention", l->attention);
+            put(t, " serves %zu\n", l->n_serves);
             put_held(w, t, l->id);
         }
         cursor = page.next;
@@ -247,7 +334,8 @@ static void put_cells(struct world *w, struct text *t)
         expect_rc(rc, KEDGE_OK);
         put(t, "cell");
         put_bytes(t, "name", id);
-        put(t, " version %" PRIu64 " expires %" PRId64, cell.version, cell.expires);
+        put_fence(t, "version", cell.version);
+        put_time(t, "expires", cell.expires, false);
         put_bytes(t, "value", cell.value);
         put(t, "\n");
     }
@@ -265,7 +353,7 @@ static void put_locks(struct world *w, struct text *t)
         expect_rc(rc, KEDGE_OK);
         put(t, "lock");
         put_bytes(t, "name", id);
-        put(t, " fence %" PRIu64, st.fence);
+        put_fence(t, "fence", st.fence);
         if (clock_stands(w))
             put(t, " remaining %" PRId64, st.remaining_us);
         put_id(t, "holder", &st.holder);
@@ -289,9 +377,9 @@ static void put_expired(struct world *w, struct text *t)
     } while (cursor.len != 0);
 }
 
-char *dump(struct world *w)
+static char *told(struct world *w, struct ground_zero *zero)
 {
-    struct text t = { 0 };
+    struct text t = { .zero = zero };
     struct kedge_mem *kept = w->keep;
     struct kedge_error err = w->err;
 
@@ -306,6 +394,30 @@ char *dump(struct world *w)
     w->keep = kept;
     w->err = err;
     return t.s;
+}
+
+char *dump(struct world *w)
+{
+    return told(w, NULL);
+}
+
+char *dump_since(struct world *w, int64_t wall, int64_t lease)
+{
+    struct ground_zero zero = { .wall = wall, .lease = lease };
+    size_t n = 0;
+    char *all;
+
+    free(told(w, &zero)); /* to know the fences */
+    if (zero.n_fences > 0)
+        qsort(zero.fences, zero.n_fences, sizeof *zero.fences, by_number);
+    for (size_t i = 0; i < zero.n_fences; i++)
+        if (n == 0 || zero.fences[i] != zero.fences[n - 1])
+            zero.fences[n++] = zero.fences[i];
+    zero.n_fences = n;
+    zero.ranked = true;
+    all = told(w, &zero);
+    free(zero.fences);
+    return all;
 }
 
 bool differs(struct world *w, const char *before)

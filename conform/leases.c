@@ -695,6 +695,26 @@ static void last_words(struct world *w)
     expect(spoke > 0); /* else nothing was tried */
 }
 
+/* Those dead longest are swept first, also when they are buried again. */
+static void buried_again(struct world *w)
+{
+    struct kedge_id128 first = lease_make(w, TTL), second = lease_make(w, 2 * TTL);
+    struct kedge_run_page page;
+
+    run_held(w, str("first"), first);
+    run_held(w, str("second"), second);
+    clock_advance(2 * TTL);
+    expect_ok(do_bury(w, first));
+    clock_advance(TTL);
+    expect_ok(do_bury(w, second));
+    clock_advance(TTL);
+    refuse(do_bury(w, first), KEDGE_OK); /* it is dead, and nothing is changed */
+    expect_ok(do_expired(w, none(), 10, &page));
+    expect_eq(page.n, 2);
+    expect_bytes(page.runs[0].id, str("first"));
+    expect_bytes(page.runs[1].id, str("second"));
+}
+
 const struct contract_case cases_leases[] = {
     { "leases-01", "a granted lease says what was asked for", NEEDS_CLOCK, granted },
     { "leases-02", "the same grant again is done, another under that id exists", NEEDS_CLOCK,
@@ -728,5 +748,7 @@ const struct contract_case cases_leases[] = {
     { "leases-22", "nothing of a holder arrives once its burial was answered",
       NEEDS_CLOCK | NEEDS_THREADS, last_words },
     { "leases-21", "a deadline runs on the lease clock alone", NEEDS_CLOCKS, one_clock },
+    { "leases-23", "who is dead dies no second time: the dead stay in their order", NEEDS_CLOCK,
+      buried_again },
     { NULL, NULL, 0, NULL },
 };

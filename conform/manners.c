@@ -7,7 +7,9 @@
 
 #include <locale.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -120,7 +122,7 @@ static void guest(struct world *w)
 
 static bool secret_logged;
 
-static void listen(void *ctx, int level, const char *text)
+static void overhear(void *ctx, int level, const char *text)
 {
     (void)ctx;
     (void)level;
@@ -194,7 +196,7 @@ static void secrets(struct world *w)
     struct kedge_host host = *w->host;
     char url[1200];
 
-    host.log = listen;
+    host.log = overhear;
     for (size_t i = 0; i < ARRAY_LEN(after_scheme); i++) {
         context("URL %zu", i);
         (void)snprintf(url, sizeof url, "%.*s%s", scheme, w->url, after_scheme[i]);
@@ -359,6 +361,67 @@ static void borrowed(struct world *w)
     expect_bytes(cell.value, str("a value"));
 }
 
+/* ------------------------------------------------------------ connections that break */
+
+enum { SOCKETS_MOST = 256 };
+
+static atomic_int signals;
+
+static void count_signal(int sig)
+{
+    (void)sig;
+    atomic_fetch_add(&signals, 1);
+}
+
+static void find_sockets(bool is[SOCKETS_MOST])
+{
+    for (int fd = 0; fd < SOCKETS_MOST; fd++) {
+        struct stat st;
+
+        is[fd] = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    }
+}
+
+/* Those it has opened: nothing can be sent on them any more. */
+static int break_sockets(const bool before[SOCKETS_MOST])
+{
+    bool now[SOCKETS_MOST];
+    int n = 0;
+
+    find_sockets(now);
+    for (int fd = 0; fd < SOCKETS_MOST; fd++)
+        if (now[fd] && !before[fd])
+            n += shutdown(fd, SHUT_RDWR) == 0;
+    return n;
+}
+
+static void broken(struct world *w)
+{
+    struct sigaction sa = { .sa_handler = count_signal };
+    bool before[SOCKETS_MOST];
+    int n = 0;
+
+    world_leave(w);
+    find_sockets(before);
+    world_return(w);
+    expect_eq(sigaction(SIGPIPE, &sa, NULL), 0);
+    for (int i = 0; i < 10; i++) {
+        struct tx t;
+        int rc;
+
+        n += break_sockets(before);
+        tx_init(w, &t);
+        c_cell_put(&t, str("cell"), str("value"), never());
+        rc = tx_send(w, &t);
+        expect(rc == KEDGE_OK || rc == KEDGE_ERR_UNAVAILABLE || rc == KEDGE_ERR_UNKNOWN);
+        expect_eq(atomic_load(&signals), 0);
+    }
+    note("%d connections were broken", n);
+    world_reopen(w);
+    cell_put(w, str("cell"), "value");
+    expect_eq(atomic_load(&signals), 0);
+}
+
 /* -------------------------------------------------------------- next to another */
 
 /* The backend in memory, which every build has, in the same process at the same time. */
@@ -396,6 +459,7 @@ const struct contract_case cases_manners[] = {
       options },
     { "manners-04", "who wants no message gets the same answers", 0, no_error_wanted },
     { "manners-05", "what was passed in is not needed after the call", 0, borrowed },
+    { "manners-07", "a connection that breaks raises no signal", 0, broken },
     { "manners-06", "another backend in the process is no concern", 0, neighbours },
     { NULL, NULL, 0, NULL },
 };

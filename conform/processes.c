@@ -279,6 +279,53 @@ static void told_is_done(struct world *w)
     }
 }
 
+/* What is the same in every process: somebody asks for an end, and then takes the run away. */
+static void ask_for_an_end(struct world *w, struct board *b, int number)
+{
+    struct tx t;
+
+    (void)b;
+    (void)number;
+    tx_init(w, &t);
+    c_request(&t, str("a"), KEDGE_REQUEST_CANCEL);
+    expect_tx(&t, KEDGE_OK);
+}
+
+static void take_away(struct world *w, struct board *b, int number)
+{
+    (void)b;
+    (void)number;
+    (void)run_take(w, str("a"), lease_make(w, SEC(3000)));
+}
+
+/* A holder goes on writing, and between two of its writes another process writes: what it may have
+   kept of its run is not true any more. */
+static void written_elsewhere(struct world *w)
+{
+    struct run r = run_held(w, str("a"), lease_make(w, SEC(3000)));
+    struct tx *t = tx_new(w);
+
+    g_held(t, &r);
+    c_set(t, r.id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = from_now(SEC(30));
+    expect_tx(t, KEDGE_OK);
+    step(w, &r, "one");
+    step(w, &r, "two");
+    in_processes(w, board_new(), 1, ask_for_an_end);
+    t = tx_new(w);
+    g_held(t, &r);
+    c_append(t, r.id, 3, str("three"));
+    expect_tx(t, KEDGE_OK);
+    expect_eq(t->answer.requests, KEDGE_REQUEST_CANCEL);
+    clock_advance(SEC(31));
+    r.position = 3;
+    step(w, &r, "four"); /* nobody has taken it yet */
+    in_processes(w, board_new(), 1, take_away);
+    t = tx_new(w);
+    g_held(t, &r);
+    c_append(t, r.id, 5, str("too late"));
+    refuse_tx(t, KEDGE_STALE, 0);
+}
+
 const struct contract_case cases_processes[] = {
     { "processes-01", "a queue is worked off by several processes, each run once", NEEDS_SHARED,
       shared_queue },
@@ -287,5 +334,7 @@ const struct contract_case cases_processes[] = {
     { "processes-04", "what another has open is not dropped", NEEDS_SHARED, not_dropped },
     { "processes-05", "what a killed process was told is done is there", NEEDS_SHARED,
       told_is_done },
+    { "processes-06", "what a holder kept of its run is forgotten when another process writes",
+      NEEDS_SHARED | NEEDS_CLOCK, written_elsewhere },
     { NULL, NULL, 0, NULL },
 };

@@ -343,6 +343,39 @@ static void swept_twice(struct world *w)
     step(w, &again, "one");
 }
 
+/* One holder, two handles, each of which may remember how far the run had come. */
+static void two_hands(struct world *w)
+{
+    struct world other = *w;
+    struct run r = run_held(w, str("a"), lease_make(w, TTL)), same;
+    struct tx *t;
+
+    other.keep = NULL;
+    other.txs = NULL;
+    other.registry = NULL;
+    world_salt(&other, 1);
+    world_open_own(&other);
+    same = r;
+    step(w, &r, "one, here");
+    same.position = 1;
+    step(&other, &same, "two, there");
+    t = tx_new(w);
+    g_held(t, &r);
+    c_append(t, r.id, 2, str("two, here"));
+    refuse_tx(t, KEDGE_STALE, 1);
+    r.position = 2;
+    step(w, &r, "three, here");
+    step(w, &r, "four, here");
+    t = tx_new(&other);
+    g_held(t, &same);
+    c_append(t, r.id, 3, str("three, there"));
+    expect_tx(t, KEDGE_STALE);
+    same.position = 4;
+    step(&other, &same, "five, there");
+    world_close_own(&other);
+    expect_eq(head(w, r.id).position, 5);
+}
+
 const struct contract_case cases_runs[] = {
     { "runs-01", "head, snapshot and the journal after it", 0, retrieved },
     { "runs-02", "records by number, page by page", 0, records },
@@ -354,5 +387,7 @@ const struct contract_case cases_runs[] = {
     { "runs-08", "longest overdue first", NEEDS_CLOCK, overdue_order },
     { "runs-09", "a sweeper gets to the end", NEEDS_CLOCK, swept },
     { "runs-10", "of two sweepers one acts", NEEDS_CLOCK, swept_twice },
+    { "runs-11", "of two handles that append as one holder none overwrites or is lost", 0,
+      two_hands },
     { NULL, NULL, 0, NULL },
 };

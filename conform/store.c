@@ -544,6 +544,39 @@ static void no_descriptors(struct world *w)
     expect_rc(drop(w, ns), KEDGE_OK);
 }
 
+/* Which cell it is that was read, if it was in time. */
+static void read_in(struct world *w, const char *name, int64_t us, int *late)
+{
+    struct kedge_cell cell = { .mem = NULL };
+    int rc = w->ops->cell_get(w->session, str(name), &cell, us, &w->err);
+
+    *late += rc == KEDGE_ERR_UNAVAILABLE;
+    if (rc != KEDGE_ERR_UNAVAILABLE)
+        expect_rc(rc, KEDGE_OK);
+    if (rc == KEDGE_OK)
+        expect_bytes(cell.value, str(name));
+    kedge_mem_free(w->host, cell.mem);
+}
+
+/* Timeouts from one that nothing can be done in to one that always suffices: some run out between
+   the question and its answer. */
+static void too_late(struct world *w)
+{
+    int late = 0, in_time = 0;
+
+    cell_put(w, str("one"), "one");
+    cell_put(w, str("other"), "other");
+    for (int64_t us = 1; us < MS(200) && in_time < 60; us += 1 + us / 64) {
+        int before = late;
+
+        read_in(w, "one", us, &late);
+        read_in(w, "other", PATIENCE, &late);
+        in_time = late == before ? in_time + 1 : 0;
+    }
+    note("%d were too late", late);
+    read_in(w, "one", PATIENCE, &late);
+}
+
 const struct contract_case cases_store[] = {
     { "store-01", "a namespace that was not set up is missing, and stays so", 0, missing },
     { "store-02", "a namespace without a name is refused", 0, bad_namespace },
@@ -560,5 +593,6 @@ const struct contract_case cases_store[] = {
     { "store-13", "opening and closing leaks no descriptor", 0, many_opens },
     { "store-14", "who has no descriptor left is told, and goes on when he has", 0,
       no_descriptors },
+    { "store-15", "an answer that comes too late is not taken for the next one", 0, too_late },
     { NULL, NULL, 0, NULL },
 };

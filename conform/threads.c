@@ -591,6 +591,69 @@ static void forks(struct world *w)
     expect(is_there(w, str("run 3")));
 }
 
+/* ------------------------------------------------------- extends at the same time */
+
+enum { EXTENDERS = 6, EXTENDS = 40 };
+
+struct extenders {
+    struct world *w;
+    struct kedge_id128 lease;
+    pthread_barrier_t barrier;
+    _Atomic uint32_t number;
+    _Atomic int64_t told[EXTENDERS]; /* in this round */
+};
+
+/* With a handle of its own: what a store does for all its sessions is not in the way. */
+static void *extender(void *arg)
+{
+    struct extenders *e = arg;
+    uint32_t number = atomic_fetch_add(&e->number, 1);
+    struct world w[1];
+
+    world_process_enter(e->w, w, number);
+    for (int i = 0; i < EXTENDS; i++) {
+        struct kedge_lease_state st;
+
+        pthread_barrier_wait(&e->barrier);
+        expect_ok(do_extend(w, e->lease, &st));
+        atomic_store(&e->told[number], st.deadline);
+        pthread_barrier_wait(&e->barrier);
+        world_forget(w);
+    }
+    world_close_own(w);
+    return NULL;
+}
+
+/* Whoever was told the latest deadline may rely on it. */
+static void extends_at_once(struct world *w)
+{
+    struct extenders e = { .w = w, .lease = lease_make(w, SEC(60)) };
+    pthread_t thread[EXTENDERS];
+
+    clock_follow();
+    expect_eq(pthread_barrier_init(&e.barrier, NULL, EXTENDERS + 1), 0);
+    for (uint32_t i = 0; i < EXTENDERS; i++)
+        expect_eq(pthread_create(&thread[i], NULL, extender, &e), 0);
+    for (int round = 0; round < EXTENDS; round++) {
+        struct kedge_lease_page page;
+        int64_t latest = 0;
+
+        pthread_barrier_wait(&e.barrier);
+        pthread_barrier_wait(&e.barrier);
+        for (size_t i = 0; i < EXTENDERS; i++)
+            if (atomic_load(&e.told[i]) > latest)
+                latest = atomic_load(&e.told[i]);
+        expect_ok(do_leases(w, none(), 10, &page));
+        expect_eq(page.n, 1);
+        context("round %d", round);
+        expect_eq(page.leases[0].deadline, latest);
+        context(NULL);
+    }
+    for (uint32_t i = 0; i < EXTENDERS; i++)
+        expect_eq(pthread_join(thread[i], NULL), 0);
+    (void)pthread_barrier_destroy(&e.barrier);
+}
+
 const struct contract_case cases_threads[] = {
     { "threads-01", "of sixteen contenders one gets the lock", NEEDS_THREADS, one_lock },
     { "threads-02", "of sixteen claimers one gets the run", NEEDS_THREADS, one_claim },
@@ -603,5 +666,7 @@ const struct contract_case cases_threads[] = {
     { "threads-09", "a session goes from thread to thread", 0, hand_to_hand },
     { "threads-10", "signals interrupt system calls, and no operation", 0, storm },
     { "threads-11", "forking while others are inside does no harm", NEEDS_THREADS, forks },
+    { "threads-12", "of extends at the same time none takes back what another was told",
+      NEEDS_THREADS, extends_at_once },
     { NULL, NULL, 0, NULL },
 };

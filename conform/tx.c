@@ -402,6 +402,13 @@ int tx_send(struct world *w, struct tx *t)
                   status_name(t->answer.outcome));
     if (rc == KEDGE_OK)
         check_answer(t);
+    digest(&w->answers, (uint64_t)t->answer.outcome);
+    if (rc == KEDGE_OK && t->answer.outcome >= 0) {
+        digest(&w->answers, t->answer.outcome > 0 ? t->answer.at : 0);
+        digest(&w->answers, t->answer.requests);
+        digest(&w->answers, t->answer.status);
+        digest(&w->answers, t->answer.position);
+    }
     if (rc == KEDGE_OK && t->answer.outcome < 0) {
         w->err.code = t->answer.outcome;
         (void)snprintf(w->err.msg, sizeof w->err.msg, "%s", t->answer.why);

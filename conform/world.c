@@ -750,28 +750,35 @@ static void keep(struct world *w, struct kedge_mem *mem)
     w->keep = mem;
 }
 
-#define CALL_PAGE(what, call)                                                                      \
-    do {                                                                                           \
-        int rc_;                                                                                   \
-                                                                                                   \
-        silence(w);                                                                                \
-        memset(out, 0, sizeof *out);                                                               \
-        rc_ = (call);                                                                              \
-        untouched(w, (what), rc_, out, sizeof *out, 0);                                            \
-        keep(w, out->mem);                                                                         \
-        return rc_;                                                                                \
-    } while (0)
+void digest(uint64_t *sum, uint64_t number)
+{
+    for (int i = 0; i < 64; i += 8)
+        *sum = (*sum ^ (number >> i & 0xff)) * UINT64_C(1099511628211);
+}
 
-#define CALL_PLAIN(what, call)                                                                     \
+/* Of what changes something, and of single things: how many pages a list has, and how often there
+   is something to purge, is the backend's own affair. */
+static int answered(struct world *w, int rc)
+{
+    digest(&w->answers, (uint64_t)rc);
+    return rc;
+}
+
+#define CALL(what, call, end, fill, kept)                                                          \
     do {                                                                                           \
         int rc_;                                                                                   \
                                                                                                    \
         silence(w);                                                                                \
-        memset(out, POISON, sizeof *out);                                                          \
+        memset(out, (fill), sizeof *out);                                                          \
         rc_ = (call);                                                                              \
-        untouched(w, (what), rc_, out, sizeof *out, POISON);                                       \
-        return rc_;                                                                                \
+        untouched(w, (what), rc_, out, sizeof *out, (fill));                                       \
+        kept;                                                                                      \
+        return end;                                                                                \
     } while (0)
+#define CALL_PAGE(what, call)    CALL(what, call, rc_, 0, keep(w, out->mem))
+#define CALL_PLAIN(what, call)   CALL(what, call, rc_, POISON, (void)0)
+#define ANSWER_PAGE(what, call)  CALL(what, call, answered(w, rc_), 0, keep(w, out->mem))
+#define ANSWER_PLAIN(what, call) CALL(what, call, answered(w, rc_), POISON, (void)0)
 
 int do_info(struct world *w, struct kedge_info *out)
 {
@@ -785,24 +792,24 @@ int do_now(struct world *w, struct kedge_time *out)
 
 int do_grant(struct world *w, const struct kedge_lease_new *in, struct kedge_lease_state *out)
 {
-    CALL_PLAIN("lease_grant", w->ops->lease_grant(w->session, in, out, PATIENCE, &w->err));
+    ANSWER_PLAIN("lease_grant", w->ops->lease_grant(w->session, in, out, PATIENCE, &w->err));
 }
 
 int do_extend(struct world *w, struct kedge_id128 lease, struct kedge_lease_state *out)
 {
-    CALL_PLAIN("lease_extend", w->ops->lease_extend(w->session, &lease, out, PATIENCE, &w->err));
+    ANSWER_PLAIN("lease_extend", w->ops->lease_extend(w->session, &lease, out, PATIENCE, &w->err));
 }
 
 int do_revoke(struct world *w, struct kedge_id128 lease)
 {
     silence(w);
-    return w->ops->lease_revoke(w->session, &lease, PATIENCE, &w->err);
+    return answered(w, w->ops->lease_revoke(w->session, &lease, PATIENCE, &w->err));
 }
 
 int do_bury(struct world *w, struct kedge_id128 lease)
 {
     silence(w);
-    return w->ops->lease_bury(w->session, &lease, PATIENCE, &w->err);
+    return answered(w, w->ops->lease_bury(w->session, &lease, PATIENCE, &w->err));
 }
 
 int do_leases(struct world *w, struct kedge_bytes cursor, size_t limit,
@@ -829,31 +836,31 @@ int do_lock_acquire(struct world *w, struct kedge_bytes lock, struct kedge_id128
     rc = w->ops->lock_acquire(w->session, lock, &lease, &request, out, PATIENCE, &w->err);
     if (rc != KEDGE_HELD) /* the one output that is written on a refusal */
         untouched(w, "lock_acquire", rc, out, sizeof *out, POISON);
-    return rc;
+    return answered(w, rc);
 }
 
 int do_lock_extend(struct world *w, struct kedge_bytes lock, struct kedge_id128 lease,
                    uint64_t fence, struct kedge_lock_state *out)
 {
-    CALL_PLAIN("lock_extend",
-               w->ops->lock_extend(w->session, lock, &lease, fence, out, PATIENCE, &w->err));
+    ANSWER_PLAIN("lock_extend",
+                 w->ops->lock_extend(w->session, lock, &lease, fence, out, PATIENCE, &w->err));
 }
 
 int do_lock_release(struct world *w, struct kedge_bytes lock, struct kedge_id128 lease,
                     uint64_t fence)
 {
     silence(w);
-    return w->ops->lock_release(w->session, lock, &lease, fence, PATIENCE, &w->err);
+    return answered(w, w->ops->lock_release(w->session, lock, &lease, fence, PATIENCE, &w->err));
 }
 
 int do_lock_query(struct world *w, struct kedge_bytes lock, struct kedge_lock_state *out)
 {
-    CALL_PLAIN("lock_query", w->ops->lock_query(w->session, lock, out, PATIENCE, &w->err));
+    ANSWER_PLAIN("lock_query", w->ops->lock_query(w->session, lock, out, PATIENCE, &w->err));
 }
 
 int do_claim(struct world *w, const struct kedge_claim *in, struct kedge_run_page *out)
 {
-    CALL_PAGE("claim", w->ops->claim(w->session, in, out, PATIENCE, &w->err));
+    ANSWER_PAGE("claim", w->ops->claim(w->session, in, out, PATIENCE, &w->err));
 }
 
 int do_retrieve(struct world *w, struct kedge_bytes id, uint64_t incarnation, uint32_t want,
@@ -861,7 +868,7 @@ int do_retrieve(struct world *w, struct kedge_bytes id, uint64_t incarnation, ui
 {
     struct kedge_retrieve in = { .id = id, .incarnation = incarnation, .want = want };
 
-    CALL_PAGE("retrieve", w->ops->retrieve(w->session, &in, out, PATIENCE, &w->err));
+    ANSWER_PAGE("retrieve", w->ops->retrieve(w->session, &in, out, PATIENCE, &w->err));
 }
 
 int do_records(struct world *w, struct kedge_bytes id, uint64_t incarnation, uint64_t first,
@@ -892,7 +899,7 @@ int do_list(struct world *w, const struct kedge_list *in, struct kedge_run_page 
 
 int do_cell(struct world *w, struct kedge_bytes cell, struct kedge_cell *out)
 {
-    CALL_PAGE("cell_get", w->ops->cell_get(w->session, cell, out, PATIENCE, &w->err));
+    ANSWER_PAGE("cell_get", w->ops->cell_get(w->session, cell, out, PATIENCE, &w->err));
 }
 
 int do_purge(struct world *w, size_t limit, struct kedge_purged *out)

@@ -64,6 +64,7 @@ struct world {
     uint64_t caps;
     uint64_t seed;
     uint64_t rng;
+    uint64_t answers;          /* all that was answered so far, as one number */
     struct kedge_error err;    /* of the last call */
     struct kedge_mem *keep;    /* what calls handed out, until world_forget */
     struct tx *txs;            /* what tx_new made, until world_forget */
@@ -112,6 +113,8 @@ void world_close_own(struct world *w);
 /* A session of its own for a thread: MINE is a copy to be used there.  SALT tells threads apart. */
 void world_thread_enter(const struct world *w, struct world *mine, uint64_t salt);
 void world_thread_leave(struct world *mine);
+/* One more number into a digest. */
+void digest(uint64_t *sum, uint64_t number);
 /* Every run is in exactly one place, and verify, where there is one, finds no fault. */
 void world_check(struct world *w);
 
@@ -233,6 +236,9 @@ void check_bytes(const char *file, int line, const char *what, struct kedge_byte
 
 /* All that the contract lets one see, as text; the caller frees it. */
 char *dump(struct world *w);
+/* The same for every store that went the same way: times since then, fences by their order, and
+   nothing of what only has to rise. */
+char *dump_since(struct world *w, int64_t wall, int64_t lease);
 /* Fails, naming the first line that differs, unless a new dump is the same; frees BEFORE. */
 void check_unchanged(const char *file, int line, const char *what, struct world *w, char *before);
 bool differs(struct world *w, const char *before);

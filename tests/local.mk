@@ -207,7 +207,7 @@ TESTS += %D%/clock.sh
 # ------------------------------------------------- storage contract (backends)
 # The tiers of the conformance suite (conform/) over each backend.
 kedge_contract_tests = %D%/contract/mem.sh %D%/contract/lmdb.sh %D%/contract/redis.sh \
-	%D%/contract/postgresql.sh %D%/contract/shared.sh \
+	%D%/contract/postgresql.sh %D%/contract/shared.sh %D%/contract/digests.sh \
 	%D%/contract/faults-lmdb.sh %D%/contract/faults-redis.sh %D%/contract/faults-postgresql.sh
 dist_check_SCRIPTS += $(kedge_contract_tests)
 TESTS += $(kedge_contract_tests)

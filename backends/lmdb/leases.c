@@ -11,6 +11,8 @@
 
 #include "session.h"
 
+#include "../kit/mutant.h"
+
 /* --------------------------------------------------------------- small jobs */
 
 static int small_run(struct lm_step *step, struct lm_job *job, size_t unit)
@@ -422,9 +424,10 @@ static int bury_body(struct lm_step *step, struct lm_small *small)
     struct kit_lease lease;
     int rc = lm_step_lease(step, &j->id, &there);
 
-    if (rc != KEDGE_OK || there->l.state == KEDGE_LEASE_DEAD)
+    if (rc != KEDGE_OK || KIT_MUTANT("l07", false, there->l.state == KEDGE_LEASE_DEAD))
         return rc;
     lease = *there;
+    lease.l.state = KIT_MUTANT("l07", KEDGE_LEASE_LIVE, lease.l.state);
     /* The clock of another boot says nothing of this one's. */
     if (!from_another_boot(step->v.env, &lease) && kit_lease_restamp(&lease, step->kit.now_lease)) {
         rc = lm_kit_store.lease_put(step, &lease);

@@ -11,6 +11,8 @@
 #include "conn.h"
 #include "fault.h"
 
+#include "../kit/mutant.h"
+
 struct meaning {
     const char *state; /* SQLSTATE, or its class of two characters */
     int code;
@@ -81,8 +83,11 @@ int pg_fault(struct pg_conn *c, const PGresult *fault, struct kedge_error *err)
 
 enum pg_retry pg_fault_retry(const PGresult *fault)
 {
-    return fault == NULL ? PG_RETRY_NOT
-                         : meaning_of(PQresultErrorField(fault, PG_DIAG_SQLSTATE))->retry;
+    enum pg_retry retry = fault == NULL
+                              ? PG_RETRY_NOT
+                              : meaning_of(PQresultErrorField(fault, PG_DIAG_SQLSTATE))->retry;
+
+    return KIT_MUTANT("p09", retry == PG_RETRY_HERE ? PG_RETRY_NOT : retry, retry);
 }
 
 bool pg_fault_is_final(const PGresult *fault)

@@ -427,6 +427,8 @@ static const char *const version_1[] = {
     " code:=0;\n"
     " select i.token into inc from @.incarnation() i;\n"
     " if p_register then perform pg_try_advisory_lock(@.class(),@.key(no)); end if;\n"
+    /* The time is that after the wait for others: a deadline that somebody was told stands. */
+    " perform 1 from @.beat where lease=p_id for update;\n"
     " t:=@.now_us(); extended:=t; deadline:=t+ttl; hinted:=p_hint;\n"
     " update @.beat b set extended=t,deadline=t+ttl,incarnation=inc,hinted=p_hint\n"
     "  where b.lease=p_id returning b.attention into attention;\n"

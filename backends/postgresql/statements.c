@@ -277,11 +277,17 @@ char *pg_sql_expand(const char *template, const char *quoted)
     char *text;
     char *out;
 
+    KIT_MUTANT_TEXT("p01", template, "clock_timestamp()", "now()");
+    KIT_MUTANT_TEXT("p01", template, " perform 1 from @.beat where lease=p_id for update;",
+                    " perform pg_sleep(0.003*random());");
     KIT_MUTANT_TEXT("p02", template, "limit p_limit", "limit 1+p_limit");
     KIT_MUTANT_TEXT("p03", template, " order by h.rid for update skip locked);", ");");
     KIT_MUTANT_TEXT("p03", template, "limit p_limit-cardinality(took));",
                     "limit p_limit-cardinality(took)); perform pg_sleep(0.005);");
     KIT_MUTANT_TEXT("p04", template, "greatest(s.last_value+1,@.now_us())", "@.now_us()");
+    KIT_MUTANT_TEXT("p05", template, "h.pos=b.n-1", "true");
+    KIT_MUTANT_TEXT("p05", template, "h.pos=$3::bigint-1", "true");
+    KIT_MUTANT_TEXT("p09", template, "'read committed'", "'serializable'");
     KIT_MUTANT_TEXT("p07", template, "where id=h_lease and died=0", "where id=h_lease");
     KIT_MUTANT_TEXT("p07", template, " and h.live", "");
     for (const char *p = template; *p != '\0'; p++)

@@ -1,5 +1,6 @@
 /* conn.c - one connection to a Redis server; see conn.h for the invariants */
 #include <config.h>
+#include <stdatomic.h>
 
 #include "conn.h"
 
@@ -9,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,6 +20,8 @@
 #include <unistd.h>
 
 #include "scripts.h"
+
+#include "../kit/mutant.h"
 
 int64_t rd_mono_us(void)
 {
@@ -331,9 +335,21 @@ static int broken(struct rd_conn *conn, const char *doing, int e, struct kedge_e
                     "the connection to Redis %s%s%s failed while %s: %s",
                     conn->at.name[0] != '\0' ? "at " : "by its socket", conn->at.name, "", doing,
                     text);
-    rd_conn_close(conn);
+    if (KIT_MUTANT("r08", e != ETIMEDOUT, true))
+        rd_conn_close(conn);
     return KEDGE_ERR_UNAVAILABLE;
 }
+
+#ifdef KEDGE_MUTANTS
+/* As if the server had lost its scripts now and then. */
+static const char *digest_of(const struct rd_script *script)
+{
+    static _Atomic unsigned asked;
+
+    return atomic_fetch_add(&asked, 1) % 50 == 49 ? "0123456789012345678901234567890123456789"
+                                                  : script->digest;
+}
+#endif
 
 /* CMD as it is sent, to be freed with redisFreeCommand(). */
 static bool format(const struct rd_cmd *cmd, struct iovec *out)
@@ -346,7 +362,8 @@ static bool format(const struct rd_cmd *cmd, struct iovec *out)
 
         cmd->argv[0] = whole ? "EVAL" : "EVALSHA";
         cmd->lens[0] = strlen(cmd->argv[0]);
-        cmd->argv[1] = whole ? cmd->script->text : cmd->script->digest;
+        cmd->argv[1] = whole ? cmd->script->text
+                             : KIT_MUTANT("r07", digest_of(cmd->script), cmd->script->digest);
         cmd->lens[1] = strlen(cmd->argv[1]);
     }
     len = redisFormatCommandArgv(&text, (int)cmd->n, cmd->argv, cmd->lens);
@@ -381,7 +398,7 @@ static int send_all(struct rd_conn *conn, const struct iovec *parts, size_t n, i
     memcpy(left, parts, n * sizeof *left);
     *some = false;
     while (m.msg_iovlen > 0) {
-        ssize_t sent = sendmsg(conn->ctx->fd, &m, MSG_NOSIGNAL);
+        ssize_t sent = sendmsg(conn->ctx->fd, &m, KIT_MUTANT("r09", 0, MSG_NOSIGNAL));
 
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return broken(conn, "sending", errno, err);

@@ -536,7 +536,7 @@ static bool is_put_off(struct call *c, size_t i)
 {
     const redisReply *r = c->replies[i];
 
-    if (rd_reply_is(r, "NOSCRIPT")) {
+    if (KIT_MUTANT("r07", false, rd_reply_is(r, "NOSCRIPT"))) {
         c->cmds[i]->full_text = true;
     } else if (rd_reply_is(r, "TRYAGAIN") && rd_mono_us() + TRY_AGAIN_US < c->deadline) {
         if (c->tries > 0)

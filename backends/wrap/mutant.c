@@ -101,15 +101,14 @@ static const struct kedge_backend_ops any_commit = { .commit = mutant_commit };
 enum wrap_verdict wrap_before(struct wrap_call *call)
 {
     const struct mutant_kind *kind = mutant_of(&call->below)->kind;
+    enum wrap_verdict verdict = kind->before != NULL ? kind->before(call) : WRAP_GO;
 
-    if (kind->before != NULL)
-        (void)kind->before(call);
     if (call->op >= WRAP_SESSION_OPS)
-        return WRAP_GO;
+        return verdict;
     call->instead = &kind->ops;
     if (call->op == WRAP_commit && kind->ops.commit == NULL)
         call->instead = &any_commit;
-    return WRAP_GO;
+    return verdict;
 }
 
 void wrap_after(struct wrap_call *call)

@@ -599,3 +599,19 @@ static int in_two_steps(COMMIT_PARAMS)
     return b.ops->commit(b.session, &rest, 1, answers, timeout_us, err);
 }
 DEFECT(m36, .ops = { .commit = in_two_steps });
+
+/* What the item before it fills as well: another place, so that both count. */
+static void fills_twice(CUT, struct kedge_change *c)
+{
+    static _Thread_local const struct kedge_commit *last;
+    static _Thread_local struct kedge_change put;
+
+    if (c->kind != KEDGE_SLOT_PUT)
+        return;
+    if (last != NULL && cut->commit == last + 1 && mutant_same(put.name, c->name) &&
+        put.slot.set == c->slot.set && put.slot.index == c->slot.index)
+        c->slot.index ^= 1;
+    last = cut->commit;
+    put = *c;
+}
+DEFECT(m259, .change = fills_twice);

@@ -347,3 +347,21 @@ static int excludes_here(ACQUIRE)
     return here ? rc : KEDGE_OK;
 }
 DEFECT(m107, .ops = { .lease_grant = grant_here, .lock_acquire = excludes_here });
+
+/* A lease that is dead gets nothing, but another one does. */
+static int takes_for_the_dead(ACQUIRE)
+{
+    struct wrap_below b = wrap_below(s);
+    struct kedge_lease_new in = { .id = mutant_new_id(),
+                                  .request = mutant_new_id(),
+                                  .ttl_us = 60000000 };
+    int rc = b.ops->lock_acquire(b.session, name, lease, request, out, timeout_us, err);
+    struct kedge_lease_state ls;
+    struct kedge_lock_state ks;
+
+    if (rc == KEDGE_LOST &&
+        b.ops->lease_grant(b.session, &in, &ls, MUTANT_PATIENCE, NULL) == KEDGE_OK)
+        (void)b.ops->lock_acquire(b.session, name, &in.id, &in.request, &ks, MUTANT_PATIENCE, NULL);
+    return rc;
+}
+DEFECT(m260, .ops = { .lock_acquire = takes_for_the_dead });

@@ -488,7 +488,7 @@ static int any_parent_incarnation(LIST)
         out->n = kept;
     return rc;
 }
-DEFECT(m240, .ops = { .list = any_parent_incarnation });
+DEFECT(m261, .ops = { .list = any_parent_incarnation });
 
 static int served_too(LIST)
 {

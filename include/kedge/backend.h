@@ -28,6 +28,8 @@
  *               Outputs are written only when the call answers KEDGE_OK.
  *   Threads.    A store may be used by many threads; a session by one at a time; sessions of one
  *               store work in parallel (unless `threads' says KEDGE_THREADS_ONE).
+ *   Process.    Signals, umask, directory, locale and output are the process's own: a backend
+ *               changes none of them and writes to none of its streams.
  *   Fork.       A store does not survive fork(): every operation in the child answers
  *               ERR_INVALID and says so; closing there only forgets.
  *   Timeout.    timeout_us bounds the time spent waiting for others (locks, threads, servers):
