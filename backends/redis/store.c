@@ -286,6 +286,8 @@ static struct rd_store *store_new(const struct kedge_host *host, const struct ke
                     "if type(len)=='number' then");
     KIT_MUTANT_TEXT("r04", s->scripts[RD_SCRIPT_COMMIT].text,
                     "if s<sec or s==sec and u<usec-1 then", "if true then");
+    KIT_MUTANT_TEXT("r07", s->scripts[RD_SCRIPT_COMMIT].text, "if call('STRLEN',k)>=121 then",
+                    "if false then");
     KIT_MUTANT_TEXT("r05", s->scripts[RD_SCRIPT_COMMIT].text, "if work then", "if false then");
     kit_moment_init(&s->moment);
     (void)pthread_mutex_init(&s->lock, NULL);
