@@ -75,22 +75,42 @@ static void put_hex(char *to, uint64_t number)
         to[i] = "0123456789abcdef"[number & 15];
 }
 
+/* Of all parts, one behind the other.  In one piece where they fit: to begin in pieces costs more
+   than to hash what is short. */
+static XXH128_hash_t hash_parts(const struct kedge_bytes *parts, size_t n)
+{
+    char all[1024];
+    XXH3_state_t state;
+    size_t len = 0;
+
+    for (size_t i = 0; i < n && len <= sizeof all; i++) {
+        if (parts[i].len <= sizeof all - len)
+            memcpy(all + len, parts[i].data, parts[i].len);
+        len += parts[i].len;
+    }
+    if (len <= sizeof all)
+        return XXH3_128bits(all, len);
+    (void)XXH3_128bits_reset(&state);
+    for (size_t i = 0; i < n; i++)
+        (void)XXH3_128bits_update(&state, parts[i].data, parts[i].len);
+    return XXH3_128bits_digest(&state);
+}
+
 /* Unique in the store by the incarnation; told apart from other stores by the names. */
 static void make_key(struct kedge_step *step)
 {
     const struct kedge_view *view = &step->view;
     uint32_t round = kedge_progress_round(step->run->progress);
-    XXH3_state_t state;
-    XXH128_hash_t hash;
+    const struct kedge_bytes parts[] = {
+        view->run,
+        { view->reactor, strlen(view->reactor) + 1 },
+        { view->step, strlen(view->step) + 1 },
+        { &view->action, sizeof view->action },
+        /* taken up again after its end: what was done then was taken back */
+        { &round, round > 0 ? sizeof round : 0 },
+    };
+    XXH128_hash_t hash = hash_parts(parts, sizeof parts / sizeof parts[0]);
 
-    (void)XXH3_128bits_reset(&state);
-    (void)XXH3_128bits_update(&state, view->run.data, view->run.len);
-    (void)XXH3_128bits_update(&state, view->reactor, strlen(view->reactor) + 1);
-    (void)XXH3_128bits_update(&state, view->step, strlen(view->step) + 1);
-    (void)XXH3_128bits_update(&state, &view->action, sizeof view->action);
-    if (round > 0) /* taken up again after its end: what was done then was taken back */
-        (void)XXH3_128bits_update(&state, &round, sizeof round);
-    hash = XXH3_128bits_digest(&state);
     memcpy(step->key, "kedge-", 6);
     put_hex(step->key + 6, step->run->incarnation);
     step->key[22] = '-';
