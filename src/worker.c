@@ -948,16 +948,17 @@ int kedge_worker_open(struct kedge_store *store, const struct kedge_worker_optio
     w->options.label = NULL;
     if (rc == KEDGE_OK)
         rc = make_descriptors(w, err);
-    if (rc == KEDGE_OK)
+    if (rc == KEDGE_OK) { /* the first turn has something to do */
+        w->loop_told = true;
+        (void)eventfd_write(w->event_fd, 1);
         rc = meet_store(w, err);
+    }
     if (rc == KEDGE_OK && pthread_create(&w->keeper, NULL, kedge_keeper_main, w) != 0)
         rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "no thread for the keeper");
     if (rc != KEDGE_OK) {
         free_worker(w);
         return rc;
     }
-    w->loop_told = true; /* the first turn has something to do */
-    (void)eventfd_write(w->event_fd, 1);
     *worker = w;
     return KEDGE_OK;
 }
