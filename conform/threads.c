@@ -654,6 +654,87 @@ static void extends_at_once(struct world *w)
     (void)pthread_barrier_destroy(&e.barrier);
 }
 
+/* --------------------------------------- what the other session did is heard of */
+
+/* W appends to R; the answer tells of the run as it is. */
+static void hears(struct world *w, struct run *r, uint32_t status, uint32_t requests)
+{
+    struct tx *t = tx_new(w);
+
+    g_held(t, r);
+    c_append(t, r->id, r->position + 1, str("a step"));
+    expect_tx(t, KEDGE_OK);
+    expect_eq(t->answer.status, status);
+    expect_eq(t->answer.requests, requests);
+    expect_eq(t->answer.position, ++r->position);
+    expect_eq(t->answer.revision, head(w, r->id).revision);
+}
+
+static void changes(struct world *other, const struct run *r, uint32_t status)
+{
+    struct tx *t = tx_new(other);
+
+    g_held(t, r);
+    c_set(t, r->id, KEDGE_SET_STATUS)->set.status = status;
+    expect_tx(t, KEDGE_OK);
+}
+
+static void requests(struct world *other, const struct run *r)
+{
+    struct tx *t = tx_new(other);
+
+    c_request(t, r->id, KEDGE_REQUEST_CANCEL);
+    expect_tx(t, KEDGE_OK);
+}
+
+static void is_stale(struct world *w, const struct run *r, uint32_t part)
+{
+    struct tx *t = tx_new(w);
+
+    g_held(t, r);
+    c_append(t, r->id, r->position + 1, str("too late"));
+    refuse_tx(t, KEDGE_STALE, part);
+}
+
+/* A session that has appended again and again to a run knows it well.  What it knows may be old. */
+static void heard(struct world *w)
+{
+    struct kedge_id128 lease = lease_make(w, SEC(3000));
+    struct run a = run_held(w, str("a"), lease), b = run_held(w, str("b"), lease), again;
+    struct world other = *w;
+
+    other.rng = ~w->rng;
+    other.keep = NULL;
+    other.txs = NULL;
+    expect_ok(w->ops->session_open(w->store, &other.session, &w->err));
+    for (int i = 0; i < 3; i++) {
+        hears(w, &a, KEDGE_RUNNING, 0);
+        hears(w, &b, KEDGE_RUNNING, 0);
+    }
+    requests(&other, &a);
+    hears(w, &b, KEDGE_RUNNING, 0);
+    hears(w, &a, KEDGE_RUNNING, KEDGE_REQUEST_CANCEL);
+    hears(w, &a, KEDGE_RUNNING, KEDGE_REQUEST_CANCEL);
+    changes(&other, &a, KEDGE_ROLLING_BACK);
+    hears(w, &a, KEDGE_ROLLING_BACK, KEDGE_REQUEST_CANCEL);
+    step(&other, &a, "of the other session");
+    hears(w, &a, KEDGE_ROLLING_BACK, KEDGE_REQUEST_CANCEL);
+    is_stale(&other, &(struct run){ a.id, a.lease, a.fence, a.incarnation, a.position - 1 }, 1);
+    release_due(&other, &a, from_now(0));
+    is_stale(w, &a, 0);
+    again = run_take(&other, a.id, lease);
+    is_stale(w, &a, 0);
+    hears(&other, &again, KEDGE_ROLLING_BACK, KEDGE_REQUEST_CANCEL);
+    hears(w, &again, KEDGE_ROLLING_BACK, KEDGE_REQUEST_CANCEL);
+    hears(w, &b, KEDGE_RUNNING, 0);
+    hears(&other, &b, KEDGE_RUNNING, 0);
+    expect_ok(do_revoke(&other, lease));
+    is_stale(w, &again, 0);
+    is_stale(w, &b, 0);
+    w->ops->session_close(other.session);
+    world_forget(&other);
+}
+
 const struct contract_case cases_threads[] = {
     { "threads-01", "of sixteen contenders one gets the lock", NEEDS_THREADS, one_lock },
     { "threads-02", "of sixteen claimers one gets the run", NEEDS_THREADS, one_claim },
@@ -668,5 +749,6 @@ const struct contract_case cases_threads[] = {
     { "threads-11", "forking while others are inside does no harm", NEEDS_THREADS, forks },
     { "threads-12", "of extends at the same time none takes back what another was told",
       NEEDS_THREADS, extends_at_once },
+    { "threads-13", "who appends hears what another session did to the run", NEEDS_THREADS, heard },
     { NULL, NULL, 0, NULL },
 };

@@ -127,7 +127,7 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
         run->lease = item->changes[0].take.lease;
         run->fence = item->results[0];
     }
-    run->flushed = kedge_worker_now(w);
+    run->flushed = kedge_moment_now(w);
     run->wake_at = INT64_MAX;
     run->patience = INT64_MAX;
     if (item->hold)
@@ -150,7 +150,7 @@ static void done(struct kedge_worker *w, struct kedge_inflight *run,
         if (item->due_in <= 0)
             w->claim_hint = true;
         else
-            w->claim_at = kedge_min64(w->claim_at, kedge_worker_now(w) + item->due_in);
+            w->claim_at = kedge_min64(w->claim_at, kedge_moment_now(w) + item->due_in);
     }
     kedge_inflight_drop(w, run);
 }
@@ -236,6 +236,7 @@ static void answered_no(struct kedge_worker *w, struct kedge_inflight *run, int 
     int rc;
 
     run->sending = true; /* its outcomes wait */
+    kedge_moment_end(w);
     (void)pthread_mutex_unlock(&w->lock);
     rc = took_place(w, run, &head, &mem);
     (void)pthread_mutex_lock(&w->lock);
@@ -315,6 +316,7 @@ int kedge_inflight_set_aside(struct kedge_worker *w, const struct kedge_run *hea
     changes[1].release.place = KEDGE_PLACE_REST;
     changes[1].release.status = KEDGE_STUCK;
     kedge_worker_request(w, &commit.request);
+    kedge_moment_end(w);
     (void)pthread_mutex_unlock(&w->lock);
     rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
     (void)pthread_mutex_lock(&w->lock);
@@ -346,6 +348,7 @@ static int hand_back_charged(struct kedge_worker *w, const struct kedge_run *hea
     changes[1].release.place = KEDGE_PLACE_DUE;
     changes[1].release.when = kedge_in_us(1000000);
     kedge_worker_request(w, &commit.request);
+    kedge_moment_end(w);
     (void)pthread_mutex_unlock(&w->lock);
     rc = w->ops->commit(w->driver_session, &commit, 1, &answer, w->options.timeout_us, NULL);
     (void)pthread_mutex_lock(&w->lock);
@@ -369,6 +372,7 @@ static void refused(struct kedge_worker *w, struct kedge_inflight *run, int outc
                    kedge_status_name(outcome), why);
     kedge_worker_log(w, LOG_CRIT, "run %s: %s", kedge_worker_id_text(run->id, id), text);
     run->sending = true; /* nobody else sends it meanwhile */
+    kedge_moment_end(w);
     (void)pthread_mutex_unlock(&w->lock);
     rc = w->ops->retrieve(w->driver_session, &want, &state, w->options.timeout_us, NULL);
     (void)pthread_mutex_lock(&w->lock);

@@ -159,11 +159,14 @@ static bool is_away(int outcome)
 
 static void flush(struct kedge_worker *w)
 {
-    size_t n = gather(w);
     struct kedge_error err = { 0, 0, "" };
     bool away = false;
+    size_t n;
     int rc;
 
+    kedge_moment_begin(w);
+    n = gather(w);
+    kedge_moment_end(w);
     if (n == 0)
         return;
     w->stats.commits += n;
@@ -187,8 +190,10 @@ static void flush(struct kedge_worker *w)
         w->told_unavailable = false;
         w->told_full = false;
     }
+    kedge_moment_begin(w);
     for (size_t i = 0; i < n; i++)
         kedge_inflight_answered(w, w->batch[i], w->answers[i].outcome, &w->answers[i]);
+    kedge_moment_end(w);
 }
 
 /* ----------------------------------------------------------------- claims */

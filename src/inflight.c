@@ -18,7 +18,7 @@ void kedge_inflight_dirty(struct kedge_worker *w, struct kedge_inflight *run)
     run->dirty = true;
     run->dirty_next = NULL;
     if (w->n_dirty == 0)
-        w->dirty_since = kedge_worker_now(w);
+        w->dirty_since = kedge_moment_now(w);
     *w->dirty_end = run;
     w->dirty_end = &run->dirty_next;
     w->n_dirty++;
@@ -64,7 +64,7 @@ static int64_t start_ready(struct kedge_worker *w, struct kedge_inflight *run, i
         }
         kedge_progress_give_back(run->progress, action.step);
         if (!waits) { /* no memory */
-            kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+            kedge_inflight_timer(w, run, kedge_moment_now(w) + 1000000);
             break;
         }
         patience = kedge_min64(patience, until);
@@ -88,7 +88,7 @@ static bool note_overdue(struct kedge_worker *w, struct kedge_inflight *run, int
         return true;
     out = kedge_out_new(w, run, &rec);
     if (out == NULL) {
-        kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+        kedge_inflight_timer(w, run, kedge_moment_now(w) + 1000000);
         return true;
     }
     run->overdue = true;
@@ -106,7 +106,7 @@ static void timer_after(struct kedge_worker *w, struct kedge_inflight *run, int6
 
 void kedge_inflight_timers(struct kedge_worker *w, struct kedge_inflight *run, int64_t wall)
 {
-    int64_t now = kedge_worker_now(w);
+    int64_t now = kedge_moment_now(w);
     int64_t next = kedge_progress_next_time(run->progress);
 
     if (next != INT64_MAX && next > wall)
@@ -122,7 +122,7 @@ void kedge_inflight_timers(struct kedge_worker *w, struct kedge_inflight *run, i
 
 void kedge_inflight_go_on(struct kedge_worker *w, struct kedge_inflight *run)
 {
-    int64_t wall = kedge_worker_wall(w);
+    int64_t wall = kedge_moment_wall(w);
     enum kedge_phase phase = kedge_progress_phase(run->progress);
     bool overdue;
 
@@ -145,7 +145,7 @@ void kedge_inflight_again(struct kedge_worker *w, struct kedge_inflight *run, ui
     if (run->gone)
         return;
     kedge_progress_give_back(run->progress, step);
-    kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+    kedge_inflight_timer(w, run, kedge_moment_now(w) + 1000000);
 }
 
 bool kedge_inflight_crowded(const struct kedge_worker *w, const struct kedge_inflight *run)

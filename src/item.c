@@ -19,7 +19,7 @@
 /* Is it time to say again how long the run may be held? */
 bool kedge_item_wants_hold(const struct kedge_worker *w, const struct kedge_inflight *run)
 {
-    return run->hold_us > 0 && run->held_until - kedge_worker_now(w) < run->hold_us / 2;
+    return run->hold_us > 0 && run->held_until - kedge_moment_now(w) < run->hold_us / 2;
 }
 
 void kedge_item_reset(struct kedge_worker *w, struct kedge_item *item)
@@ -65,7 +65,7 @@ static int put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_
         item->records = records;
         item->max_records = max;
     }
-    rc = kedge_progress_apply(run->progress, run->position + 1, kedge_worker_wall(w), &out->rec,
+    rc = kedge_progress_apply(run->progress, run->position + 1, kedge_moment_wall(w), &out->rec,
                               out->buf->len, &err);
     if (rc != KEDGE_OK) {
         if (rc != KEDGE_ERR_NOMEM)
@@ -98,7 +98,7 @@ static int put_new(struct kedge_worker *w, struct kedge_inflight *run, const str
 static int decide_end(struct kedge_worker *w, struct kedge_inflight *run)
 {
     struct kedge_item *item = &run->item;
-    int64_t wall = kedge_worker_wall(w);
+    int64_t wall = kedge_moment_wall(w);
     struct kedge_rec rec;
     int64_t next;
 
@@ -115,7 +115,7 @@ static int decide_end(struct kedge_worker *w, struct kedge_inflight *run)
     } else if (atomic_load(&w->stopping)) {
         item->end = KEDGE_ITEM_DUE;
         item->due_in = 0;
-    } else if (run->patience <= kedge_worker_now(w)) { /* elsewhere no function is in the way */
+    } else if (run->patience <= kedge_moment_now(w)) { /* elsewhere no function is in the way */
         item->end = KEDGE_ITEM_DUE;
         item->due_in = HUNG_US;
     } else if (!kedge_progress_ready(run->progress, wall)) {
@@ -133,7 +133,7 @@ static bool may_hold_back(const struct kedge_worker *w, const struct kedge_infli
 
     if (w->options.checkpoint_min_interval_us <= 0 || item->end != KEDGE_ITEM_STAY ||
         item->clear != 0 || run->waiting != NULL || kedge_item_wants_hold(w, run) ||
-        kedge_worker_now(w) - run->flushed >= w->options.checkpoint_min_interval_us)
+        kedge_moment_now(w) - run->flushed >= w->options.checkpoint_min_interval_us)
         return false;
     for (const struct kedge_out *out = item->outs; out != NULL; out = out->next) {
         if (out->rec.kind != KEDGE_RECORD_DONE && out->rec.kind != KEDGE_RECORD_SKIPPED)
@@ -359,7 +359,7 @@ bool kedge_inflight_seal(struct kedge_worker *w, struct kedge_inflight *run)
     if (rc == KEDGE_OK)
         rc = decide_end(w, run);
     if (rc == KEDGE_ERR_NOMEM) { /* all stays as it is */
-        kedge_inflight_timer(w, run, kedge_worker_now(w) + 1000000);
+        kedge_inflight_timer(w, run, kedge_moment_now(w) + 1000000);
         return false;
     }
     if (rc != KEDGE_OK) {

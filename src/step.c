@@ -68,26 +68,56 @@ static struct kedge_step *handle_new(struct kedge_worker *w)
     return step;
 }
 
+/* 16 digits: printf takes a tenth of the time of a whole step for three of these. */
+static void put_hex(char *to, uint64_t number)
+{
+    for (int i = 15; i >= 0; i--, number >>= 4)
+        to[i] = "0123456789abcdef"[number & 15];
+}
+
+/* Of all parts, one behind the other.  In one piece where they fit: to begin in pieces costs more
+   than to hash what is short. */
+static XXH128_hash_t hash_parts(const struct kedge_bytes *parts, size_t n)
+{
+    char all[1024];
+    XXH3_state_t state;
+    size_t len = 0;
+
+    for (size_t i = 0; i < n && len <= sizeof all; i++) {
+        if (parts[i].len <= sizeof all - len)
+            memcpy(all + len, parts[i].data, parts[i].len);
+        len += parts[i].len;
+    }
+    if (len <= sizeof all)
+        return XXH3_128bits(all, len);
+    (void)XXH3_128bits_reset(&state);
+    for (size_t i = 0; i < n; i++)
+        (void)XXH3_128bits_update(&state, parts[i].data, parts[i].len);
+    return XXH3_128bits_digest(&state);
+}
+
 /* Unique in the store by the incarnation; told apart from other stores by the names. */
 static void make_key(struct kedge_step *step)
 {
     const struct kedge_view *view = &step->view;
     uint32_t round = kedge_progress_round(step->run->progress);
-    XXH3_state_t state;
-    XXH128_hash_t hash;
+    const struct kedge_bytes parts[] = {
+        view->run,
+        { view->reactor, strlen(view->reactor) + 1 },
+        { view->step, strlen(view->step) + 1 },
+        { &view->action, sizeof view->action },
+        /* taken up again after its end: what was done then was taken back */
+        { &round, round > 0 ? sizeof round : 0 },
+    };
+    XXH128_hash_t hash = hash_parts(parts, sizeof parts / sizeof parts[0]);
 
-    (void)XXH3_128bits_reset(&state);
-    (void)XXH3_128bits_update(&state, view->run.data, view->run.len);
-    (void)XXH3_128bits_update(&state, view->reactor, strlen(view->reactor) + 1);
-    (void)XXH3_128bits_update(&state, view->step, strlen(view->step) + 1);
-    (void)XXH3_128bits_update(&state, &view->action, sizeof view->action);
-    if (round > 0) /* taken up again after its end: what was done then was taken back */
-        (void)XXH3_128bits_update(&state, &round, sizeof round);
-    hash = XXH3_128bits_digest(&state);
-    (void)snprintf(step->key, sizeof step->key, "kedge-%016llx-%016llx%016llx",
-                   (unsigned long long)step->run->incarnation, (unsigned long long)hash.high64,
-                   (unsigned long long)hash.low64);
-    step->view.key = kedge_text(step->key);
+    memcpy(step->key, "kedge-", 6);
+    put_hex(step->key + 6, step->run->incarnation);
+    step->key[22] = '-';
+    put_hex(step->key + 23, hash.high64);
+    put_hex(step->key + 39, hash.low64);
+    step->key[55] = '\0';
+    step->view.key = (struct kedge_bytes){ step->key, 55 };
 }
 
 struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge_action *action,
@@ -112,7 +142,7 @@ struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge
     atomic_store(&step->late, false);
     atomic_store(&step->settled, STEP_OPEN);
     atomic_store(&step->stop, 0);
-    step->started = kedge_worker_now(w);
+    step->started = kedge_moment_now(w);
     step->view = (struct kedge_view){
         .struct_size = sizeof step->view,
         .reactor = run->reactor->name,
@@ -637,13 +667,13 @@ static bool read_values(struct kedge_worker *w, struct kedge_step *step)
     return good;
 }
 
-void kedge_step_call(struct kedge_worker *w, struct kedge_step *step)
+void kedge_step_call(struct kedge_worker *w, struct kedge_step *step, int64_t now)
 {
     const struct kedge_reactor_step *def = def_of(step);
     kedge_step_fn *function = function_of(step);
 
     step->called = true;
-    step->started = kedge_worker_now(w);
+    step->started = now;
     if (def->timeout_us > 0) {
         step->view.deadline_us = after(monotonic_us(), def->timeout_us);
         step->deadline = after(step->started, def->timeout_us);

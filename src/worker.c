@@ -39,6 +39,18 @@ int64_t kedge_worker_wall(const struct kedge_worker *w)
     return w->host->clock_us(w->host->ctx, KEDGE_CLOCK_WALL) + w->skew;
 }
 
+void kedge_moment_begin(struct kedge_worker *w)
+{
+    w->moment_now = kedge_worker_now(w);
+    w->moment_wall = kedge_worker_wall(w);
+    w->at_moment = true;
+}
+
+void kedge_moment_end(struct kedge_worker *w)
+{
+    w->at_moment = false;
+}
+
 /* Lock held. */
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id)
 {
@@ -139,19 +151,19 @@ static struct kedge_step *pop_pool(struct kedge_worker *w)
  * Is the run still ours, as far as can be known without asking?  Whoever was stopped past his
  * lease's deadline may have lost it, and asks before he begins anything.
  */
-static bool is_held(const struct kedge_worker *w, const struct kedge_inflight *run)
+static bool is_held(const struct kedge_worker *w, const struct kedge_inflight *run, int64_t now)
 {
     return !w->lease_dead && memcmp(&run->lease, &w->lease, sizeof w->lease) == 0 &&
-           kedge_worker_now(w) - w->extended < w->options.lease_ttl_us;
+           now - w->extended < w->options.lease_ttl_us;
 }
 
 /* A step from a queue: called, unless its run has gone, or may have, or the worker ends. */
-static void run_step(struct kedge_worker *w, struct kedge_step *step)
+static void run_step(struct kedge_worker *w, struct kedge_step *step, int64_t now)
 {
-    bool held = is_held(w, step->run);
+    bool held = is_held(w, step->run, now);
 
     if (!step->run->gone && !atomic_load(&w->stopping) && held) {
-        kedge_step_call(w, step);
+        kedge_step_call(w, step, now);
         return;
     }
     if (!step->run->gone) {
@@ -166,11 +178,12 @@ static void run_step(struct kedge_worker *w, struct kedge_step *step)
 static void run_loop_steps(struct kedge_worker *w)
 {
     int64_t began = kedge_worker_now(w);
+    int64_t now = began;
 
-    while (w->loop_queue != NULL && w->n_dirty < w->limits.batch_items) {
-        run_step(w, pop(&w->loop_queue, &w->loop_end));
-        if (kedge_worker_now(w) - began >= LOOP_SLICE_US)
-            break;
+    while (w->loop_queue != NULL && w->n_dirty < w->limits.batch_items &&
+           now - began < LOOP_SLICE_US) {
+        run_step(w, pop(&w->loop_queue, &w->loop_end), now);
+        now = kedge_worker_now(w);
     }
 }
 
@@ -233,7 +246,7 @@ static void *pool_main(void *worker)
             if (w->pool_queue != NULL)
                 kedge_worker_wake_pool(w);
             leave_to_loop(w);
-            run_step(w, step);
+            run_step(w, step, kedge_worker_now(w));
         } else {
             leave_to_loop(w);
             w->pool_idle++;
@@ -248,6 +261,11 @@ static void *pool_main(void *worker)
 }
 
 /* ------------------------------------------------------------------- loop */
+
+static bool is_stopping(struct kedge_worker *w)
+{
+    return atomic_load(&w->stopping) || atomic_load(&w->given_up);
+}
 
 static int64_t next_time_before(const struct kedge_worker *w, int64_t most_us)
 {
@@ -272,6 +290,19 @@ static bool loop_once(struct kedge_worker *w)
     return false;
 }
 
+/* The timer of those who wait themselves may have fired. */
+static void clear_timer(struct kedge_worker *w)
+{
+    uint64_t ticks;
+
+    if (w->timer_at == INT64_MAX || kedge_monotonic_us() < w->timer_real)
+        return;
+    if (read(w->timer_fd, &ticks, sizeof ticks) < 0)
+        ticks = 0; /* it has not */
+    w->timer_at = INT64_MIN;
+    w->timer_real = INT64_MAX;
+}
+
 /* Sleep until told, or AT.  Lock held, released meanwhile. */
 static void loop_sleep(struct kedge_worker *w, int64_t at)
 {
@@ -294,22 +325,45 @@ static void loop_sleep(struct kedge_worker *w, int64_t at)
     w->stats.wake_ups++;
     (void)eventfd_read(w->event_fd, &n);
     w->loop_told = false;
+    clear_timer(w);
 }
 
-/* For those who wait on the descriptor themselves. */
+/*
+ * For those who wait on the descriptor themselves: it is readable if there is something to do.  A
+ * turn after another finds most of it as the last one left it, and calls the system for what is
+ * not.
+ */
+static void set_event(struct kedge_worker *w, bool more, bool stops)
+{
+    eventfd_t n;
+
+    if (more && !w->loop_told)
+        (void)eventfd_write(w->event_fd, 1);
+    if (!more && (w->loop_told || stops))
+        (void)eventfd_read(w->event_fd, &n);
+    w->loop_told = more;
+    if (!more && !stops && is_stopping(w)) /* it may have been told just now, and read above */
+        (void)eventfd_write(w->event_fd, 1);
+}
+
 static void set_timer(struct kedge_worker *w)
 {
     int64_t at = next_time(w);
-    int64_t now = kedge_worker_now(w);
     struct itimerspec spec = { 0 };
-    int64_t wait_us = at > now ? at - now : 1;
+    int64_t now, wait_us;
 
+    w->loop_wakes = at;
+    if (at == w->timer_at)
+        return;
+    now = kedge_worker_now(w);
+    wait_us = at > now ? at - now : 1;
     if (at != INT64_MAX) {
         spec.it_value.tv_sec = (time_t)(wait_us / 1000000);
         spec.it_value.tv_nsec = (long)(wait_us % 1000000) * 1000;
     }
     (void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
-    w->loop_wakes = at;
+    w->timer_at = at;
+    w->timer_real = at == INT64_MAX ? INT64_MAX : kedge_monotonic_us() + wait_us;
 }
 
 /* Steps that were taken but not called go back; runs with nothing under way are handed on. */
@@ -322,9 +376,9 @@ static void wind_down(struct kedge_worker *w)
             kedge_inflight_dirty(w, run);
     }
     while (w->pool_queue != NULL)
-        run_step(w, pop_pool(w));
+        run_step(w, pop_pool(w), kedge_worker_now(w));
     while (w->loop_queue != NULL)
-        run_step(w, pop(&w->loop_queue, &w->loop_end));
+        run_step(w, pop(&w->loop_queue, &w->loop_end), kedge_worker_now(w));
 }
 
 /*
@@ -440,24 +494,18 @@ int kedge_worker_fd(const struct kedge_worker *w)
 int kedge_worker_turn(struct kedge_worker *w, struct kedge_error *err)
 {
     int rc = enter(w, err);
-    eventfd_t n;
-    uint64_t ticks;
+    bool stops;
 
     if (rc != KEDGE_OK)
         return rc;
-    (void)eventfd_read(w->event_fd, &n);
-    if (read(w->timer_fd, &ticks, sizeof ticks) < 0)
-        ticks = 0; /* it had not expired */
-    w->loop_told = false;
+    clear_timer(w);
     w->loop_sleeps = false;
+    stops = is_stopping(w);
     if (atomic_load(&w->stopping))
         wind_down(w);
     /* One round: another one, if there is more, when the loop comes back. */
     (void)loop_once(w);
-    if (w->loop_queue != NULL || kedge_drive_wanted(w)) {
-        w->loop_told = true;
-        (void)eventfd_write(w->event_fd, 1);
-    }
+    set_event(w, w->loop_queue != NULL || kedge_drive_wanted(w), stops);
     set_timer(w);
     w->loop_sleeps = true;
     rc = has_ended(w) ? KEDGE_QUIET : KEDGE_OK;
@@ -803,6 +851,7 @@ static struct kedge_worker *new_worker(struct kedge_store *store,
     fill_defaults(&w->options);
     w->pid = getpid();
     w->event_fd = w->timer_fd = w->epoll_fd = -1;
+    w->timer_at = w->timer_real = INT64_MAX;
     w->dirty_end = &w->dirty;
     w->loop_end = &w->loop_queue;
     w->pool_end = &w->pool_queue;
@@ -899,15 +948,17 @@ int kedge_worker_open(struct kedge_store *store, const struct kedge_worker_optio
     w->options.label = NULL;
     if (rc == KEDGE_OK)
         rc = make_descriptors(w, err);
-    if (rc == KEDGE_OK)
+    if (rc == KEDGE_OK) { /* the first turn has something to do */
+        w->loop_told = true;
+        (void)eventfd_write(w->event_fd, 1);
         rc = meet_store(w, err);
+    }
     if (rc == KEDGE_OK && pthread_create(&w->keeper, NULL, kedge_keeper_main, w) != 0)
         rc = kedge_error_set(err, KEDGE_ERR_UNAVAILABLE, errno, "no thread for the keeper");
     if (rc != KEDGE_OK) {
         free_worker(w);
         return rc;
     }
-    (void)eventfd_write(w->event_fd, 1); /* the first turn has something to do */
     *worker = w;
     return KEDGE_OK;
 }

@@ -193,9 +193,12 @@ struct kedge_worker {
     const struct kedge_step *loop_step; /* or NULL */
     bool loop_sleeps;                   /* it waits in epoll */
     bool loop_told;                     /* the event descriptor is set */
-    int64_t loop_wakes;                 /* when it does so by itself; lease clock */
-    bool waking;                        /* a pool thread was signalled and has not come yet */
-    bool draining;                      /* wants to know when the last run has gone */
+    bool at_moment;                     /* kedge_moment_begin() */
+    int64_t moment_now;
+    int64_t moment_wall;
+    int64_t loop_wakes; /* when it does so by itself; lease clock */
+    bool waking;        /* a pool thread was signalled and has not come yet */
+    bool draining;      /* wants to know when the last run has gone */
     bool closing;
     bool closed; /* all but its memory, as a step has not returned */
     atomic_bool stopping;
@@ -253,6 +256,8 @@ struct kedge_worker {
     pthread_cond_t keeper_cond;
     int event_fd;
     int timer_fd;
+    int64_t timer_at;   /* what it is set for, by next_time(); INT64_MAX: not set */
+    int64_t timer_real; /* when it fires, monotonic */
     int epoll_fd;
     pthread_mutex_t observe_lock;
 
@@ -270,6 +275,20 @@ struct kedge_worker {
 bool kedge_worker_forked(const struct kedge_worker *w, struct kedge_error *err);
 int64_t kedge_worker_now(const struct kedge_worker *w);  /* lease clock */
 int64_t kedge_worker_wall(const struct kedge_worker *w); /* the store's wall clock, nearly */
+/*
+ * What is sealed into one batch, or answered by one, is so at one moment: the clocks are not read
+ * again for each run.  Lock held from the one to the other; who lets go of it ends it before.
+ */
+void kedge_moment_begin(struct kedge_worker *w);
+void kedge_moment_end(struct kedge_worker *w);
+static inline int64_t kedge_moment_now(const struct kedge_worker *w)
+{
+    return w->at_moment ? w->moment_now : kedge_worker_now(w);
+}
+static inline int64_t kedge_moment_wall(const struct kedge_worker *w)
+{
+    return w->at_moment ? w->moment_wall : kedge_worker_wall(w);
+}
 void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id);
 /* For a commit of this worker, under the lease it has now. */
 void kedge_worker_request(struct kedge_worker *w, struct kedge_id128 *id);
@@ -290,7 +309,7 @@ void kedge_worker_timer(struct kedge_worker *w, int64_t at);
 struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge_action *action,
                                   struct kedge_worker *w);
 /* Call its function (without the lock) and take what it said. */
-void kedge_step_call(struct kedge_worker *w, struct kedge_step *step);
+void kedge_step_call(struct kedge_worker *w, struct kedge_step *step, int64_t now);
 void kedge_step_free(struct kedge_worker *w, struct kedge_step *step);
 void kedge_step_tell_stop(struct kedge_step *step);
 void kedge_step_release_all(struct kedge_worker *w);

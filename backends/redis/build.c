@@ -330,9 +330,24 @@ static void throw_away(struct rd_build *b, char letter, struct kedge_bytes id)
     rd_write_end(b);
 }
 
+/* keys.h, I5. */
+static void change_grip(struct rd_build *b, const struct kedge_id128 *lease)
+{
+    unsigned char *grip = rd_alloc(b->a, 16);
+
+    if (grip == NULL)
+        return;
+    rd_unique(b->s, grip);
+    rd_write_begin(b, "GRP", rd_key_lease(b->a, b->prefix, 'l', lease));
+    arg(b, (struct kedge_bytes){ grip, 16 });
+    rd_write_end(b);
+}
+
 void rd_write_run(struct rd_build *b, const struct kit_run *old, const struct kit_run *run,
                   const struct kedge_bytes *unknown)
 {
+    if (old != NULL && !kit_id_zero(&old->r.holder))
+        change_grip(b, &old->r.holder);
     move_indexes(b, old != NULL ? &old->r : NULL, run != NULL ? &run->r : NULL);
     if (run == NULL) {
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of both is there */
@@ -526,7 +541,9 @@ void rd_build_begin(struct rd_build *b, struct rd_session *s, size_t groups, siz
 {
     const struct rd_hot *hot = s->hot;
     bool waits = hot != NULL && hot->n != 0 && !hot->sent;
+    bool grip = waits || !kit_id_zero(&s->grip.lease);
 
+    s->grip.asked = s->grip.epoch;
     memset(b, 0, sizeof *b);
     b->s = s;
     b->a = &s->arena;
@@ -538,7 +555,11 @@ void rd_build_begin(struct rd_build *b, struct rd_session *s, size_t groups, siz
     arg_number(b, waits ? (int64_t)hot->n : 0);
     arg_number(b, (int64_t)groups);
     arg_number(b, (int64_t)fences);
-    arg_number(b, waits ? (int64_t)hot->keys.n : 0);
+    arg_number(b, waits ? (int64_t)hot->keys.n + 1 : grip);
+    if (grip)
+        key(b, rd_key_lease(b->a, b->prefix, 'l', &s->grip.lease));
+    if (grip)
+        arg(b, (struct kedge_bytes){ s->grip.value, s->grip.known ? sizeof s->grip.value : 0 });
     for (size_t i = 0; waits && i < hot->keys.n; i++)
         key(b, hot->keys.items[i]);
     for (size_t i = 0; waits && i < hot->args.n; i++)
@@ -596,11 +617,12 @@ static bool read_results(struct rd_hot *hot, const char *at, size_t len)
 }
 
 /* The appends that went along have been carried out, or not. */
-static void hot_told(struct rd_hot *hot, int rc, const redisReply *results,
-                     const struct kedge_error *err)
+static void hot_told(const struct rd_session *s, struct rd_hot *hot, int rc,
+                     const redisReply *results, const struct kedge_error *err)
 {
     hot->sent = true;
     hot->rc = rc;
+    hot->epoch = s->grip.epoch;
     if (rc == KEDGE_OK && (results == NULL || !read_results(hot, results->str, results->len)))
         hot->rc = KEDGE_ERR_CORRUPT;
     if (hot->rc != KEDGE_OK)
@@ -610,10 +632,10 @@ static void hot_told(struct rd_hot *hot, int rc, const redisReply *results,
 
 static bool right_answer(const redisReply *r, size_t groups)
 {
-    return r->type == REDIS_REPLY_ARRAY && r->elements == 4 &&
+    return r->type == REDIS_REPLY_ARRAY && r->elements == 5 &&
            r->element[0]->type == REDIS_REPLY_STRING && r->element[1]->type == REDIS_REPLY_STRING &&
            r->element[2]->type == REDIS_REPLY_STRING && r->element[2]->len == groups &&
-           r->element[3]->type == REDIS_REPLY_STRING;
+           r->element[3]->type == REDIS_REPLY_STRING && r->element[4]->type == REDIS_REPLY_STRING;
 }
 
 int rd_build_send(struct rd_build *b, size_t groups, const char **outcomes, uint64_t *base,
@@ -636,8 +658,10 @@ int rd_build_send(struct rd_build *b, size_t groups, const char **outcomes, uint
         rc = rd_call(&s->link, &cmd, 1, &r, RD_WRITES, deadline, err);
     if (rc == KEDGE_OK && !right_answer(r, groups))
         rc = rd_reply_fail(&s->store->params, r, err);
+    if (rc == KEDGE_OK)
+        rd_grip_told(s, r->element[4]);
     if (hot != NULL)
-        hot_told(hot, rc, rc == KEDGE_OK ? r->element[1] : NULL, err);
+        hot_told(s, hot, rc, rc == KEDGE_OK ? r->element[1] : NULL, err);
     if (rc == KEDGE_OK) {
         (void)rd_reply_time(r->element[0], now);
         rd_saw_time(s, *now);
@@ -704,5 +728,7 @@ void rd_hot_answer(struct rd_session *s, int rc, const redisReply *r, struct ked
 
     if (rc == KEDGE_OK && !right_answer(r, 0))
         rc = rd_reply_fail(&s->store->params, r, &why);
-    hot_told(s->hot, rc, rc == KEDGE_OK ? r->element[1] : NULL, &why);
+    if (rc == KEDGE_OK)
+        rd_grip_told(s, r->element[4]);
+    hot_told(s, s->hot, rc, rc == KEDGE_OK ? r->element[1] : NULL, &why);
 }

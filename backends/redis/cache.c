@@ -23,8 +23,43 @@ struct rd_cache {
     struct seen {
         struct kit_run run;
         size_t size;
+        uint32_t epoch; /* rd_grip: in which it was so */
     } * sets[CACHE_SETS][CACHE_WAYS];
 };
+
+/* ------------------------------------------------------------------ the grip */
+
+static void new_epoch(struct rd_grip *g)
+{
+    if (++g->epoch == 0)
+        g->epoch = 1;
+}
+
+void rd_grip_take(struct rd_session *s, const struct kedge_id128 *lease)
+{
+    if (kit_id_equal(&s->grip.lease, lease))
+        return;
+    s->grip.lease = *lease;
+    s->grip.known = false;
+    new_epoch(&s->grip);
+}
+
+/* Between two answers that follow each other, what is not ours is somebody else's. */
+void rd_grip_told(struct rd_session *s, const redisReply *told)
+{
+    struct rd_grip *g = &s->grip;
+
+    if (told->len == 0 || told->str[0] != '=')
+        new_epoch(g);
+    if (told->len == 0)
+        g->known = false;
+    if (told->len != 1 + sizeof g->value)
+        return;
+    memcpy(g->value, told->str + 1, sizeof g->value);
+    g->known = true;
+}
+
+/* ----------------------------------------------------------------------- heads */
 
 static struct seen **cache_set(struct rd_session *s, struct kedge_bytes id)
 {
@@ -100,6 +135,7 @@ void rd_cache_put(struct rd_session *s, const struct kit_run *run)
     if (seen != NULL) {
         seen->run = *run;
         seen->size = size;
+        seen->epoch = s->grip.asked;
         to = (unsigned char *)(seen + 1);
         place_bytes(&seen->run.r.id, &to);
         place_bytes(&seen->run.r.reactor, &to);
@@ -113,22 +149,26 @@ void rd_cache_put(struct rd_session *s, const struct kit_run *run)
 }
 
 void rd_cache_advance(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
-                      uint64_t position)
+                      uint64_t position, uint32_t epoch)
 {
     struct seen *seen = cache_get(s, id);
 
-    if (seen != NULL && seen->run.r.fence == fence)
+    if (seen != NULL && seen->run.r.fence == fence) {
         kit_run_load(&seen->run, position);
+        if (epoch != 0)
+            seen->epoch = epoch;
+    }
 }
 
 bool rd_cache_front(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
-                    const struct kedge_id128 *lease, unsigned char out[RD_HEAD_FRONT])
+                    const struct kedge_id128 *lease, unsigned char out[RD_HEAD_FRONT], bool *sure)
 {
     const struct seen *seen = cache_get(s, id);
 
     if (seen == NULL || seen->run.r.fence != fence || !kit_id_equal(&seen->run.r.holder, lease))
         return false;
     rd_head_front(&seen->run, out);
+    *sure = s->grip.known && seen->epoch == s->grip.epoch && kit_id_equal(&s->grip.lease, lease);
     return true;
 }
 

@@ -578,6 +578,7 @@ int rd_claim(void *session, const struct kedge_claim *in, struct kedge_run_page 
         rc = know_classes(s, in, c.deadline, err);
     if (rc != KEDGE_OK)
         return rc;
+    rd_grip_take(s, &in->lease);
     c.page.runs = kedge_mem_alloc(s->host, &c.page.mem, in->limit * sizeof *c.page.runs);
     if (c.page.runs == NULL)
         return rd_no_memory(err);

@@ -3,8 +3,9 @@
  *
  * Most commits append records to a run that is held, and nothing else.  Whether they may is told by
  * the front of the head and the length of the journal, so the server decides them all in one script
- * without a look (rows.h, I1).  It answers who got through; for the others kit_remote finds out
- * why, or that they were carried out before.
+ * without a look (rows.h, I1); and without reading the heads either, of which the session knows
+ * that they are what it remembers if the lease still has its grip (keys.h, I5).  It answers who got
+ * through; for the others kit_remote finds out why, or that they were carried out before.
  *
  *   I1  Appends go before the groups of the same batch.  So one that follows another commit on its
  *       run is decided with that.
@@ -97,38 +98,51 @@ static void put_digits(unsigned char *to, size_t n, uint64_t number)
 /* How the head must begin, as much as is known of it. */
 static void put_front(struct batch *b, struct rd_hot_item *item, const struct kedge_guard *g)
 {
+    bool sure = false;
+
     rd_put_u64(item->front + RD_HEAD_FENCE, g->number);
     memcpy(item->front + RD_HEAD_HOLDER, g->lease.b, 16);
-    item->known = rd_cache_front(b->s, g->name, g->number, &g->lease, item->front) ? RD_HEAD_FRONT
-                                                                                   : RD_HOT_LEAST;
+    item->known = rd_cache_front(b->s, g->name, g->number, &g->lease, item->front, &sure)
+                      ? RD_HEAD_FRONT
+                      : RD_HOT_LEAST;
+    item->looked = !sure;
+}
+
+static unsigned char *pack_u32(unsigned char *p, uint32_t number)
+{
+    *p = 0xce; /* a number of four bytes */
+    rd_put_u32(p + 1, number);
+    return p + 5;
 }
 
 /*
- * The guards as one array of MessagePack, which the server reads in one go: how the head begins, as
- * a string, and how long the journal is.
+ * The guards as one array of MessagePack, which the server reads in one go: how long each journal
+ * is; then of each head that is looked at whose it is and how it begins.
  */
-#define GUARD_MAX (2u + RD_HEAD_FRONT + 5u)
+#define GUARD_MAX (5u + 5u + 2u + RD_HEAD_FRONT)
 
-static struct kedge_bytes guards(struct batch *b)
+static struct kedge_bytes guards(struct batch *b, size_t looked)
 {
-    unsigned char *start = rd_alloc(&b->s->arena, 5 + b->hot.n * GUARD_MAX);
+    unsigned char *start = rd_alloc(&b->s->arena, 5 + b->hot.n * 5 + looked * GUARD_MAX);
     unsigned char *p = start;
 
     if (start == NULL)
         return (struct kedge_bytes){ NULL, 0 };
     *p = 0xdd; /* an array of as many */
-    rd_put_u32(p + 1, (uint32_t)(2 * b->hot.n));
+    rd_put_u32(p + 1, (uint32_t)(b->hot.n + 2 * looked));
     p += 5;
-    for (size_t i = 0; i < b->hot.n; i++) {
+    for (size_t i = 0; i < b->hot.n; i++)
+        p = pack_u32(p, (uint32_t)(b->commits[b->which[i]].changes[0].append.first - 1));
+    for (size_t i = 0; looked != 0 && i < b->hot.n; i++) {
         const struct rd_hot_item *item = &b->hot.items[i];
 
+        if (!item->looked)
+            continue;
+        p = pack_u32(p, (uint32_t)i + 1);
         p[0] = 0xd9; /* a string of as many bytes */
         p[1] = item->known;
         memcpy(p + 2, item->front, item->known);
         p += 2 + item->known;
-        p[0] = 0xce; /* a number of four bytes */
-        rd_put_u32(p + 1, (uint32_t)(b->commits[b->which[i]].changes[0].append.first - 1));
-        p += 5;
     }
     return (struct kedge_bytes){ start, (size_t)(p - start) };
 }
@@ -201,21 +215,24 @@ static void build_hot(struct batch *b)
 {
     struct rd_arena *a = &b->s->arena;
     const char *prefix = b->s->store->params.prefix;
-    size_t n = b->hot.n;
+    size_t n = b->hot.n, looked = 0;
 
     b->hot.items = rd_alloc(a, n * sizeof *b->hot.items);
     if (b->hot.items == NULL)
         return;
     memset(b->hot.items, 0, n * sizeof *b->hot.items);
-    for (size_t i = 0; i < n; i++)
-        put_front(b, &b->hot.items[i], &b->commits[b->which[i]].guards[0]);
-    rd_list_add(a, &b->hot.keys,
-                rd_key_lease(a, prefix, 'l', &b->commits[b->which[0]].guards[0].lease));
-    rd_list_add(a, &b->hot.args, guards(b));
+    rd_grip_take(b->s, &b->commits[b->which[0]].guards[0].lease);
+    for (size_t i = 0; i < n; i++) {
+        const struct kedge_guard *g = &b->commits[b->which[i]].guards[0];
+
+        put_front(b, &b->hot.items[i], g);
+        if (!b->hot.items[i].looked)
+            continue;
+        rd_list_add(a, &b->hot.keys, rd_key(a, prefix, 'h', g->name));
+        looked++;
+    }
+    rd_list_add(a, &b->hot.args, guards(b, looked));
     rd_list_add(a, &b->hot.args, how_many(b));
-    for (size_t i = 0; i < n; i++)
-        rd_list_add(a, &b->hot.keys,
-                    rd_key(a, prefix, 'h', b->commits[b->which[i]].changes[0].name));
     for (size_t i = 0; i < n; i++) {
         const struct kedge_commit *c = &b->commits[b->which[i]];
 
@@ -233,8 +250,9 @@ static void set_failure(struct kedge_answer *a, int status, const char *why)
     (void)snprintf(a->why, sizeof a->why, "%.*s", (int)sizeof a->why - 1, why);
 }
 
-static void answer_done(struct batch *b, size_t i, const unsigned char *front)
+static void answer_done(struct batch *b, size_t i, const struct rd_hot_item *item)
 {
+    const unsigned char *front = item->front;
     const struct kedge_commit *c = &b->commits[i];
     const struct kedge_change *ch = &c->changes[0];
     struct kedge_answer *a = &b->answers[i];
@@ -247,7 +265,8 @@ static void answer_done(struct batch *b, size_t i, const unsigned char *front)
     a->status = front[RD_HEAD_STATUS];
     if (c->results != NULL)
         c->results[0] = a->position;
-    rd_cache_advance(b->s, ch->name, a->fence, a->position);
+    rd_cache_advance(b->s, ch->name, a->fence, a->position,
+                     item->known == RD_HEAD_FRONT ? b->hot.epoch : 0);
 }
 
 /* What got through is answered; how many did not. */
@@ -262,7 +281,7 @@ static size_t answer_hot(struct batch *b)
         if (b->hot.rc != KEDGE_OK)
             set_failure(&b->answers[at], b->hot.rc, b->hot.why);
         else if (item->done)
-            answer_done(b, at, item->front);
+            answer_done(b, at, item);
         else
             b->which[left++] = (uint32_t)at;
     }

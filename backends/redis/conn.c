@@ -351,11 +351,28 @@ static const char *digest_of(const struct rd_script *script)
 }
 #endif
 
-/* CMD as it is sent, to be freed with redisFreeCommand(). */
+static char *put_count(char *p, char kind, size_t count)
+{
+    char digits[20];
+    size_t n = 0;
+
+    do
+        digits[n++] = (char)('0' + count % 10);
+    while ((count /= 10) != 0);
+    *p++ = kind;
+    while (n > 0)
+        *p++ = digits[--n];
+    *p++ = '\r';
+    *p++ = '\n';
+    return p;
+}
+
+/* CMD as it is sent, to be freed.  redisFormatCommandArgv() does the same by sprintf(), which is
+   half of what a batch of appends costs this process. */
 static bool format(const struct rd_cmd *cmd, struct iovec *out)
 {
-    char *text = NULL;
-    int len;
+    size_t room = 32;
+    char *p;
 
     if (cmd->script != NULL) {
         bool whole = cmd->full_text || cmd->script->digest[0] == '\0';
@@ -366,11 +383,21 @@ static bool format(const struct rd_cmd *cmd, struct iovec *out)
                              : KIT_MUTANT("r07", digest_of(cmd->script), cmd->script->digest);
         cmd->lens[1] = strlen(cmd->argv[1]);
     }
-    len = redisFormatCommandArgv(&text, (int)cmd->n, cmd->argv, cmd->lens);
-    if (len < 0)
+    for (size_t i = 0; i < cmd->n; i++)
+        room += cmd->lens[i] + 32;
+    out->iov_base = p = malloc(room);
+    if (p == NULL)
         return false;
-    out->iov_base = text;
-    out->iov_len = (size_t)len;
+    p = put_count(p, '*', cmd->n);
+    for (size_t i = 0; i < cmd->n; i++) {
+        p = put_count(p, '$', cmd->lens[i]);
+        if (cmd->lens[i] != 0)
+            memcpy(p, cmd->argv[i], cmd->lens[i]);
+        p += cmd->lens[i];
+        *p++ = '\r';
+        *p++ = '\n';
+    }
+    out->iov_len = (size_t)(p - (char *)out->iov_base);
     return true;
 }
 
@@ -449,7 +476,7 @@ int rd_conn_exchange(struct rd_conn *conn, const struct rd_cmd *const *cmds, siz
     if (rc == KEDGE_OK)
         rc = send_all(conn, parts, n, deadline, &some, err);
     for (size_t i = 0; i < n; i++)
-        redisFreeCommand(parts[i].iov_base);
+        free(parts[i].iov_base);
     /* The last command is not whole there.  One before it may be. */
     if (rc == KEDGE_OK || (some && n > 1))
         *left = RD_IN_DOUBT;

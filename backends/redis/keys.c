@@ -291,6 +291,7 @@ struct kedge_bytes rd_lease_encode(struct rd_arena *a, const struct kit_lease *l
     memcpy(p + RD_LEASE_CLAIM, lease->claim_request.b, 16);
     memcpy(p + RD_LEASE_GRANT, lease->grant_request.b, 16);
     rd_put_u64(p + RD_LEASE_GRANTED, (uint64_t)lease->l.granted);
+    memcpy(p + RD_LEASE_GRIP, lease->grant_request.b, 16);
     kit_lease_encode(&rest, p + RD_LEASE_SIZE);
     return (struct kedge_bytes){ p, RD_LEASE_SIZE + size };
 }

@@ -10,7 +10,9 @@
  *       server (fences) is there, and not under the checksum of the rest (kit/codec.h).
  *   I4  A run that goes leaves no row under its id: journal, snapshot and slots get names of their
  *       own in the same step, under which purge removes them.
- *   I5  Sorted sets are indexes: whatever they say is looked up in the row.  All scores are 0; the
+ *   I5  Whoever writes the head of a run that is held gives its lease another grip in the same step.
+ *       So who knows the head and the grip knows that the head still is what it was.
+ *   I6  Sorted sets are indexes: whatever they say is looked up in the row.  All scores are 0; the
  *       order is that of the bytes, which is exact where a score would not be.
  *
  *   m                 what this namespace is (store.c)
@@ -81,7 +83,8 @@ enum {
     RD_LEASE_CLAIM = 65,
     RD_LEASE_GRANT = 81,
     RD_LEASE_GRANTED = 97,
-    RD_LEASE_SIZE = 105
+    RD_LEASE_GRIP = 105, /* 16 bytes: others whenever the head of a run it holds is written */
+    RD_LEASE_SIZE = 121
 };
 
 /* In an element of a journal. */

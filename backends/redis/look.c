@@ -13,6 +13,7 @@ static const struct kedge_bytes nothing;
 
 void rd_look_begin(struct rd_session *s)
 {
+    s->grip.asked = s->grip.epoch;
     s->keys.n = s->args.n = 0;
 }
 

@@ -20,16 +20,18 @@ int rd_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, si
 /* Appends that wait to be sent along. */
 struct rd_hot {
     size_t n;
-    struct rd_list keys; /* lease, heads, journals */
+    struct rd_list keys; /* heads that are looked at, journals */
     struct rd_list args; /* guards, numbers of records, records */
     bool sent;
-    int rc; /* when sent: OK, or what became of all of them */
+    int rc;         /* when sent: OK, or what became of all of them */
+    uint32_t epoch; /* in which they were carried out */
     char why[256];
     struct rd_hot_item {
         /* How the head must begin; known is how much of it, RD_HOT_LEAST or RD_HEAD_FRONT bytes. */
         unsigned char front[RD_HEAD_FRONT];
         unsigned char known;
-        bool done; /* when sent: so it was, and the front is whole */
+        bool looked; /* at the head; else the grip tells that it is so */
+        bool done;   /* when sent: so it was, and the front is whole */
     } * items;
 };
 #define RD_HOT_LEAST 24u /* fence and holder: what a guard says */
@@ -113,15 +115,22 @@ int rd_run_read(const redisReply *head, const redisReply *length, struct kit_run
 int rd_lease_read(struct rd_session *s, struct kedge_mem **mem, const struct kedge_id128 *id,
                   const redisReply *value, struct kit_lease *out);
 
+/* The session works under LEASE from now on. */
+void rd_grip_take(struct rd_session *s, const struct kedge_id128 *lease);
+/* What the script `commit' answered of the grip. */
+void rd_grip_told(struct rd_session *s, const redisReply *told);
+
 /* Heads as they were last seen. */
-/* How the head begins, if what is remembered is held under FENCE by LEASE. */
+/* How the head begins, if what is remembered is held under FENCE by LEASE.  SURE: nobody has
+   written it since, if the lease still has the grip that is remembered. */
 bool rd_cache_front(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
-                    const struct kedge_id128 *lease, unsigned char out[RD_HEAD_FRONT]);
+                    const struct kedge_id128 *lease, unsigned char out[RD_HEAD_FRONT], bool *sure);
 void rd_cache_put(struct rd_session *s, const struct kit_run *run);
 void rd_cache_drop(struct rd_session *s, struct kedge_bytes id);
-/* An append under that fence was done. */
+/* An append under that fence was done.  EPOCH: the head was what is remembered then; 0: who knows.
+ */
 void rd_cache_advance(struct rd_session *s, struct kedge_bytes id, uint64_t fence,
-                      uint64_t position);
+                      uint64_t position, uint32_t epoch);
 void rd_cache_free(struct rd_session *s);
 void rd_classes_free(struct rd_session *s);
 

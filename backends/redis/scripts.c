@@ -27,13 +27,16 @@
  * commit: appends by holders, then groups of expectations and writes
  *
  * KEYS     counter of fences, a name that never exists, ticket,
- *          then, if there are appends: the lease, the heads, the journals,
+ *          then, if there are appends or its grip (keys.h) is remembered: the lease,
+ *          then, if there are appends: the heads that are looked at, the journals,
  *          then the keys of the groups in the order of their use
- * ARGV     appends n, groups, fences wanted, keys of appends (1 + 2n or 0)
- *          appends: n guards, an array of MessagePack with two members each: how the head begins
- *                   (its front, keys.h, or as much as its fence and holder), and how many records
- *                   there are; how many records each adds (3 digits; nothing: one each); then the
- *                   records: elements of the journal (keys.h) without their time
+ * ARGV     appends n, groups, fences wanted, keys from the lease to the journals; with a lease:
+ *          its grip, as it is remembered
+ *          appends: an array of MessagePack: how many records there are, for each; then, for each
+ *                   head that is looked at, which append it is, and how it begins (its front,
+ *                   keys.h, or as much as its fence and holder); how many records each adds (3
+ *                   digits; nothing: one each); then the records: elements of the journal (keys.h)
+ *                   without their time
  *          a group: from, to, flags (1 grows, 2 brings work), keys, arguments that follow,
  *                   expectations, writes, then those
  *          an expectation: one key and
@@ -45,16 +48,19 @@
  *              H field                not in the hash
  *          a write: one key and  command, n, patches, n arguments, patches times three numbers:
  *              which argument, where in it, which fence
- *          Commands of our own: ATT n adds n to the attention of a lease; CLS enters a class in the
- *          list of classes (a second key counts what was entered); TRH renames a key, if it is
- *          there, to a second one and enters that in a third, for purge.
+ *          Commands of our own: ATT n adds n to the attention of a lease; GRP x is its grip from
+ *          now on; CLS enters a class in the list of classes (a second key counts what was
+ *          entered); TRH renames a key, if it is there, to a second one and enters that in a
+ *          third, for purge.
  *
- * Answer   time; 1 or 0 for each append, and if it is 1 and its front was not given whole, what
- *          was missing; a letter per group: 1 written, 0 not so, F full, C not understood; then
- *          the fence before the first
+ * Answer   time; 1 or 0 for each append, and if it is 1 and its front was given in part, what was
+ *          missing; a letter per group: 1 written, 0 not so, F full, C not understood; the fence
+ *          before the first; of the grip: nothing, as there is no such lease, or it is dead; = it
+ *          was the one remembered, else #; then, unless it still is, what it is now
  *
- * An append is a write whose answer tells the length that there was: one redis.call for each, where
- * to look first would be two.  What went behind others than it was to follow is taken back.
+ * An append whose head is not looked at is permitted by the grip.  It is a write whose answer tells
+ * the length that there was: one redis.call for each, where to look first would be two.  What went
+ * behind others than it was to follow is taken back.
  *
  * A full server refuses a script its first write only.  So it is asked at once whether it would,
  * and groups that let go of things, or delete, go on.
@@ -78,20 +84,39 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "local hot={}\n"
     "local kp=tonumber(A[4])+4\n"
     "local a=5\n"
+    "local live,grip,same=false,'',false\n"
+    "if kp>4 then\n"
+    "  local l=pcal('GET',K[4])\n"
+    "  live=type(l)=='string' and sub(l,1,1)=='L'\n"
+    "  if live then grip=sub(l,106,121) end\n"
+    "  same=#grip==16 and grip==A[5]\n"
+    "  a=6\n"
+    "end\n"
     "if n>0 then\n"
-    "  local G,M=cmsgpack.unpack(A[5]),A[6]\n"
+    "  local G,M=cmsgpack.unpack(A[6]),A[7]\n"
     "  local many=M~=''\n"
     "  local wrote=false\n"
-    "  a=7\n"
-    "  local rows=call('MGET',unpack(K,4,4+n))\n"
-    "  local live=rows[1] and sub(rows[1],1,1)=='L' and not full\n"
+    "  a=8\n"
+    "  local asked=kp-5-n\n"
+    "  local seen={}\n"
+    "  if asked>0 then\n"
+    "    local rows=call('MGET',unpack(K,5,4+asked))\n"
+    "    for j=1,asked do\n"
+    "      local h,g=rows[j],G[n+2*j]\n"
+    "      local o='0'\n"
+    "      if h and sub(h,1,#g)==g then o=#g==43 and '1' or '1'..sub(h,33,43) end\n"
+    "      seen[G[n+2*j-1]]=o\n"
+    "    end\n"
+    "  end\n"
+    "  local may=live and not full\n"
+    "  local by_grip=same and '1' or '0'\n"
     "  local T=bin(sec,usec)\n"
     "  for i=1,n do\n"
-    "    local h,g=rows[i+1],G[2*i-1]\n"
+    "    local o=may and (seen[i] or by_grip) or '0'\n"
     "    local m=many and tonumber(sub(M,i*3-2,i*3)) or 1\n"
     "    hot[i]='0'\n"
-    "    if live and h and sub(h,1,#g)==g then\n"
-    "      local k=K[4+n+i]\n"
+    "    if o~='0' then\n"
+    "      local k=K[4+asked+i]\n"
     "      local len\n"
     "      if m==1 then\n"
     "        len=pcal('RPUSH',k,T..A[a])\n"
@@ -100,9 +125,9 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "        for j=1,m do c[j]=T..A[a+j-1] end\n"
     "        len=pcal('RPUSH',k,unpack(c))\n"
     "      end\n"
-    "      if len==G[2*i]+m then\n"
+    "      if len==G[i]+m then\n"
     "        wrote=true\n"
-    "        hot[i]=#g==43 and '1' or '1'..sub(h,33,43)\n"
+    "        hot[i]=o\n"
     "      elseif type(len)=='number' then\n"
     "        call('RPOP',k,m)\n"
     "        wrote=true\n"
@@ -113,7 +138,9 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "    a=a+m\n"
     "  end\n"
     "end\n"
-    "if ng==0 then return {now,table.concat(hot),'','0'} end\n"
+    "if ng==0 then\n"
+    "  return {now,table.concat(hot),'','0',live and (same and '=' or '#'..grip) or ''}\n"
+    "end\n"
     "local base,last='0','0'\n"
     "local fence={}\n"
     "if nf>0 then\n"
@@ -132,7 +159,7 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "  last=dec(s,u)\n"
     "end\n"
     "local probe={RPUSH='LLEN',ZADD='ZCARD',ZREM='ZCARD',HSET='HLEN',SETRANGE='STRLEN',"
-    "ATT='STRLEN',CLS='ZCARD'}\n"
+    "ATT='STRLEN',GRP='STRLEN',CLS='ZCARD'}\n"
     "local more={CLS=1,TRH=2}\n"
     "local fit={}\n"
     "local function bad(x) return type(x)=='table' and x.err end\n"
@@ -191,6 +218,8 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "    if #s==8 then\n"
     "      call('SETRANGE',k,1,struct.pack('>I8',struct.unpack('>I8',s)+c[3]))\n"
     "    end\n"
+    "  elseif cmd=='GRP' then\n"
+    "    if call('STRLEN',k)>=121 then call('SETRANGE',k,105,c[3]) end\n"
     "  elseif cmd=='CLS' then\n"
     "    if call('ZADD',k,0,c[3])==1 then call('INCR',K[kp]) end\n"
     "    kp=kp+1\n"
@@ -241,7 +270,12 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "end\n"
     "if used and nf>0 then call('SET',K[1],last) end\n"
     "if work then pcal('PUBLISH',K[3],call('INCR',K[3])) end\n"
-    "return {now,table.concat(hot),table.concat(out),base}\n";
+    "local held=''\n"
+    "if live then\n"
+    "  held=call('GETRANGE',K[4],105,120)\n"
+    "  if same then held=held==grip and '=' or '='..held else held='#'..held end\n"
+    "end\n"
+    "return {now,table.concat(hot),table.concat(out),base,held}\n";
 
 /*
  * look: rows as they are, at one moment

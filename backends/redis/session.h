@@ -57,6 +57,19 @@ struct rd_store {
     struct rd_hints *hints;
 };
 
+/*
+ * What this session knows of the lease it works under.  An epoch is how long nobody else has
+ * written the head of a run that the lease holds, so long as the store still has VALUE; 0 is never
+ * one.
+ */
+struct rd_grip {
+    struct kedge_id128 lease; /* zero: none yet */
+    unsigned char value[16];
+    bool known;
+    uint32_t epoch;
+    uint32_t asked; /* the epoch in which what is being read was asked for */
+};
+
 struct rd_session {
     struct rd_store *store;
     const struct kedge_host *host;
@@ -66,8 +79,9 @@ struct rd_session {
     struct rd_list keys;   /* of a script that is being put together */
     struct rd_list args;
     struct kit_remote *remote;
-    struct rd_cache *cache;     /* heads and leases as they were last seen */
-    struct rd_hot *hot;         /* appends that wait for the next exchange (commits.c) */
+    struct rd_cache *cache; /* heads and leases as they were last seen */
+    struct rd_hot *hot;     /* appends that wait for the next exchange (commits.c) */
+    struct rd_grip grip;
     int64_t entered;            /* when the operation under way began, monotonic */
     struct rd_classes *classes; /* of what the last claim served */
     struct rd_conn ear;         /* hears when the ticket moves (wait.c) */

@@ -282,10 +282,12 @@ static struct rd_store *store_new(const struct kedge_host *host, const struct ke
                     "do return '1' end");
     KIT_MUTANT_TEXT("r02", s->scripts[RD_SCRIPT_COMMIT].text, "local t=call('TIME')",
                     "local t={'1800000000','0'}");
-    KIT_MUTANT_TEXT("r03", s->scripts[RD_SCRIPT_COMMIT].text, "if len==G[2*i]+m then",
+    KIT_MUTANT_TEXT("r03", s->scripts[RD_SCRIPT_COMMIT].text, "if len==G[i]+m then",
                     "if type(len)=='number' then");
     KIT_MUTANT_TEXT("r04", s->scripts[RD_SCRIPT_COMMIT].text,
                     "if s<sec or s==sec and u<usec-1 then", "if true then");
+    KIT_MUTANT_TEXT("r10", s->scripts[RD_SCRIPT_COMMIT].text, "if call('STRLEN',k)>=121 then",
+                    "if false then");
     KIT_MUTANT_TEXT("r05", s->scripts[RD_SCRIPT_COMMIT].text, "if work then", "if false then");
     kit_moment_init(&s->moment);
     (void)pthread_mutex_init(&s->lock, NULL);
