@@ -82,7 +82,7 @@ EXTRA_DIST += \
 	%D%/peers/bullmq.mjs %D%/peers/bullmq-flow.mjs %D%/peers/dbos.mjs \
 	%D%/peers/openworkflow.mjs %D%/peers/restate.mjs
 
-EXTRA_DIST += %D%/README.md %D%/run.sh
+EXTRA_DIST += %D%/README.md %D%/run.sh %D%/performance.sh
 dist_check_SCRIPTS += %D%/smoke.sh
 TESTS += %D%/smoke.sh
 
