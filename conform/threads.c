@@ -591,6 +591,65 @@ static void forks(struct world *w)
     expect(is_there(w, str("run 3")));
 }
 
+/* ---------------------------------------------------------- all under one lease */
+
+static void *tireless(void *arg)
+{
+    struct member *m = arg;
+    struct crowd *crowd = m->crowd;
+    struct world w[1];
+    char id[16]; /* what name() makes does not outlive world_forget() */
+    struct run r;
+    int asked = 0;
+
+    world_thread_enter(crowd->w, w, m->number + 1);
+    (void)snprintf(id, sizeof id, "run %u", (unsigned)m->number);
+    r = run_held(w, str(id), crowd->run.lease);
+    pthread_barrier_wait(&crowd->barrier);
+    while (!atomic_load(&crowd->stop)) {
+        struct tx t;
+
+        asked = atomic_load(&crowd->winners);
+        tx_init(w, &t);
+        g_held(&t, &r);
+        c_append(&t, r.id, ++r.position, str("one more"));
+        expect_tx(&t, KEDGE_OK);
+        expect_eq(t.answer.position, r.position);
+        if ((uint32_t)asked > m->number) /* it was told before */
+            expect_eq(t.answer.requests, KEDGE_REQUEST_CANCEL);
+        world_forget(w);
+    }
+    expect_eq(head(w, r.id).position, r.position);
+    world_thread_leave(w);
+    return NULL;
+}
+
+/* Whoever asks something of the runs of a lease gets through, however many append under it. */
+static void one_holder(struct world *w)
+{
+    struct crowd crowd = { .w = w, .run = { .lease = lease_make(w, SEC(3000)) } };
+    struct member m[8];
+
+    expect_eq(pthread_barrier_init(&crowd.barrier, NULL, ARRAY_LEN(m) + 1), 0);
+    for (uint32_t i = 0; i < ARRAY_LEN(m); i++) {
+        m[i] = (struct member){ .crowd = &crowd, .number = i };
+        expect_eq(pthread_create(&m[i].thread, NULL, tireless, &m[i]), 0);
+    }
+    pthread_barrier_wait(&crowd.barrier);
+    for (uint32_t i = 0; i < ARRAY_LEN(m); i++) {
+        struct tx t;
+
+        tx_init(w, &t);
+        c_request(&t, name(w, "run %u", i), KEDGE_REQUEST_CANCEL);
+        expect_tx(&t, KEDGE_OK);
+        atomic_store(&crowd.winners, (int)i + 1);
+    }
+    atomic_store(&crowd.stop, true);
+    for (uint32_t i = 0; i < ARRAY_LEN(m); i++)
+        expect_eq(pthread_join(m[i].thread, NULL), 0);
+    pthread_barrier_destroy(&crowd.barrier);
+}
+
 const struct contract_case cases_threads[] = {
     { "threads-01", "of sixteen contenders one gets the lock", NEEDS_THREADS, one_lock },
     { "threads-02", "of sixteen claimers one gets the run", NEEDS_THREADS, one_claim },
@@ -603,5 +662,7 @@ const struct contract_case cases_threads[] = {
     { "threads-09", "a session goes from thread to thread", 0, hand_to_hand },
     { "threads-10", "signals interrupt system calls, and no operation", 0, storm },
     { "threads-11", "forking while others are inside does no harm", NEEDS_THREADS, forks },
+    { "threads-12", "sessions of one lease append, and who asks of its runs gets through",
+      NEEDS_THREADS, one_holder },
     { NULL, NULL, 0, NULL },
 };
