@@ -332,7 +332,7 @@ steps_LDADD = libkedge.la $(PTHREAD_LIBS)
 kedge_servers_tests += %D%/servers/costs-postgresql.sh %D%/servers/hot-postgresql.sh \
 	%D%/servers/growth-postgresql.sh
 EXTRA_DIST += %D%/servers/figures.sh
-kedge_servers_tests += %D%/servers/prepared-postgresql.sh
+kedge_servers_tests += %D%/servers/prepared-postgresql.sh %D%/servers/lost-postgresql.sh
 kedge_servers_tests += %D%/servers/pooler-postgresql.sh %D%/servers/isolation-postgresql.sh \
 	%D%/servers/roles-postgresql.sh
 EXTRA_DIST += %D%/servers/contract.sh
