@@ -15,6 +15,9 @@ void verdict_init(struct verdict *v)
 }
 
 static void append(struct verdict *v, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void append(struct verdict *v, const char *fmt, va_list ap)
 {
     size_t used = strlen(v->why);
 
