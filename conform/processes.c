@@ -17,6 +17,9 @@ struct board {
     atomic_int count[PROCESSES];
     _Atomic int64_t woken_at;
     atomic_bool waiting;
+    atomic_int turn;
+    struct kedge_id128 lease; /* written before there is more than one */
+    struct run runs[7];
 };
 
 static struct board *board_new(void)
@@ -326,6 +329,103 @@ static void written_elsewhere(struct world *w)
     refuse_tx(t, KEDGE_STALE, 0);
 }
 
+/* ------------------------------------------------- what another did is noticed */
+
+enum { ASKED, WOKEN, SNAPPED, APPENDED, RELEASED, TAKEN, UNTOUCHED };
+
+/* What a process that is not the holder's does to its run. */
+static void meddle(struct world *w, struct board *b, int what)
+{
+    struct run r = b->runs[what];
+    struct tx t;
+
+    tx_init(w, &t);
+    switch (what) {
+    case ASKED:
+        c_request(&t, r.id, KEDGE_REQUEST_CANCEL);
+        expect_tx(&t, KEDGE_OK);
+        return;
+    case WOKEN:
+        wake(w, r.id);
+        return;
+    case SNAPPED:
+        g_held(&t, &r);
+        c_snapshot(&t, r.id, 2, str("as it was then"));
+        expect_tx(&t, KEDGE_OK);
+        return;
+    case APPENDED:
+        r.position = head(w, r.id).position;
+        step(w, &r, "by somebody else, under the same lease");
+        return;
+    case RELEASED:
+        release_due(w, &r, from_now(SEC(3000)));
+        return;
+    default: /* it is overdue at once, and anybody's */
+        g_held(&t, &r);
+        c_set(&t, r.id, KEDGE_SET_HOLD_UNTIL)->set.hold_until = at(1);
+        expect_tx(&t, KEDGE_OK);
+        (void)run_take(w, r.id, lease_make(w, SEC(3000)));
+    }
+}
+
+/* The next append of the holder, who has heard of nothing. */
+static void append_next(struct world *w, struct board *b, int what, int want)
+{
+    struct run *r = &b->runs[what];
+    struct kedge_run before = head(w, r->id);
+    struct tx t;
+
+    context("what was done: %d", what);
+    tx_init(w, &t);
+    g_held(&t, r);
+    c_append(&t, r->id, r->position + 1, str("by the holder"));
+    expect_tx(&t, want);
+    if (want == KEDGE_OK)
+        r->position++;
+    expect_eq(head(w, r->id).position, before.position + (want == KEDGE_OK ? 1u : 0u));
+    if (want != KEDGE_OK)
+        return;
+    expect_eq(t.answer.requests, before.requests);
+    expect_eq(t.answer.revision, before.revision + 1);
+}
+
+static void holder_and_other(struct world *w, struct board *b, int number)
+{
+    static const int want[] = { KEDGE_OK,    KEDGE_OK,    KEDGE_OK, KEDGE_STALE,
+                                KEDGE_STALE, KEDGE_STALE, KEDGE_OK };
+
+    for (int what = 0; what <= UNTOUCHED; what++) {
+        for (int i = 0; number == 0 && i < 3; i++)
+            for (int k = what; k <= UNTOUCHED; k++)
+                step(w, &b->runs[k], "and so on");
+        if (number == 0)
+            atomic_store(&b->turn, 2 * what + 1);
+        while (atomic_load(&b->turn) != 2 * what + 1 + (number == 0 ? 1 : 0))
+            pause_us(50);
+        if (number == 0) {
+            append_next(w, b, what, want[what]);
+            append_next(w, b, UNTOUCHED, KEDGE_OK);
+            continue;
+        }
+        if (what != UNTOUCHED)
+            meddle(w, b, what);
+        atomic_store(&b->turn, 2 * what + 2);
+        while (what != UNTOUCHED && atomic_load(&b->turn) != 2 * what + 3)
+            pause_us(50);
+    }
+}
+
+static void noticed(struct world *w)
+{
+    struct board *b = board_new();
+
+    b->lease = lease_make(w, SEC(3000));
+    for (int i = 0; i <= UNTOUCHED; i++)
+        b->runs[i] = run_held(w, name(w, "run %d", i), b->lease);
+    in_processes(w, b, 2, holder_and_other);
+    expect_eq(head(w, b->runs[ASKED].id).requests, KEDGE_REQUEST_CANCEL);
+}
+
 const struct contract_case cases_processes[] = {
     { "processes-01", "a queue is worked off by several processes, each run once", NEEDS_SHARED,
       shared_queue },
@@ -336,5 +436,7 @@ const struct contract_case cases_processes[] = {
       told_is_done },
     { "processes-06", "what a holder kept of its run is forgotten when another process writes",
       NEEDS_SHARED | NEEDS_CLOCK, written_elsewhere },
+    { "processes-07", "what another process did to a run, the holder's next append knows",
+      NEEDS_SHARED, noticed },
     { NULL, NULL, 0, NULL },
 };

@@ -735,6 +735,65 @@ static void heard(struct world *w)
     world_forget(&other);
 }
 
+/* ---------------------------------------------------------- all under one lease */
+
+static void *tireless(void *arg)
+{
+    struct member *m = arg;
+    struct crowd *crowd = m->crowd;
+    struct world w[1];
+    char id[16]; /* what name() makes does not outlive world_forget() */
+    struct run r;
+    int asked = 0;
+
+    world_thread_enter(crowd->w, w, m->number + 1);
+    (void)snprintf(id, sizeof id, "run %u", (unsigned)m->number);
+    r = run_held(w, str(id), crowd->run.lease);
+    pthread_barrier_wait(&crowd->barrier);
+    while (!atomic_load(&crowd->stop)) {
+        struct tx t;
+
+        asked = atomic_load(&crowd->winners);
+        tx_init(w, &t);
+        g_held(&t, &r);
+        c_append(&t, r.id, ++r.position, str("one more"));
+        expect_tx(&t, KEDGE_OK);
+        expect_eq(t.answer.position, r.position);
+        if ((uint32_t)asked > m->number) /* it was told before */
+            expect_eq(t.answer.requests, KEDGE_REQUEST_CANCEL);
+        world_forget(w);
+    }
+    expect_eq(head(w, r.id).position, r.position);
+    world_thread_leave(w);
+    return NULL;
+}
+
+/* Whoever asks something of the runs of a lease gets through, however many append under it. */
+static void one_holder(struct world *w)
+{
+    struct crowd crowd = { .w = w, .run = { .lease = lease_make(w, SEC(3000)) } };
+    struct member m[8];
+
+    expect_eq(pthread_barrier_init(&crowd.barrier, NULL, ARRAY_LEN(m) + 1), 0);
+    for (uint32_t i = 0; i < ARRAY_LEN(m); i++) {
+        m[i] = (struct member){ .crowd = &crowd, .number = i };
+        expect_eq(pthread_create(&m[i].thread, NULL, tireless, &m[i]), 0);
+    }
+    pthread_barrier_wait(&crowd.barrier);
+    for (uint32_t i = 0; i < ARRAY_LEN(m); i++) {
+        struct tx t;
+
+        tx_init(w, &t);
+        c_request(&t, name(w, "run %u", i), KEDGE_REQUEST_CANCEL);
+        expect_tx(&t, KEDGE_OK);
+        atomic_store(&crowd.winners, (int)i + 1);
+    }
+    atomic_store(&crowd.stop, true);
+    for (uint32_t i = 0; i < ARRAY_LEN(m); i++)
+        expect_eq(pthread_join(m[i].thread, NULL), 0);
+    pthread_barrier_destroy(&crowd.barrier);
+}
+
 const struct contract_case cases_threads[] = {
     { "threads-01", "of sixteen contenders one gets the lock", NEEDS_THREADS, one_lock },
     { "threads-02", "of sixteen claimers one gets the run", NEEDS_THREADS, one_claim },
@@ -750,5 +809,7 @@ const struct contract_case cases_threads[] = {
     { "threads-12", "of extends at the same time none takes back what another was told",
       NEEDS_THREADS, extends_at_once },
     { "threads-13", "who appends hears what another session did to the run", NEEDS_THREADS, heard },
+    { "threads-14", "sessions of one lease append, and who asks of its runs gets through",
+      NEEDS_THREADS, one_holder },
     { NULL, NULL, 0, NULL },
 };

@@ -342,7 +342,7 @@ kedge_servers_tests += %D%/servers/costs-postgresql.sh %D%/servers/hot-postgresq
 EXTRA_DIST += %D%/servers/figures.sh
 kedge_servers_tests += %D%/servers/bench-redis.sh %D%/servers/bench-postgresql.sh
 EXTRA_DIST += %D%/servers/bench.sh
-kedge_servers_tests += %D%/servers/prepared-postgresql.sh
+kedge_servers_tests += %D%/servers/prepared-postgresql.sh %D%/servers/lost-postgresql.sh
 kedge_servers_tests += %D%/servers/pooler-postgresql.sh %D%/servers/isolation-postgresql.sh \
 	%D%/servers/roles-postgresql.sh
 EXTRA_DIST += %D%/servers/contract.sh

@@ -9,6 +9,8 @@
  *   I3  Groups that are a plain append to a run nobody else names go apart from the rest, all in
  *       one statement of the function, if they are of one lease.
  *   I4  What is locked is known before: the function locks all of it in one order.
+ *   I5  Who held a run whose head is written, or whose journal counts, is known from the head that
+ *       is expected.
  */
 #include <config.h>
 
@@ -392,51 +394,14 @@ static void one_run(struct applying *a, struct pg_array *array, size_t g, const 
     pg_record_close(c, &r);
 }
 
-static uint64_t last_of(const struct kit_write *w)
-{
-    return w->number + w->n - 1;
-}
-
-/* Number of the last record the group appends to ROW; -1: none. */
-static int64_t appended(const struct kit_group *group, const struct kit_row *row)
-{
-    int64_t last = -1;
-
-    for (size_t i = 0; i < group->n_writes; i++)
-        if (group->writes[i].kind == KIT_WRITE_APPEND && group->writes[i].row == row)
-            last = (int64_t)last_of(&group->writes[i]);
-    return last;
-}
-
-static bool writes_head(const struct kit_group *group, const struct kit_row *row)
-{
-    for (size_t i = 0; i < group->n_writes; i++)
-        if (group->writes[i].kind == KIT_WRITE_RUN && group->writes[i].row == row)
-            return true;
-    return false;
-}
-
-/* Head revision and number of records; -1 leaves one as it is.  The length of a journal that was
-   not looked at may have grown meanwhile: only an append writes it. */
 static void one_hot(struct applying *a, struct pg_array *array, size_t g, const struct kit_write *w)
 {
-    const struct kit_group *group = &a->groups[g];
-    struct item x = { .g = g, .a = -1 };
-
-    if (w->kind == KIT_WRITE_RUN) {
-        x.flag = w->run_old == NULL;
-        x.a = (int64_t)w->run_new->head_revision;
-        x.b = appended(group, w->row);
-        if (x.flag && x.b < 0)
-            x.b = 0;
-    } else if (w->kind == KIT_WRITE_APPEND && !writes_head(group, w->row) &&
-               (int64_t)last_of(w) == appended(group, w->row)) {
-        x.b = (int64_t)last_of(w);
-    } else {
-        return;
-    }
-    x.rid = w->run_new->r.incarnation;
-    put(a, array, &x);
+    if (w->kind == KIT_WRITE_RUN)
+        put(a, array,
+            &(struct item){ .g = g,
+                            .rid = w->run_new->r.incarnation,
+                            .a = (int64_t)w->run_new->head_revision,
+                            .flag = w->run_old == NULL });
 }
 
 static void one_record(struct applying *a, struct pg_array *array, size_t g,
@@ -552,6 +517,41 @@ static void one_beat(struct applying *a, struct pg_array *array, size_t g,
         pg_array_id(a->c, array, &w->row->lease_id);
 }
 
+/* Who held a run before this write of its head. */
+static void one_raised(struct applying *a, struct pg_array *array, size_t g,
+                       const struct kit_write *w)
+{
+    (void)g;
+    if ((w->kind == KIT_WRITE_RUN || w->kind == KIT_WRITE_DROP) && w->run_old != NULL &&
+        !kit_id_zero(&w->run_old->r.holder))
+        pg_array_id(a->c, array, &w->run_old->r.holder);
+}
+
+/* Who must not append meanwhile: those, and whoever holds a run whose length counts. */
+static void put_grips(struct applying *a)
+{
+    struct pg_array array;
+
+    pg_array_open(a->c, &a->q, &array, PG_OID_UUID);
+    if (a->lease != NULL)
+        pg_array_id(a->c, &array, a->lease);
+    for (size_t g = 0; g < a->n; g++) {
+        const struct kit_group *group = &a->groups[g];
+
+        if (a->places[g].plain)
+            continue;
+        for (size_t i = 0; i < group->n_expects; i++) {
+            const struct kit_expect *e = &group->expects[i];
+
+            if (e->run != NULL && e->journal && !kit_id_zero(&e->run->r.holder))
+                pg_array_id(a->c, &array, &e->run->r.holder);
+        }
+        for (size_t i = 0; i < group->n_writes; i++)
+            one_raised(a, &array, g, &group->writes[i]);
+    }
+    pg_array_close(a->c, &a->q, &array);
+}
+
 /* --------------------------------------------------------------- plain appends */
 
 static void plain_one(struct applying *a, struct pg_array *array, size_t g, int what)
@@ -611,6 +611,8 @@ static void encode(struct applying *a, size_t n_fences)
     pg_arg_i32(a->c, &a->q, (int32_t)n_fences);
     put_groups(a, row, one_group);
     put_deps(a);
+    put_grips(a);
+    put_writes(a, PG_OID_UUID, one_raised);
     put_locked(a, KIT_ROW_LEASE, PG_OID_UUID);
     put_locked(a, KIT_ROW_RUN, PG_OID_INT8);
     put_locked(a, KIT_ROW_LOCK, PG_OID_BYTEA);
@@ -655,6 +657,80 @@ static bool settle(struct applying *a)
     return true;
 }
 
+/* ------------------------------------------------------------- what is remembered */
+
+/* Rows whose head and length the server has compared, or which are new, are marked for learn(). */
+static void mark_sure(struct applying *a)
+{
+    static char sure;
+
+    for (size_t g = 0; g < a->n; g++) {
+        const struct kit_group *group = &a->groups[g];
+
+        for (size_t i = 0; group->applied && i < group->n_expects; i++)
+            if (group->expects[i].journal)
+                ((struct kit_row *)(uintptr_t)group->expects[i].row)->own = &sure;
+        for (size_t i = 0; group->applied && i < group->n_writes; i++)
+            if (group->writes[i].kind == KIT_WRITE_RUN && group->writes[i].run_old == NULL)
+                group->writes[i].row->own = &sure;
+    }
+}
+
+static void mark_none(struct applying *a)
+{
+    for (size_t g = 0; g < a->n; g++) {
+        for (size_t i = 0; i < a->groups[g].n_expects; i++)
+            ((struct kit_row *)(uintptr_t)a->groups[g].expects[i].row)->own = NULL;
+        for (size_t i = 0; i < a->groups[g].n_writes; i++)
+            a->groups[g].writes[i].row->own = NULL;
+    }
+}
+
+/* Without memory for it, nothing is sure: false. */
+static bool read_grips(struct pg_session *s, const PGresult *r)
+{
+    size_t n = (size_t)PQgetlength(r, 0, 4) / 20;
+    struct pg_grip *grips = calloc(n + 1, sizeof *grips);
+    int64_t *numbers = calloc(n + 1, sizeof *numbers);
+    struct kedge_id128 *ids = calloc(n + 1, sizeof *ids);
+    bool ok = grips != NULL && numbers != NULL && ids != NULL;
+
+    n = ok ? pg_ids(r, 0, 4, ids, n) : 0;
+    ok = ok && pg_numbers(r, 0, 5, numbers, n) == n;
+    for (size_t i = 0; ok && i < n; i++)
+        grips[i] = (struct pg_grip){ .lease = ids[i], .was = numbers[i] };
+    ok = ok && pg_numbers(r, 0, 6, numbers, n) == n;
+    for (size_t i = 0; ok && i < n; i++)
+        grips[i].is = numbers[i];
+    free(numbers);
+    free(ids);
+    free(s->grips);
+    s->grips = grips;
+    s->n_grips = ok ? n : 0;
+    return ok;
+}
+
+/* The heads that were written are not sure, whatever becomes of them, before the grips are what
+   they are now. */
+static void tell_cache(struct pg_session *s, struct applying *a)
+{
+    struct kedge_bytes *runs = calloc(count_rows(a) + 1, sizeof *runs);
+    size_t n = 0;
+
+    if (!read_grips(s, a->q.result) || runs == NULL) {
+        s->n_grips = 0; /* the next grip that is told is a stranger's */
+        free(runs);
+        return;
+    }
+    for (size_t g = 0; g < a->n; g++)
+        for (size_t i = 0; i < a->groups[g].n_writes; i++)
+            if (a->groups[g].writes[i].kind == KIT_WRITE_RUN)
+                runs[n++] = a->groups[g].writes[i].row->name;
+    pg_cache_told(s->store->cache, s->grips, s->n_grips, runs, n);
+    free(runs);
+    mark_sure(a);
+}
+
 int pg_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, size_t n_fences,
              int64_t *now, int64_t timeout_us, struct kedge_error *err)
 {
@@ -665,8 +741,11 @@ int pg_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, si
 
     if (rc == KEDGE_OK && !put_in_waves(&a))
         rc = pg_no_memory(err);
+    s->n_grips = 0;
+    mark_none(&a);
     if (rc == KEDGE_OK) {
         encode(&a, n_fences);
+        s->asked = pg_mono_us();
         rc = pg_run(&s->conn, &a.q, 1, PG_WRITE, end, err);
     }
     if (rc == KEDGE_OK) {
@@ -679,6 +758,8 @@ int pg_apply(void *ctx, struct kit_group *groups, size_t n, uint64_t *fences, si
         else if (!settle(&a))
             rc = kedge_error_set(err, KEDGE_ERR_UNKNOWN, 0,
                                  "out of memory when the answer came; send it again unchanged");
+        else
+            tell_cache(s, &a);
         pg_clear(&a.q, 1);
     }
     free(a.places);

@@ -22,7 +22,8 @@ static bool page_reserve(struct pg_session *s, size_t limit, struct kedge_run_pa
     return true;
 }
 
-static int page_fill(struct pg_session *s, const PGresult *r, struct kedge_run_page *out)
+static int page_fill(struct pg_session *s, const PGresult *r, const struct pg_grip *grip,
+                     int64_t asked, struct kedge_run_page *out)
 {
     size_t n = (size_t)PQntuples(r);
 
@@ -36,7 +37,7 @@ static int page_fill(struct pg_session *s, const PGresult *r, struct kedge_run_p
 
         if (!pg_run_copy(s->host, &out->mem, r, (int)i, 0, &run))
             return KEDGE_ERR_NOMEM;
-        pg_cache_learn(s->store->cache, &run);
+        pg_cache_learn_sure(s->store->cache, &run, grip->is, asked);
         out->runs[out->n++] = run.r;
     }
     return KEDGE_OK;
@@ -64,7 +65,9 @@ int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page 
 {
     struct pg_session *s = session;
     struct kedge_run_page page = { 0 };
+    struct pg_grip grip = { .lease = in->lease };
     struct pg_query q[2];
+    int64_t asked;
     int64_t end;
     int rc = pg_enter(s, timeout_us, &end, err);
 
@@ -75,6 +78,7 @@ int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page 
     if (!page_reserve(s, in->limit, &page))
         return pg_no_memory(err);
     ask(s, in, q);
+    asked = pg_mono_us();
     rc = pg_run(&s->conn, q, 2, PG_WRITE, end, err);
     if (rc != KEDGE_OK) {
         kedge_mem_free(s->host, page.mem);
@@ -84,7 +88,9 @@ int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page 
     page.next_due = pg_i64(q[0].result, 0, 2);
     if (rc == KEDGE_OK) {
         pg_saw(s, pg_i64(q[0].result, 0, 1));
-        rc = page_fill(s, q[1].result, &page);
+        grip.was = grip.is = pg_i64(q[0].result, 0, 4);
+        pg_cache_told(s->store->cache, &grip, 1, NULL, 0);
+        rc = page_fill(s, q[1].result, &grip, asked, &page);
         if (rc != KEDGE_OK) /* they are taken: the same request again tells which */
             rc = kedge_error_set(err, KEDGE_ERR_UNKNOWN, 0,
                                  "out of memory when the answer came; send it again unchanged");

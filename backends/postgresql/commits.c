@@ -1,11 +1,12 @@
 /*
  * commits.c - the way of a commit: the short one for appends, the long one for all
  *
- * The short way is one statement for a batch of plain appends: it moves each run's length on if
- * head revision and length are those that are remembered and the holder was not buried, and adds
- * the records; its answer is a number.  All of them: each is done, and what is remembered is
- * confirmed, so that the answers follow from it.  Fewer: nothing is known of any single one.  They
- * go the long way then, unchanged, and are found by their request ids if they are there.
+ * The short way is one statement for a batch of plain appends to runs that are sure (session.h): it
+ * adds the records if the lease lives and its grip is the one that is remembered; its answer is a
+ * number.  All of them: each is done, and what is remembered is confirmed, so that the answers
+ * follow from it.  Not all, because the grip is another or a record of that number is there:
+ * nothing is known of any single one.  They go the long way then, unchanged, and are found by their
+ * request ids if they are there.
  */
 #include <config.h>
 
@@ -42,9 +43,15 @@ static bool guess_now(void *ctx, int64_t *wall)
 
 static void learn(void *ctx, const struct kit_row *row)
 {
-    struct pg_session *s = ctx;
+    const struct pg_session *s = ctx;
+    struct pg_cache *cache = s->store->cache;
 
-    pg_cache_learn(s->store->cache, row->run);
+    for (size_t i = 0; row->own != NULL && i < s->n_grips; i++)
+        if (kit_id_equal(&s->grips[i].lease, &row->run->r.holder)) {
+            pg_cache_learn_sure(cache, row->run, s->grips[i].is, s->asked);
+            return;
+        }
+    pg_cache_learn(cache, row->run);
 }
 
 static void forget(void *ctx, const struct kit_row *row)
@@ -81,7 +88,8 @@ static int by_rid(const void *a, const void *b)
     return (x->known.rid > y->known.rid) - (x->known.rid < y->known.rid);
 }
 
-/* All of them are plain and remembered?  NULL if not; else by incarnation, the order of locks. */
+/* All of them are plain, sure, and of one lease?  NULL if not; else by incarnation: who appends to
+   the same runs under the same lease meanwhile waits for us, or we for him. */
 static struct plain *plain_all(struct pg_session *s, const struct kedge_commit *commits, size_t n,
                                const struct kedge_answer *answers)
 {
@@ -93,7 +101,9 @@ static struct plain *plain_all(struct pg_session *s, const struct kedge_commit *
         p->commit = &commits[i];
         p->item = i;
         if (answers[i].outcome != KEDGE_OK ||
-            !pg_cache_plain(s->store->cache, &commits[i], &p->known)) {
+            !pg_cache_plain(s->store->cache, &commits[i], s->conn.born, &p->known) ||
+            p->known.grip != list[0].known.grip ||
+            !kit_id_equal(&commits[i].guards[0].lease, &commits[0].guards[0].lease)) {
             free(list);
             return NULL;
         }
@@ -108,9 +118,7 @@ static void encode_one(struct pg_session *s, struct pg_query *q, const struct pl
     struct pg_conn *c = &s->conn;
     const struct kedge_change *change = &p->commit->changes[0];
 
-    pg_query_init(q, PG_SQL_APPEND_ONE);
     pg_arg_i64(c, q, (int64_t)p->known.rid);
-    pg_arg_i64(c, q, (int64_t)p->known.head_revision);
     pg_arg_i64(c, q, (int64_t)change->append.first);
     pg_arg_id(c, q, &p->commit->request);
     pg_arg_bytes(c, q, change->append.records[0]);
@@ -122,14 +130,9 @@ static void encode_many(struct pg_session *s, struct pg_query *q, const struct p
     struct pg_conn *c = &s->conn;
     struct pg_array a;
 
-    pg_query_init(q, PG_SQL_APPEND);
     pg_array_open(c, q, &a, PG_OID_INT8);
     for (size_t i = 0; i < n; i++)
         pg_array_i64(c, &a, (int64_t)list[i].known.rid);
-    pg_array_close(c, q, &a);
-    pg_array_open(c, q, &a, PG_OID_INT8);
-    for (size_t i = 0; i < n; i++)
-        pg_array_i64(c, &a, (int64_t)list[i].known.head_revision);
     pg_array_close(c, q, &a);
     pg_array_open(c, q, &a, PG_OID_INT8);
     for (size_t i = 0; i < n; i++)
@@ -145,7 +148,23 @@ static void encode_many(struct pg_session *s, struct pg_query *q, const struct p
     pg_array_close(c, q, &a);
 }
 
-static void answer(struct pg_session *s, const struct plain *p, struct kedge_answer *a)
+static void encode(struct pg_session *s, struct pg_query *q, const struct plain *list, size_t n)
+{
+    struct pg_conn *c = &s->conn;
+    bool one = n == 1 && !c->pooled;
+
+    pg_begin(c);
+    pg_query_init(q, c->pooled ? PG_SQL_APPEND_POOLED : one ? PG_SQL_APPEND_ONE : PG_SQL_APPEND);
+    pg_arg_id(c, q, &list->commit->guards[0].lease);
+    pg_arg_i64(c, q, list->known.grip);
+    if (one)
+        encode_one(s, q, list);
+    else
+        encode_many(s, q, list, n);
+}
+
+static void answer(struct pg_session *s, const struct plain *p, int64_t asked,
+                   struct kedge_answer *a)
 {
     uint64_t position = p->commit->changes[0].append.first;
 
@@ -157,34 +176,42 @@ static void answer(struct pg_session *s, const struct plain *p, struct kedge_ans
     a->revision = p->known.head_revision + position;
     if (p->commit->results != NULL)
         p->commit->results[0] = position;
-    pg_cache_appended(s->store->cache, p->commit->guards[0].name, position);
+    pg_cache_appended(s->store->cache, p->commit->guards[0].name, &p->known, asked);
+}
+
+static void forget_all(struct pg_session *s, const struct plain *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        pg_cache_forget(s->store->cache, list[i].commit->guards[0].name);
 }
 
 /* OK: all are done.  NOT_FOUND: not all of them, or nobody knows.  A failure. */
 static int append(struct pg_session *s, const struct plain *list, size_t n,
                   struct kedge_answer *answers, int64_t end, struct kedge_error *err)
 {
+    int64_t asked = pg_mono_us();
     struct pg_query q;
     size_t made;
     int rc;
 
-    pg_begin(&s->conn);
-    if (n == 1)
-        encode_one(s, &q, list);
-    else
-        encode_many(s, &q, list, n);
-    rc = pg_run(&s->conn, &q, 1, PG_WRITE, end, err);
-    if (rc != KEDGE_OK)
+    encode(s, &q, list, n);
+    rc = pg_run(&s->conn, &q, 1, PG_HERE, end, err);
+    if (rc == KEDGE_NOT_FOUND)
         return rc;
+    if (rc != KEDGE_OK) {
+        forget_all(s, list, n);
+        return rc == KEDGE_EXISTS ? KEDGE_NOT_FOUND : rc;
+    }
     made = (size_t)strtoull(PQcmdTuples(q.result), NULL, 10);
     pg_clear(&q, 1);
-    for (size_t i = 0; i < n; i++) {
-        if (made == n)
-            answer(s, &list[i], &answers[list[i].item]);
-        else
-            pg_cache_forget(s->store->cache, list[i].commit->guards[0].name);
+    if (made != n) {
+        if (s->conn.pooled) /* else it is the grip: what was remembered may be a good guess */
+            forget_all(s, list, n);
+        return KEDGE_NOT_FOUND;
     }
-    return made == n ? KEDGE_OK : KEDGE_NOT_FOUND;
+    for (size_t i = 0; i < n; i++)
+        answer(s, &list[i], asked, &answers[list[i].item]);
+    return KEDGE_OK;
 }
 
 /* ------------------------------------------------------------------------ all */

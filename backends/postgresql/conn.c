@@ -286,6 +286,7 @@ static int connect_to(struct pg_conn *c, unsigned i, int64_t end, struct kedge_e
     if (PQsetnonblocking(c->pg, 1) != 0 || PQenterPipelineMode(c->pg) != 1)
         return refused(c, "cannot pipeline", err);
     c->made++;
+    c->born = pg_mono_us();
     return KEDGE_OK;
 }
 
@@ -429,12 +430,17 @@ static void talk_end(struct talk *t)
     t->n_steps = t->at = 0;
 }
 
+static bool writes(enum pg_mode mode)
+{
+    return mode == PG_WRITE || mode == PG_HERE;
+}
+
 /* Neither done nor refused: what is known of it? */
 static int broke(struct talk *t, enum pg_mode mode, int why, struct kedge_error *err)
 {
     struct pg_conn *c = t->c;
     char text[200];
-    bool unknown = mode == PG_WRITE && t->left;
+    bool unknown = writes(mode) && t->left;
 
     pg_place_mask(c->place, PQerrorMessage(c->pg), text, sizeof text);
     if (text[0] == '\0')
@@ -463,13 +469,14 @@ static int exchange(struct talk *t, enum pg_mode mode, int64_t end, struct kedge
         return broke(t, mode, why, err);
     c->used = pg_mono_us();
     if (t->fault != NULL) {
-        int rc = pg_fault(c, t->fault, err);
+        int rc = mode == PG_HERE && pg_fault_is_there(t->fault) ? KEDGE_EXISTS
+                                                                : pg_fault(c, t->fault, err);
 
         if (PQtransactionStatus(c->pg) != PQTRANS_IDLE || pg_fault_is_final(t->fault))
             pg_conn_drop(c);
         return rc;
     }
-    if (mode == PG_WRITE && c->doubt) {
+    if (writes(mode) && c->doubt) {
         pg_conn_drop(c);
         return kedge_error_set(err, KEDGE_ERR_UNKNOWN, 0,
                                "%s: the wait for a standby was cancelled: the write is on this "
@@ -670,7 +677,7 @@ static bool again(const struct pg_conn *c, enum pg_mode mode, int rc, enum pg_re
     if (*fresh || c->pg != NULL)
         return false;
     *fresh = true;
-    return retry == PG_RETRY_ANEW || (mode != PG_WRITE && rc == KEDGE_ERR_UNAVAILABLE);
+    return retry == PG_RETRY_ANEW || (!writes(mode) && rc == KEDGE_ERR_UNAVAILABLE);
 }
 
 int pg_run(struct pg_conn *c, struct pg_query *q, size_t n, enum pg_mode mode, int64_t end,
@@ -678,6 +685,7 @@ int pg_run(struct pg_conn *c, struct pg_query *q, size_t n, enum pg_mode mode, i
 {
     struct talk t = { .c = c, .q = q, .n = n };
     struct kedge_error local;
+    uint64_t here = c->made;
     bool fresh = false;
     unsigned turn = 0;
     int rc;
@@ -694,6 +702,10 @@ int pg_run(struct pg_conn *c, struct pg_query *q, size_t n, enum pg_mode mode, i
         if (rc != KEDGE_OK)
             break;
         fresh = fresh || c->made != made;
+        if (mode == PG_HERE && c->made != here) {
+            rc = KEDGE_NOT_FOUND;
+            break;
+        }
         rc = exchange(&t, mode, end, err);
         retry = pg_fault_retry(t.fault);
         talk_end(&t);

@@ -62,6 +62,7 @@ struct pg_conn {
     struct pg_buf out; /* parameters under way */
     uint64_t prepared[2];
     uint64_t made;     /* counts connections: what hung on an earlier one is gone */
+    int64_t born;      /* when this one was there, monotonic */
     unsigned host;     /* which of several it is to */
     unsigned silences; /* of the place, when it was seen to answer */
     uint32_t failures;
@@ -76,9 +77,10 @@ struct pg_conn {
 };
 
 enum pg_mode {
-    PG_READ, /* several statements see one moment */
-    PG_NOTE, /* may write what nobody relies on: doing it twice, or not at all, is as good */
-    PG_WRITE /* one transaction, durable */
+    PG_READ,  /* several statements see one moment */
+    PG_NOTE,  /* may write what nobody relies on: doing it twice, or not at all, is as good */
+    PG_WRITE, /* one transaction, durable */
+    PG_HERE   /* the same, but for this very connection: see pg_run() */
 };
 
 int64_t pg_mono_us(void);
@@ -115,6 +117,9 @@ void pg_arg_close(struct pg_conn *c, struct pg_query *q);
  * Carry out.  OK: each has its result, to be freed with pg_clear().  A read is tried again on a
  * new connection once when an old one turns out to be dead; a write that the server took back
  * because of others (serialization, deadlock) is sent again until END.
+ *
+ * PG_HERE is for what rests on what was known when this connection was there.  NOT_FOUND: it is
+ * gone, and nothing was written.  EXISTS: what was to be inserted is there; likewise.
  */
 int pg_run(struct pg_conn *c, struct pg_query *q, size_t n, enum pg_mode mode, int64_t end,
            struct kedge_error *err);

@@ -90,6 +90,13 @@ enum pg_retry pg_fault_retry(const PGresult *fault)
     return KIT_MUTANT("p09", retry == PG_RETRY_HERE ? PG_RETRY_NOT : retry, retry);
 }
 
+bool pg_fault_is_there(const PGresult *fault)
+{
+    const char *state = PQresultErrorField(fault, PG_DIAG_SQLSTATE);
+
+    return state != NULL && strcmp(state, "23505") == 0;
+}
+
 bool pg_fault_is_final(const PGresult *fault)
 {
     const char *severity = PQresultErrorField(fault, PG_DIAG_SEVERITY_NONLOCALIZED);

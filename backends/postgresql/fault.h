@@ -20,6 +20,8 @@ enum pg_retry {
 int pg_fault(struct pg_conn *c, const PGresult *fault, struct kedge_error *err);
 /* NULL: none. */
 enum pg_retry pg_fault_retry(const PGresult *fault);
+/* What was to be inserted is there already. */
+bool pg_fault_is_there(const PGresult *fault);
 /* The connection ends with it. */
 bool pg_fault_is_final(const PGresult *fault);
 /* Of an attempt to connect that failed. */

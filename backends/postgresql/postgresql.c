@@ -331,6 +331,7 @@ static void session_close(void *session)
         return;
     pg_conn_fini(&s->conn, s->store->pid == getpid());
     pg_ear_free(s->ear, s->store->pid == getpid());
+    free(s->grips);
     kit_remote_free(s->remote);
     free(s);
 }

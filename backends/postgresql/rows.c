@@ -201,6 +201,17 @@ size_t pg_numbers(const PGresult *r, int row, int col, int64_t *out, size_t max)
     return n;
 }
 
+size_t pg_ids(const PGresult *r, int row, int col, struct kedge_id128 *out, size_t max)
+{
+    struct kedge_bytes b = pg_bytes(r, row, col);
+    size_t n = b.len < 20 ? 0 : (b.len - 20) / (4 + sizeof out->b); /* without nulls */
+
+    n = n < max ? n : max;
+    for (size_t i = 0; i < n; i++)
+        memcpy(out[i].b, (const char *)b.data + 20 + i * (4 + sizeof out->b) + 4, sizeof out->b);
+    return n;
+}
+
 /* ---------------------------------------------------------------------- runs */
 
 static uint64_t u64(const PGresult *r, int row, int col)

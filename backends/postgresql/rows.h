@@ -54,6 +54,9 @@ void pg_id(const PGresult *r, int row, int column, struct kedge_id128 *out); /* 
 /* The numbers of an int4[] or int8[]; how many, at most MAX. */
 size_t pg_numbers(const PGresult *r, int row, int column, int64_t *out, size_t max);
 
+/* The ids of a uuid[], likewise. */
+size_t pg_ids(const PGresult *r, int row, int col, struct kedge_id128 *out, size_t max);
+
 /* Row ROW from column FIRST on, which are PG_RUN_COLUMNS; points into R. */
 void pg_run_read(const PGresult *r, int row, int first, struct kit_run *out);
 /* With copies in MEM of what it points to.  false: no memory. */

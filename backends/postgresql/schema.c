@@ -1,23 +1,41 @@
 /*
  * schema.c - the tables of a namespace and the functions that write them
  *
- *   run       a head, but for what a plain append changes; rid is its incarnation
- *   hot       (rid, head revision, number of records, live): all that an append reads and writes.
- *             Its row is the lock of the run: whoever writes anything of a run, or builds on what
- *             it read, locks it first.  `live' is false from the burial of the run's holder until
- *             it is taken: the burier writes it, for every run that is held, so that an append
- *             need not look at the lease, or lock it.
- *   journal   records; snapshot; slot_set and slot
+ *   run       a head; rid is its incarnation
+ *   hot       (rid, head revision).  Its row is the lock of the run: whoever writes its head, or
+ *             builds on what he read of the run, locks it first.  A plain append does not.
+ *   journal   records, numbered from 1 without a gap; they go only with their run, so that the last
+ *             number is how many there are.  snapshot; slot_set and slot
  *   cell, lock
- *   lease     who; never changes until it dies, so that commits of its holder that are no plain
- *             appends share its row lock (FOR KEY SHARE) and death excludes them (FOR UPDATE)
+ *   lease     who, and its grip, see below; else it never changes until it dies
  *   beat      what of a lease changes all the time; nothing in it is indexed
  *   trash     incarnations whose head is gone and whose rows go with purge
  *   server    which life of the server this is; unlogged, so that a crash empties it
  *   work      a sequence that moves when there may be work to wake up for
  *   fence     the sequence of all fences and versions, kept at the store's time or above
  *
- * The one order of locks: lease, hot (by rid), lock (by name), cell (by name), beat (by lease).
+ * The grip of a lease rises in each transaction that writes the head of a run which that lease held
+ * before, whoever does it: as long as it is what it was, so are the heads of all that it holds.  A
+ * plain append of its holder therefore looks at no run.  It shares the lock of the lease's row (FOR
+ * SHARE), finds lease and grip as they are when it has that lock, and adds records, whose key says
+ * whether their numbers are the next ones.  That they are not beyond the next is for the client to
+ * know, which remembers no length a journal may have lost (session.h).
+ *
+ * Who writes the head of a run that is held, or builds on the length of its journal, locks the row
+ * of its holder against appends (FOR NO KEY UPDATE).  He knows the holder from the head he looked
+ * at, whose revision is compared afterwards.  Other commits of a lease only see to it that it does
+ * not die meanwhile (FOR KEY SHARE; death is FOR UPDATE).  The dead are locked by nobody, as they
+ * append nothing any more.
+ *
+ * The one order of locks:
+ *
+ *   names of locks to be made (advisory), lease FOR NO KEY UPDATE (by id), lease FOR KEY SHARE (by
+ *   id), hot (by rid), lock (by name), cell (by name), beat (by lease)
+ *
+ * The two of leases cannot wait for each other.  Who has one FOR UPDATE has no other and goes on to
+ * hot, where nobody waits for a lease; who appends waits for the one lease he names, and then for
+ * others who append under that very lease, in the order of rid and n.  The lock of fences
+ * (advisory) is held in between, by those who wait for nothing.
  *
  * 0 stands for "none" in numbers as it does in <kedge/backend.h>, NULL for the id that is all zero.
  */
@@ -62,8 +80,7 @@ static const char *const version_1[] = {
     "create index run_expiry on @.run (expires,rid) where expires<>0",
     "create index run_kids on @.run (parent_inc,rid) where parent<>''",
     "create index run_kind on @.run (status,reactor,rid)",
-    "create table @.hot (rid bigint primary key,hrev bigint not null,pos bigint not null,"
-    "live bool not null default true) " HOT_TABLE,
+    "create table @.hot (rid bigint primary key,hrev bigint not null) " HOT_TABLE,
     "create table @.journal (rid bigint not null,n bigint not null,req uuid not null,"
     "at bigint not null,rec bytea not null,primary key (rid,n))",
     "alter table @.journal alter rec set storage external",
@@ -82,7 +99,7 @@ static const char *const version_1[] = {
     "create index lock_lease on @.lock (lease,name)",
     "create table @.lease (id uuid primary key,no bigint generated always as identity,"
     "owner bytea not null,serves bytea not null,ttl bigint not null,granted bigint not null,"
-    "grant_req uuid,died bigint not null) with (fillfactor=70)",
+    "grant_req uuid,died bigint not null,grip bigint not null default 0) " HOT_TABLE,
     "create index lease_dead on @.lease (died) where died<>0",
     "create table @.beat (lease uuid primary key,deadline bigint not null,extended bigint not "
     "null,attention bigint not null,incarnation bigint not null,hinted bool not null,"
@@ -147,13 +164,18 @@ static const char *const version_1[] = {
      * Groups, each written whole or not at all; rules decided elsewhere, on rows that are compared
      * here.  Waves: groups of a wave share no row that one of them writes.  Plain appends (h_...)
      * touch runs that no group does.
+     *
+     * p_leases are those that must not die meanwhile; p_grips must not append meanwhile, and those
+     * of them in p_raised hold runs whose heads are written.  Answered are the leases of all three
+     * that live, with their grips before and after.
      */
-    "create function @.apply(p_places int,p_groups @.row_in[],p_deps @.row_in[],p_leases uuid[],"
-    "p_rids bigint[],p_locks bytea[],p_cells bytea[],p_beats uuid[],p_expects @.row_in[],"
+    "create function @.apply(p_places int,p_groups @.row_in[],p_deps @.row_in[],p_grips uuid[],"
+    "p_raised uuid[],p_leases uuid[],p_rids bigint[],p_locks bytea[],p_cells bytea[],p_beats uuid[],p_expects @.row_in[],"
     "p_drops @.row_in[],p_runs @.run_in[],p_hots @.row_in[],p_records @.row_in[],"
     "p_snaps @.row_in[],p_sets @.row_in[],p_slots @.row_in[],p_cellw @.row_in[],"
     "p_lockw @.row_in[],p_atts @.row_in[],h_lease uuid,h_rid bigint[],h_rev bigint[],h_n bigint[],"
-    "h_req uuid[],h_rec bytea[],out t bigint,out bad int[],out done bigint[],out f bigint[]) "
+    "h_req uuid[],h_rec bytea[],out t bigint,out bad int[],out done bigint[],out f bigint[],"
+    "out leases uuid[],out was bigint[],out grips bigint[]) "
     "language plpgsql volatile" PLAIN_PLANS " as $$\n"
     "declare x int[]; m int;\n"
     "begin\n"
@@ -167,6 +189,9 @@ static const char *const version_1[] = {
     "   order by 1) q;\n"
     " end if;\n"
     " f:=@.fences(p_places);\n"
+    " if cardinality(p_grips)>0 then\n"
+    "  perform 1 from @.lease where id=any(p_grips) and died=0 order by id for no key update;\n"
+    " end if;\n"
     " perform 1 from @.lease where id=any(p_leases) order by id for key share;\n"
     " perform 1 from @.hot where rid=any(p_rids) order by rid for update;\n"
     " if cardinality(p_locks)>0 then\n"
@@ -179,37 +204,47 @@ static const char *const version_1[] = {
     "  perform 1 from @.beat where lease=any(p_beats) order by lease for update;\n"
     " end if;\n"
     " t:=@.now_us();\n"
-    " if cardinality(h_rid)>0 and exists(select from @.lease where id=h_lease and died=0) then\n"
-    "  with u as (update @.hot h set pos=b.n from\n"
-    "   unnest(h_rid,h_rev,h_n,h_req,h_rec) b(rid,rev,n,req,rec)\n"
-    "   where h.rid=b.rid and h.hrev=b.rev and h.pos=b.n-1 returning b.rid,b.n,b.req,b.rec),\n"
-    "  i as (insert into @.journal (rid,n,req,at,rec) select u.rid,u.n,u.req,t,u.rec from u)\n"
-    "  select coalesce(array_agg(u.rid),'{}') into done from u;\n"
+    " select array_agg(l.id order by l.id),array_agg(l.grip order by l.id) into leases,was\n"
+    "  from @.lease l where l.id=any(p_grips||p_leases) and l.died=0;\n"
+    " grips:=was;\n"
+    " if cardinality(p_raised)>0 then\n"
+    /* Not below the store's time: a store that has lost some of its last commits counts no number
+       twice. */
+    "  update @.lease l set grip=greatest(l.grip+1,t) where l.id=any(p_raised) and l.died=0;\n"
+    "  select array_agg(l.grip order by l.id) into grips from @.lease l where l.id=any(leases);\n"
     " end if;\n"
-    " select coalesce(max(p.w),0),coalesce(array_agg(p.g) filter (where t<p.a or t>=p.b),'{}')\n"
-    "  into m,bad from unnest(p_groups) p;\n"
-    " for i in 1..m loop\n"
-    "  if cardinality(p_deps)>0 then\n"
-    "   select coalesce(array_agg(p.g),'{}') into x from unnest(p_deps) p\n"
-    "    where p.w=i and p.k=any(bad);\n"
-    "   bad:=bad||x;\n"
-    "  end if;\n"
-    "  select coalesce(array_agg(p.g),'{}') into x from unnest(p_expects) p where p.w=i and not\n"
-    "   case p.k\n"
-    "   when 1 then case when p.flag then exists(select from @.hot h where\n"
-    "    h.rid=@.fx(p.rid,f) and h.hrev=p.a and (p.b<0 or h.pos=p.b))\n"
-    "    else not exists(select from @.run r where r.id=p.name) end\n"
-    "   when 2 then case when p.flag then exists(select from @.lease l where l.id=p.u and\n"
-    "    (l.died<>0)=(p.a=1)) else not exists(select from @.lease l where l.id=p.u) end\n"
-    "   when 3 then case when p.flag then exists(select from @.cell c where c.name=p.name and\n"
-    "    c.version=@.fx(p.a,f)) else not exists(select from @.cell c where c.name=p.name) end\n"
-    "   when 4 then case when p.flag then exists(select from @.lock k where k.name=p.name and\n"
-    "    k.fence=@.fx(p.a,f)) else not exists(select from @.lock k where k.name=p.name) end\n"
-    "   else case when p.flag then exists(select from @.slot_set s where\n"
-    "    s.rid=@.fx(p.rid,f) and s.set_no=p.c and s.remaining=p.a)\n"
-    "    else not exists(select from @.slot_set s where s.rid=@.fx(p.rid,f) and s.set_no=p.c) end\n"
-    "   end;\n"
-    "  bad:=bad||x;\n",
+    " if cardinality(h_rid)>0 and exists(select from @.lease where id=h_lease and died=0) then\n"
+    "  with i as (insert into @.journal (rid,n,req,at,rec) select b.rid,b.n,b.req,t,b.rec from\n"
+    "   unnest(h_rid,h_rev,h_n,h_req,h_rec) b(rid,rev,n,req,rec) join @.hot h on h.rid=b.rid\n"
+    "   where h.hrev=b.rev and b.n-1=" PG_LENGTH(
+        "b.rid") " returning rid)\n"
+                 "  select coalesce(array_agg(i.rid),'{}') into done from i;\n"
+                 " end if;\n"
+                 " select coalesce(max(p.w),0),coalesce(array_agg(p.g) filter (where t<p.a or t>=p.b),'{}')\n"
+                 "  into m,bad from unnest(p_groups) p;\n"
+                 " for i in 1..m loop\n"
+                 "  if cardinality(p_deps)>0 then\n"
+                 "   select coalesce(array_agg(p.g),'{}') into x from unnest(p_deps) p\n"
+                 "    where p.w=i and p.k=any(bad);\n"
+                 "   bad:=bad||x;\n"
+                 "  end if;\n"
+                 "  select coalesce(array_agg(p.g),'{}') into x from unnest(p_expects) p where p.w=i and not\n"
+                 "   case p.k\n"
+                 "   when 1 then case when p.flag then exists(select from @.hot h where\n"
+                 "    h.rid=@.fx(p.rid,f) and h.hrev=p.a and (p.b<0 or p.b=" PG_LENGTH(
+                     "h.rid") "))\n"
+                              "    else not exists(select from @.run r where r.id=p.name) end\n"
+                              "   when 2 then case when p.flag then exists(select from @.lease l where l.id=p.u and\n"
+                              "    (l.died<>0)=(p.a=1)) else not exists(select from @.lease l where l.id=p.u) end\n"
+                              "   when 3 then case when p.flag then exists(select from @.cell c where c.name=p.name and\n"
+                              "    c.version=@.fx(p.a,f)) else not exists(select from @.cell c where c.name=p.name) end\n"
+                              "   when 4 then case when p.flag then exists(select from @.lock k where k.name=p.name and\n"
+                              "    k.fence=@.fx(p.a,f)) else not exists(select from @.lock k where k.name=p.name) end\n"
+                              "   else case when p.flag then exists(select from @.slot_set s where\n"
+                              "    s.rid=@.fx(p.rid,f) and s.set_no=p.c and s.remaining=p.a)\n"
+                              "    else not exists(select from @.slot_set s where s.rid=@.fx(p.rid,f) and s.set_no=p.c) end\n"
+                              "   end;\n"
+                              "  bad:=bad||x;\n",
     /* What must not be there is put there first: then nobody else can, and a loser has written
        nothing yet that it would have to take back. */
     "&  if cardinality(p_drops)>0 then\n"
@@ -265,12 +300,9 @@ static const char *const version_1[] = {
     "    from unnest(p_runs) p where p.w=i and not p.neu and p.g<>all(bad)\n"
     "    and r.rid=@.fx(p.rid,f);\n"
     "  end if;\n"
-    "  insert into @.hot (rid,hrev,pos) select @.fx(p.rid,f),p.a,p.b from unnest(p_hots) p\n"
+    "  insert into @.hot select @.fx(p.rid,f),p.a from unnest(p_hots) p\n"
     "   where p.w=i and p.flag and p.g<>all(bad);\n"
-    "  update @.hot h set hrev=case when p.a<0 then h.hrev else p.a end,\n"
-    "   live=case when p.a<0 then h.live else (select r.holder is null or exists(select from\n"
-    "   @.lease l where l.id=r.holder and l.died=0) from @.run r where r.rid=h.rid) end,\n"
-    "   pos=case when p.b<0 then h.pos else p.b end from unnest(p_hots) p where p.w=i and\n"
+    "  update @.hot h set hrev=p.a from unnest(p_hots) p where p.w=i and\n"
     "   not p.flag and p.g<>all(bad) and h.rid=@.fx(p.rid,f);\n"
     "  if cardinality(p_records)>0 then\n"
     "   insert into @.journal select @.fx(p.rid,f),p.a,p.u,p.b,p.val from unnest(p_records) p\n"
@@ -329,13 +361,14 @@ static const char *const version_1[] = {
 
     "create function @.claim(p_lease uuid,p_request uuid,p_queue bytea[],p_reactor bytea[],"
     "p_min bigint[],p_max bigint[],p_limit int,p_until_base int,p_until bigint,out code int,"
-    "out t bigint,out next_due bigint,out took bigint[]) language plpgsql volatile" PLAIN_PLANS
-    " as $$\n"
+    "out t bigint,out next_due bigint,out took bigint[],out grip bigint) "
+    "language plpgsql volatile" PLAIN_PLANS " as $$\n"
     "declare c bigint[]; d bigint[]; got bigint[]; last_due bigint:=0;\n"
     " last_rid bigint:=0; u bigint; before uuid; again bool;\n"
     "begin\n"
     " code:=0; took:='{}'; next_due:=0;\n"
-    " select b.claim_req into before from @.lease l join @.beat b on b.lease=l.id\n"
+    /* The grip before the heads: what is told of them is then as new as it, or newer. */
+    " select b.claim_req,l.grip into before,grip from @.lease l join @.beat b on b.lease=l.id\n"
     "  where l.id=p_lease and l.died=0;\n"
     " if not found then code:=4; return; end if;\n"
     " t:=@.now_us();\n"
@@ -373,7 +406,7 @@ static const char *const version_1[] = {
     "    p_pos=case when r.l_req is null then r.p_pos else r.l_pos end,\n"
     "    l_req=null,l_fence=0,l_rev=0,l_pos=0\n"
     "    from unnest(got,@.fences(cardinality(got))) g(rid,fence) where r.rid=g.rid;\n"
-    "   update @.hot h set hrev=h.hrev+1,live=true where h.rid=any(got);\n"
+    "   update @.hot h set hrev=h.hrev+1 where h.rid=any(got);\n"
     "   took:=took||got;\n"
     "  end if;\n"
     "  exit when cardinality(took)>=p_limit or cardinality(c)<p_limit;\n"
@@ -449,7 +482,7 @@ static const char *const version_1[] = {
     " update @.lease n set died=t where n.id=p_id;\n"
     " with u as (update @.run r set holder=null,place=1,due=t,wakes_on=0,wake_mark=0,\n"
     "  hold_until=0 where r.rid=any(rids) and r.holder=p_id returning r.rid)\n"
-    " update @.hot h set hrev=h.hrev+1,live=true from u where h.rid=u.rid;\n"
+    " update @.hot h set hrev=h.hrev+1 from u where h.rid=u.rid;\n"
     " perform 1 from @.lock k where k.lease=p_id order by k.name for update;\n"
     " delete from @.lock k where k.lease=p_id;\n"
     "end$$",
@@ -462,7 +495,7 @@ static const char *const version_1[] = {
     /* Whether it may be buried was decided on what was seen: is that still so? */
     "create function @.bury_lease(p_id uuid,p_extended bigint,p_by_hint bool,out code int,"
     "out no bigint) language plpgsql volatile" PLAIN_PLANS " as $$\n"
-    "declare d bigint; rids bigint[];\n"
+    "declare d bigint;\n"
     "begin\n"
     " select n.died,n.no into d,no from @.lease n where n.id=p_id for update;\n"
     " if not found then code:=1; return; end if;\n"
@@ -470,12 +503,7 @@ static const char *const version_1[] = {
     " if d<>0 then return; end if;\n"
     " if not exists(select from @.beat b where b.lease=p_id and b.extended=p_extended) or\n"
     "  (p_by_hint and @.hint_stands(no)) then code:=5; return; end if;\n"
-    /* Nobody takes a run for this lease while its row is locked. */
-    " rids:=array(select r.rid from @.run r where r.holder=p_id);\n"
-    " perform 1 from @.hot h where h.rid=any(rids) order by h.rid for update;\n"
     " update @.lease n set died=@.now_us() where n.id=p_id;\n"
-    " update @.hot h set live=false from @.run r where h.rid=any(rids) and r.rid=h.rid and\n"
-    "  r.holder=p_id;\n"
     "end$$",
 
     "create function @.purge(p_limit bigint,out runs bigint,out rows bigint,out more bool) "

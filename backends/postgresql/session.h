@@ -20,6 +20,7 @@
 
 struct pg_hints;
 struct pg_cache;
+struct pg_grip;
 struct pg_ear;
 
 struct pg_store {
@@ -42,8 +43,11 @@ struct pg_session {
     const struct kedge_host *host;
     struct pg_conn conn;
     struct kit_remote *remote;
-    struct pg_ear *ear; /* NULL: never waited */
-    int64_t entered;    /* when the operation under way began, monotonic */
+    struct pg_ear *ear;    /* NULL: never waited */
+    int64_t entered;       /* when the operation under way began, monotonic */
+    struct pg_grip *grips; /* told by the last pg_apply() */
+    size_t n_grips;
+    int64_t asked; /* when that was sent */
 };
 
 extern const struct kedge_limits pg_limits;
@@ -87,9 +91,24 @@ int pg_bad_cursor(struct kedge_error *err);
 /* ----------------------------------------------------- runs held, remembered */
 
 /*
- * What this process knows of runs that are held: so that an append needs no look.  Nothing here is
- * trusted: the server compares head revision and position.
+ * What this process knows of runs that are held: so that an append needs no look.
+ *
+ *   I1  A run is sure if its head is what is remembered for as long as the grip of its holder
+ *       (schema.c) is the one that is remembered of that lease, and its journal is at least as
+ * long. An append under that grip needs no more: a number beyond the next would be one the server
+ *       has not got, one below it is taken.
+ *   I2  What only the transactions of this process have changed leaves the other runs of a lease
+ *       sure: it told which runs those were.  A grip that has changed otherwise leaves none.
+ *   I3  A server may lose what it acknowledged, if it is set up so, or another may take its place.
+ *       Neither keeps a connection.  So a run is sure only on a connection that was there before
+ *       what is remembered was asked for.  (A pooler does keep it: PG_SQL_APPEND_POOLED.)
+ *   I4  A run that is not sure is a guess: the server compares head revision and position.
  */
+struct pg_grip {
+    struct kedge_id128 lease;
+    int64_t was; /* before a transaction */
+    int64_t is;  /* after it */
+};
 struct pg_known {
     uint64_t rid;
     uint64_t head_revision;
@@ -97,19 +116,32 @@ struct pg_known {
     uint64_t fence;
     uint32_t status;
     uint32_t requests;
+    int64_t grip;
+    uint64_t serial; /* of what is remembered */
 };
 struct pg_cache *pg_cache_new(void);
 void pg_cache_free(struct pg_cache *cache);
+/*
+ * An answer: the grips it told; the heads of RUNS have been written.  From here on they are not
+ * sure, until they are learned.  All at once, as others append meanwhile.
+ */
+void pg_cache_told(struct pg_cache *cache, const struct pg_grip *grips, size_t n,
+                   const struct kedge_bytes *runs, size_t n_runs);
+/* RUN, read or written under GRIP of its holder, all of it; asked for at ASKED. */
+void pg_cache_learn_sure(struct pg_cache *cache, const struct kit_run *run, int64_t grip,
+                         int64_t asked);
 void pg_cache_learn(struct pg_cache *cache, const struct kit_run *run);
 void pg_cache_forget(struct pg_cache *cache, struct kedge_bytes id);
 /* A copy in MEM. */
 bool pg_cache_recall(struct pg_cache *cache, struct kedge_bytes id, const struct kedge_host *host,
                      struct kedge_mem **mem, struct kit_run *out);
-/* May COMMIT, an append of one record by the holder, be made on what is known?  OUT is that. */
-bool pg_cache_plain(struct pg_cache *cache, const struct kedge_commit *commit,
+/* May COMMIT, an append of one record by the holder, be made on what is known, on a connection that
+   was there at BORN?  OUT is that. */
+bool pg_cache_plain(struct pg_cache *cache, const struct kedge_commit *commit, int64_t born,
                     struct pg_known *out);
-/* It was made: the run has one more record. */
-void pg_cache_appended(struct pg_cache *cache, struct kedge_bytes id, uint64_t position);
+/* It was, asked for at ASKED: the run has one more record. */
+void pg_cache_appended(struct pg_cache *cache, struct kedge_bytes id, const struct pg_known *known,
+                       int64_t asked);
 
 /* ------------------------------------------------------------------- hints */
 

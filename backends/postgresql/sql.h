@@ -16,13 +16,17 @@
 /* The store's time, in us: when the statement gets there, not when its transaction began. */
 #define PG_NOW "(extract(epoch from clock_timestamp())*1000000)::bigint"
 
-/* The columns of a run, as rows.c reads them: those of the table `run', then of `hot'. */
+/* How many records the run has whose incarnation is the column RID: one look into the index. */
+#define PG_LENGTH(rid)                                                                             \
+    "coalesce((select j.n from @.journal j where j.rid=" rid " order by j.n desc limit 1),0)"
+
+/* The columns of a run, as rows.c reads them: those of the table `run', of `hot', its length. */
 #define PG_RUN_COLUMNS                                                                             \
     "r.rid,r.id,r.reactor,r.queue,r.context,r.parent,r.root,r.parent_inc,r.parent_set,"            \
     "r.parent_slot,r.version,r.created,r.create_req,r.fence,r.holder,r.status,r.place,r.wakes_on," \
     "r.requests,r.recoveries,r.rec_at,r.wake_mark,r.due,r.finished,r.expires,r.hold_until,"        \
     "r.snap_pos,r.take_req,r.l_req,r.l_fence,r.l_rev,r.l_pos,r.p_req,r.p_fence,r.p_rev,r.p_pos,"   \
-    "h.hrev,h.pos"
+    "h.hrev," PG_LENGTH("r.rid")
 #define PG_RUN_WIDTH 38
 
 /* The columns of a lease, likewise. */
@@ -45,6 +49,7 @@ enum pg_sql {
     PG_SQL_LOOK_RECORDS,
     PG_SQL_APPEND,
     PG_SQL_APPEND_ONE,
+    PG_SQL_APPEND_POOLED,
     PG_SQL_APPLY,
     PG_SQL_CLAIM,
     PG_SQL_CLAIMED,

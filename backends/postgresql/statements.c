@@ -27,6 +27,10 @@
     "r.holder limit 1) union all select n.holder from holders k,lateral (select r.holder from "    \
     "@.run r where r.holder is not null and r.holder>k.id order by r.holder limit 1) n)"
 
+/* The runs of q, which are no more than a page: their lengths are looked up one by one. */
+#define OF_Q                                                                                       \
+    "select " PG_RUN_COLUMNS " from q join @.run r on r.rid=q.rid join @.hot h on h.rid=r.rid "
+
 #define VISIBLE "(r.expires=0 or r.expires>t.now)"
 /* The same of a parent, where no time is at hand. */
 #define STANDS "(p.expires=0 or p.expires>" PG_NOW ")"
@@ -36,6 +40,11 @@
     "exists(select from pg_locks k where k.locktype='advisory' and k.objsubid=2 and "              \
     "k.database=(select d.oid from pg_database d where d.datname=current_database()) and "         \
     "k.classid=@.class()::oid and k.objid=@.key(l.no)::oid and k.granted)"
+
+/* The lease and its grip, as they are when nobody can change them before this is over. */
+#define GRIPPED      "l.id=$1::uuid and l.died=0 and l.grip=$2::bigint"
+#define APPEND_UNDER "with l as materialized (select from @.lease l where " GRIPPED " for share) "
+#define APPENDED     "unnest($3::bigint[],$4::bigint[],$5::uuid[],$6::bytea[]) b(rid,n,req,rec)"
 
 static const char *const templates[PG_SQL_COUNT] = {
     /* $1: the process number libpq was told.  Nothing is set where a pooler answers.  What
@@ -90,26 +99,28 @@ static const char *const templates[PG_SQL_COUNT] = {
         "select x.o,j.req from unnest($1::bytea[],$2::bigint[]) with ordinality "
         "x(id,n,o) join @.run r on r.id=x.id join @.journal j on j.rid=r.rid "
         "and j.n=x.n",
-    /* Plain appends: the answer is how many were made.  Rows are locked in the order they come in;
-       what was changed meanwhile, by a burial too, is then looked at as it is now. */
-    [PG_SQL_APPEND] =
-        "with u as (update @.hot h set pos=b.n from unnest($1::bigint[],$2::bigint[],$3::bigint[],"
-        "$4::uuid[],$5::bytea[]) b(rid,rev,n,req,rec) where h.rid=b.rid and h.hrev=b.rev and "
-        "h.pos=b.n-1 and h.live returning b.rid,b.n,b.req,b.rec) "
-        "insert into @.journal (rid,n,req,at,rec) select u.rid,u.n,u.req,(select " PG_NOW "),u.rec "
-        "from u",
+    /* Plain appends: the answer is how many were made, all or none.  $1 the lease and $2 its grip:
+       see schema.c. */
+    [PG_SQL_APPEND] = APPEND_UNDER "insert into @.journal (rid,n,req,at,rec) "
+                                   "select b.rid,b.n,b.req,(select " PG_NOW "),b.rec from " APPENDED
+                                   " where exists(select from l)",
     /* The same of one record, without the arrays and what it takes to unpack them. */
     [PG_SQL_APPEND_ONE] =
-        "with u as (update @.hot h set pos=$3::bigint where h.rid=$1::bigint and "
-        "h.hrev=$2::bigint and h.pos=$3::bigint-1 and h.live returning h.rid) "
-        "insert into @.journal (rid,n,req,at,rec) select u.rid,$3::bigint,$4::uuid," PG_NOW
-        ",$5::bytea from u",
+        "insert into @.journal (rid,n,req,at,rec) select $3::bigint,$4::bigint,$5::uuid," PG_NOW
+        ",$6::bytea from @.lease l where " GRIPPED " for share",
+    /* Behind a pooler the server may have become another, which has lost some records: those before
+       must be there. */
+    [PG_SQL_APPEND_POOLED] =
+        APPEND_UNDER "insert into @.journal (rid,n,req,at,rec) "
+                     "select b.rid,b.n,b.req,(select " PG_NOW "),b.rec from " APPENDED
+                     " where exists(select from l) and (b.n=1 or exists(select from @.journal j "
+                     "where j.rid=b.rid and j.n=b.n-1)) on conflict do nothing",
     [PG_SQL_APPLY] =
-        "select * from @.apply($1::int,$2::@.row_in[],$3::@.row_in[],$4::uuid[],$5::bigint[],"
-        "$6::bytea[],$7::bytea[],$8::uuid[],$9::@.row_in[],$10::@.row_in[],$11::@.run_in[],"
-        "$12::@.row_in[],$13::@.row_in[],$14::@.row_in[],$15::@.row_in[],$16::@.row_in[],"
-        "$17::@.row_in[],$18::@.row_in[],$19::@.row_in[],$20::uuid,$21::bigint[],$22::bigint[],"
-        "$23::bigint[],$24::uuid[],$25::bytea[])",
+        "select * from @.apply($1::int,$2::@.row_in[],$3::@.row_in[],$4::uuid[],$5::uuid[],"
+        "$6::uuid[],$7::bigint[],$8::bytea[],$9::bytea[],$10::uuid[],$11::@.row_in[],"
+        "$12::@.row_in[],$13::@.run_in[],$14::@.row_in[],$15::@.row_in[],$16::@.row_in[],"
+        "$17::@.row_in[],$18::@.row_in[],$19::@.row_in[],$20::@.row_in[],$21::@.row_in[],"
+        "$22::uuid,$23::bigint[],$24::bigint[],$25::bigint[],$26::uuid[],$27::bytea[])",
     [PG_SQL_CLAIM] = "select * from @.claim($1::uuid,$2::uuid,$3::bytea[],$4::bytea[],"
                      "$5::bigint[],$6::bigint[],$7::int,$8::int,$9::bigint)",
     /* All that the lease holds is looked through, but only if its last claim took something. */
@@ -165,53 +176,49 @@ static const char *const templates[PG_SQL_COUNT] = {
         "q as (select x.rid from kinds k,lateral (select r.rid from (select " PG_NOW " as now) t,"
         "@.run r where r.status=k.status and r.reactor=k.reactor and r.rid>$3::bigint and " VISIBLE
         " order by r.rid limit $4::int) x where k.status=any($1::int[]) and "
-        "($2::bytea='' or k.reactor=$2) order by x.rid limit $4) "
-        "select " PG_RUN_COLUMNS " from q join @.run r on r.rid=q.rid join @.hot h on h.rid=r.rid "
-        "order by r.rid",
+        "($2::bytea='' or k.reactor=$2) order by x.rid limit $4) " OF_Q "order by r.rid",
     [PG_SQL_LIST_NEWEST] =
         "with recursive " KINDS ","
         "q as (select x.rid from kinds k,lateral (select r.rid from (select " PG_NOW " as now) t,"
         "@.run r where r.status=k.status and r.reactor=k.reactor and r.rid<$3::bigint and " VISIBLE
         " order by r.rid desc limit $4::int) x where k.status=any($1::int[]) and "
-        "($2::bytea='' or k.reactor=$2) order by x.rid desc limit $4) "
-        "select " PG_RUN_COLUMNS " from q join @.run r on r.rid=q.rid join @.hot h on h.rid=r.rid "
-        "order by r.rid desc",
+        "($2::bytea='' or k.reactor=$2) order by x.rid desc limit $4) " OF_Q "order by r.rid desc",
     /* $5 parent, $6 its incarnation, 0: the present one */
     [PG_SQL_LIST_KIDS] =
-        "select " PG_RUN_COLUMNS " from (select " PG_NOW " as now) t,@.run r join @.hot h on "
-        "h.rid=r.rid where r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
+        "with q as materialized (select r.rid from (select " PG_NOW " as now) t,@.run r where "
+        "r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
         "(select p.rid from @.run p where p.id=$5::bytea and " STANDS ") end) and r.parent=$5 and "
         "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid>$3::bigint "
-        "and " VISIBLE " order by r.rid limit $4::int",
+        "and " VISIBLE " order by r.rid limit $4::int) " OF_Q "order by r.rid",
     [PG_SQL_LIST_KIDS_NEWEST] =
-        "select " PG_RUN_COLUMNS " from (select " PG_NOW " as now) t,@.run r join @.hot h on "
-        "h.rid=r.rid where r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
+        "with q as materialized (select r.rid from (select " PG_NOW " as now) t,@.run r where "
+        "r.parent<>'' and r.parent_inc=(case when $6::bigint<>0 then $6 else "
         "(select p.rid from @.run p where p.id=$5::bytea and " STANDS ") end) and r.parent=$5 and "
         "r.status=any($1::int[]) and ($2::bytea='' or r.reactor=$2) and r.rid<$3::bigint "
-        "and " VISIBLE " order by r.rid desc limit $4::int",
+        "and " VISIBLE " order by r.rid desc limit $4::int) " OF_Q "order by r.rid desc",
     /* $5.. what is served */
     [PG_SQL_LIST_UNSERVED] =
         "with recursive " DUE_LISTS ",un as (select k.* from lists k where ($2::bytea='' or "
         "k.reactor=$2) and not exists(select from unnest($5::bytea[],$6::bytea[],$7::bigint[],"
         "$8::bigint[]) s(queue,reactor,low,top) where s.queue=k.queue and s.reactor=k.reactor and "
-        "k.version between s.low and s.top)) "
-        "select " PG_RUN_COLUMNS " from un join @.run r on r.queue=un.queue and "
-        "r.reactor=un.reactor and r.version=un.version and r.due<>0 join @.hot h on h.rid=r.rid "
+        "k.version between s.low and s.top)),"
+        "q as materialized (select r.rid from un join @.run r on r.queue=un.queue and "
+        "r.reactor=un.reactor and r.version=un.version and r.due<>0 "
         "where r.place=1 and r.status=any($1::int[]) and r.rid>$3::bigint and "
         "($9::bytea='' or (r.parent=$9 and r.parent_inc=(case when $10::bigint<>0 then $10 else "
         "(select p.rid from @.run p where p.id=$9 and " STANDS ") end))) "
-        "order by r.rid limit $4::int",
+        "order by r.rid limit $4::int) " OF_Q "order by r.rid",
     [PG_SQL_LIST_UNSERVED_NEWEST] =
         "with recursive " DUE_LISTS ",un as (select k.* from lists k where ($2::bytea='' or "
         "k.reactor=$2) and not exists(select from unnest($5::bytea[],$6::bytea[],$7::bigint[],"
         "$8::bigint[]) s(queue,reactor,low,top) where s.queue=k.queue and s.reactor=k.reactor and "
-        "k.version between s.low and s.top)) "
-        "select " PG_RUN_COLUMNS " from un join @.run r on r.queue=un.queue and "
-        "r.reactor=un.reactor and r.version=un.version and r.due<>0 join @.hot h on h.rid=r.rid "
+        "k.version between s.low and s.top)),"
+        "q as materialized (select r.rid from un join @.run r on r.queue=un.queue and "
+        "r.reactor=un.reactor and r.version=un.version and r.due<>0 "
         "where r.place=1 and r.status=any($1::int[]) and r.rid<$3::bigint and "
         "($9::bytea='' or (r.parent=$9 and r.parent_inc=(case when $10::bigint<>0 then $10 else "
         "(select p.rid from @.run p where p.id=$9 and " STANDS ") end))) "
-        "order by r.rid desc limit $4::int",
+        "order by r.rid desc limit $4::int) " OF_Q "order by r.rid desc",
     /*
      * $1, $2: (since, rid) of the last one shown; $3: how many.  Leases first, then their runs;
      * an overdue run of a lease that is itself unhealthy comes with that lease.
@@ -250,9 +257,7 @@ static const char *const templates[PG_SQL_COUNT] = {
         "from @.run r where r.rid=j.rid) and not exists(select from @.trash x where x.rid=j.rid)),"
         "(select count(*) from @.lease l where not exists(select from @.beat b where "
         "b.lease=l.id)),(select count(*) from @.run r,(select last_value from @.fence) f where "
-        "r.fence>f.last_value),(select count(*) from @.run r join @.hot h on h.rid=r.rid where "
-        "h.live and r.holder is not null and not exists(select from @.lease l where l.id=r.holder "
-        "and l.died=0))",
+        "r.fence>f.last_value)",
     [PG_SQL_INFO] = "select version(),current_setting('fsync'),current_setting('full_page_writes'),"
                     "current_setting('synchronous_commit'),current_setting('wal_level'),"
                     "current_setting('synchronous_standby_names'),"
@@ -285,11 +290,10 @@ char *pg_sql_expand(const char *template, const char *quoted)
     KIT_MUTANT_TEXT("p03", template, "limit p_limit-cardinality(took));",
                     "limit p_limit-cardinality(took)); perform pg_sleep(0.005);");
     KIT_MUTANT_TEXT("p04", template, "greatest(s.last_value+1,@.now_us())", "@.now_us()");
-    KIT_MUTANT_TEXT("p05", template, "h.pos=b.n-1", "true");
-    KIT_MUTANT_TEXT("p05", template, "h.pos=$3::bigint-1", "true");
     KIT_MUTANT_TEXT("p09", template, "'read committed'", "'serializable'");
     KIT_MUTANT_TEXT("p07", template, "where id=h_lease and died=0", "where id=h_lease");
-    KIT_MUTANT_TEXT("p07", template, " and h.live", "");
+    KIT_MUTANT_TEXT("p07", template, " and l.died=0 and l.grip=", " and l.grip=");
+    KIT_MUTANT_TEXT("p08", template, "set grip=greatest(l.grip+1,t)", "set grip=l.grip");
     for (const char *p = template; *p != '\0'; p++)
         room += p[0] == '@' && p[1] == '.' ? len : 1;
     text = malloc(room);

@@ -98,8 +98,7 @@ static int verify_rest(struct pg_session *s, struct kedge_verified *out, char fi
                                         "slot sets of no run",
                                         "journals of no run",
                                         "leases without a row of 'beat'",
-                                        "fences above those that were issued",
-                                        "runs that take records of a dead holder" };
+                                        "fences above those that were issued" };
     struct pg_query q;
     int rc;
 

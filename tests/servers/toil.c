@@ -5,6 +5,7 @@
  *	./toil URL beats CALLS                 a lease is extended
  *	./toil URL churn ROUNDS RUNS MARK      runs are created, worked on, finished, purged
  *	./toil URL drops ROUNDS CALLS MARK     one append at a time, CALLS of them in a round
+ *	./toil URL lost CALLS MARK             likewise, and MARK makes the server lose some of them
  *
  * The namespace is called toil, made if it is not there, and stays.  With CALLS 0 all is done but
  * the work.  BYTES is the size of a run's snapshot, and of its context, if it may be so large. MARK
@@ -160,6 +161,55 @@ static void drops(struct world *w, long rounds, long calls)
     world_check(w);
 }
 
+/* Sent until there is an answer; its outcome. */
+static int send_at_last(struct world *w, struct tx *t)
+{
+    int rc;
+
+    do
+        rc = tx_send(w, t);
+    while (rc == KEDGE_ERR_UNAVAILABLE || rc == KEDGE_ERR_UNKNOWN);
+    return rc;
+}
+
+/* What was acknowledged is gone after the second MARK: nothing follows on it, whoever remembers. */
+static void lost(struct world *w, long calls)
+{
+    struct tx *tx = tx_new(w);
+    struct kedge_id128 lease = lease_make(w, HOUR);
+    struct world other;
+    struct tx t;
+    struct run r;
+
+    world_thread_enter(w, &other, 1);
+    create(w, &r, &tx, 1, lease, name(w, "%d", (int)getpid()).data, none());
+    append(w, &r, &tx, 1);
+    append(&other, &r, &tx, 1);
+    mark(0);
+    for (long i = 0; i < calls; i++)
+        append(i % 2 == 0 ? w : &other, &r, &tx, 1);
+    mark(1);
+    for (int i = 0; i < 2; i++) {
+        struct world *it = i == 0 ? &other : w;
+
+        tx_init(it, &t);
+        g_held(&t, &r);
+        c_append(&t, r.id, r.position + 1, str("on what is not there"));
+        expect_eq(send_at_last(it, &t), KEDGE_STALE);
+    }
+    (void)printf("lost %d\n", (int)(r.position - head(w, r.id).position));
+    r.position = head(w, r.id).position;
+    append(&other, &r, &tx, 1);
+    tx_init(&other, &t);
+    c_request(&t, r.id, KEDGE_REQUEST_CANCEL);
+    expect_tx(&t, KEDGE_OK);
+    append(w, &r, &tx, 1);
+    append(&other, &r, &tx, 1);
+    expect_eq(head(w, r.id).position, r.position);
+    world_thread_leave(&other);
+    world_check(w);
+}
+
 /* ---------------------------------------------------------------------- churn */
 
 static void churn_some(struct world *w, size_t n)
@@ -217,7 +267,7 @@ static void open_it(struct world *w, const char *url)
 static _Noreturn void usage(void)
 {
     (void)fputs("usage: toil URL appends RUNS CALLS BYTES | beats CALLS | churn ROUNDS RUNS MARK | "
-                "drops ROUNDS CALLS MARK\n",
+                "drops ROUNDS CALLS MARK | lost CALLS MARK\n",
                 stderr);
     exit(2);
 }
@@ -230,8 +280,9 @@ int main(int argc, char **argv)
     bool is_beats = strcmp(what, "beats") == 0 && argc == 4;
     bool is_churn = strcmp(what, "churn") == 0 && argc == 6;
     bool is_drops = strcmp(what, "drops") == 0 && argc == 6;
+    bool is_lost = strcmp(what, "lost") == 0 && argc == 5;
 
-    if (!is_appends && !is_beats && !is_churn && !is_drops)
+    if (!is_appends && !is_beats && !is_churn && !is_drops && !is_lost)
         usage();
     mark_command = argv[argc - 1];
     open_it(w, argv[1]);
@@ -241,8 +292,10 @@ int main(int argc, char **argv)
         beats(w, number(argv[3]));
     else if (is_churn)
         churn(w, number(argv[3]), number(argv[4]));
-    else
+    else if (is_drops)
         drops(w, number(argv[3]), number(argv[4]));
+    else
+        lost(w, number(argv[3]));
     world_forget(w);
     w->ops->session_close(w->session);
     w->ops->store_close(w->store);
