@@ -15,6 +15,7 @@
 #define NEEDS_SKEW    256u  /* the process's own clock can be moved: kedge-clock.so in it */
 #define NEEDS_SERVER  512u  /* KEDGE_CAP_SERVER_CLOCK */
 #define NEEDS_PROXY   1024u /* it is told where the server listens: way.h */
+#define USES_CLOCK    2048u /* moves the clock if it can, and waits if it cannot */
 
 struct contract_case {
     const char *id;   /* area and number; never given to another case */

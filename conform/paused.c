@@ -371,12 +371,12 @@ static void takeover_is_atomic(struct world *w)
 
 const struct contract_case cases_paused[] = {
     { "paused-01", "a lock without its fence lets a stopped holder undo an update, which is seen",
-      NEEDS_SHARED, lock_is_not_enough },
-    { "paused-02", "the same update under the fence of the lock is not undone", NEEDS_SHARED,
-      fence_is_enough },
+      NEEDS_SHARED | USES_CLOCK, lock_is_not_enough },
+    { "paused-02", "the same update under the fence of the lock is not undone",
+      NEEDS_SHARED | USES_CLOCK, fence_is_enough },
     { "paused-03", "a holder that was stopped and taken over is refused whatever it does",
-      NEEDS_SHARED, all_is_refused },
+      NEEDS_SHARED | USES_CLOCK, all_is_refused },
     { "paused-04", "a take-over splits no stream of writes: none is accepted after it",
-      NEEDS_SHARED, takeover_is_atomic },
+      NEEDS_SHARED | USES_CLOCK, takeover_is_atomic },
     { NULL, NULL, 0, NULL },
 };

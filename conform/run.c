@@ -58,7 +58,8 @@ static int64_t case_us(const struct results *r)
 /* Has the clock of a server to itself. */
 static bool moves_clock(const struct result *one)
 {
-    return clock_of_server(ops) != NULL && (one->entry->c->needs & (NEEDS_CLOCK | NEEDS_SKEW)) != 0;
+    return clock_of_server(ops) != NULL &&
+           (one->entry->c->needs & (NEEDS_CLOCK | NEEDS_SKEW | USES_CLOCK)) != 0;
 }
 
 static _Noreturn void run_here(const struct results *r, const struct result *one)
