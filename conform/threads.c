@@ -711,6 +711,8 @@ static void heard(struct world *w)
         hears(w, &a, KEDGE_RUNNING, 0);
         hears(w, &b, KEDGE_RUNNING, 0);
     }
+    is_stale(w, &(struct run){ a.id, a.lease, a.fence, a.incarnation, a.position + 1 }, 1);
+    hears(w, &a, KEDGE_RUNNING, 0);
     requests(&other, &a);
     hears(w, &b, KEDGE_RUNNING, 0);
     hears(w, &a, KEDGE_RUNNING, KEDGE_REQUEST_CANCEL);
