@@ -395,7 +395,10 @@ static void together(struct world *w, struct board *b, uint64_t salt,
         int status;
 
         expect_eq(waitpid(pid[i], &status, 0), pid[i]);
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        if (WIFSIGNALED(status))
+            fail_case(__FILE__, __LINE__, "a process of it was killed by signal %d",
+                      WTERMSIG(status));
+        if (WEXITSTATUS(status) != 0)
             _exit(CASE_EXIT_FAIL); /* it has said why */
     }
 }
@@ -431,11 +434,13 @@ static void sweep_all(struct world *w, struct board *b)
     do {
         expect_ok(do_expired(w, none(), 7, &page));
         for (size_t i = 0; i < page.n; i++) {
+            char id[16];
             int number = 0;
 
             if (!take_over(w, &page.runs[i], lease, &r))
                 continue;
-            expect_eq(sscanf(r.id.data, "held-%d", &number), 1);
+            (void)snprintf(id, sizeof id, "%.*s", (int)r.id.len, (const char *)r.id.data);
+            expect_eq(sscanf(id, "held-%d", &number), 1);
             atomic_fetch_add(&b->count[number], 1);
         }
     } while (page.n != 0);

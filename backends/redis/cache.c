@@ -35,13 +35,18 @@ static void new_epoch(struct rd_grip *g)
         g->epoch = 1;
 }
 
+void rd_grip_lost(struct rd_session *s)
+{
+    s->grip.known = false;
+    new_epoch(&s->grip);
+}
+
 void rd_grip_take(struct rd_session *s, const struct kedge_id128 *lease)
 {
     if (kit_id_equal(&s->grip.lease, lease))
         return;
     s->grip.lease = *lease;
-    s->grip.known = false;
-    new_epoch(&s->grip);
+    rd_grip_lost(s);
 }
 
 /* Between two answers that follow each other, what is not ours is somebody else's. */

@@ -26,7 +26,8 @@ struct batch {
     struct kedge_answer *answers;
     size_t n;
     struct rd_hot hot;
-    uint32_t *which;                  /* commit of each append */
+    uint32_t *which; /* commit of each append */
+    bool plain;      /* appends of one record each, and no head has to be looked at */
     const struct kedge_bytes **named; /* runs that other commits name, by hash; NULL: free */
     size_t n_named;
 };
@@ -216,7 +217,9 @@ static void build_hot(struct batch *b)
     struct rd_arena *a = &b->s->arena;
     const char *prefix = b->s->store->params.prefix;
     size_t n = b->hot.n, looked = 0;
+    struct kedge_bytes many;
 
+    b->hot.keys.n = b->hot.args.n = 0;
     b->hot.items = rd_alloc(a, n * sizeof *b->hot.items);
     if (b->hot.items == NULL)
         return;
@@ -232,7 +235,9 @@ static void build_hot(struct batch *b)
         looked++;
     }
     rd_list_add(a, &b->hot.args, guards(b, looked));
-    rd_list_add(a, &b->hot.args, how_many(b));
+    many = how_many(b);
+    b->plain = looked == 0 && many.len == 0;
+    rd_list_add(a, &b->hot.args, many);
     for (size_t i = 0; i < n; i++) {
         const struct kedge_commit *c = &b->commits[b->which[i]];
 
@@ -326,6 +331,73 @@ static size_t others(const struct batch *b, uint32_t *which)
     return n;
 }
 
+static void fail_hot(struct batch *b, int rc, const struct kedge_error *err)
+{
+    b->hot.sent = true;
+    b->hot.rc = rc;
+    (void)snprintf(b->hot.why, sizeof b->hot.why, "%.*s", (int)sizeof b->hot.why - 1, err->msg);
+}
+
+/* What the script `append' answered.  false: that is no answer of its. */
+static bool read_appended(struct batch *b, const redisReply *r)
+{
+    const char *at = r->str;
+    char *end;
+    int64_t now;
+
+    if (r->type != REDIS_REPLY_STRING)
+        return false;
+    now = strtoll(at, &end, 10);
+    rd_saw_time(b->s, now);
+    for (size_t i = 0; i < b->hot.n; i++)
+        b->hot.items[i].done = true;
+    for (at = end; *at == ','; at = end) {
+        size_t number = strtoul(at + 1, &end, 10);
+
+        if (number == 0 || number > b->hot.n)
+            return false;
+        b->hot.items[number - 1].done = false;
+    }
+    b->hot.sent = true;
+    b->hot.rc = KEDGE_OK;
+    b->hot.epoch = b->s->grip.epoch;
+    return *at == '\0';
+}
+
+/* By the script for these alone.  false: the grip is another, and nothing was done. */
+static bool send_plain(struct batch *b, int64_t deadline)
+{
+    struct rd_session *s = b->s;
+    struct rd_arena *a = &s->arena;
+    struct rd_cmd *cmd = &s->cmds[0];
+    struct kedge_error err = { 0 };
+    redisReply *r = NULL;
+    bool held = true;
+    int rc = KEDGE_ERR_NOMEM;
+
+    s->keys.n = s->args.n = 0;
+    rd_list_add(a, &s->keys, rd_key_lease(a, s->store->params.prefix, 'l', &s->grip.lease));
+    for (size_t i = 0; i < b->hot.keys.n; i++)
+        rd_list_add(a, &s->keys, b->hot.keys.items[i]);
+    rd_list_add(a, &s->args, (struct kedge_bytes){ s->grip.value, sizeof s->grip.value });
+    for (size_t i = 0; i < b->hot.args.n; i++)
+        if (i != 1) /* how many records each adds */
+            rd_list_add(a, &s->args, b->hot.args.items[i]);
+    rd_cmd_call(a, cmd, &s->store->scripts[RD_SCRIPT_APPEND], &s->keys, &s->args);
+    if (a->failed)
+        (void)rd_no_memory(&err);
+    else
+        rc = rd_call(&s->link, &cmd, 1, &r, RD_WRITES, deadline, &err);
+    if (rc == KEDGE_OK && r->type == REDIS_REPLY_INTEGER)
+        held = false;
+    else if (rc == KEDGE_OK && !read_appended(b, r))
+        rc = rd_reply_fail(&s->store->params, r, &err);
+    if (rc != KEDGE_OK)
+        fail_hot(b, rc, &err);
+    rd_replies_free(&r, 1);
+    return held;
+}
+
 static void send_hot(struct batch *b, int64_t deadline)
 {
     struct kedge_error err = { 0 };
@@ -334,6 +406,12 @@ static void send_hot(struct batch *b, int64_t deadline)
     uint64_t base;
     int64_t now;
 
+    if (b->plain) {
+        if (send_plain(b, deadline))
+            return;
+        rd_grip_lost(b->s);
+        build_hot(b);
+    }
     rd_build_begin(&build, b->s, 0, 0);
     (void)rd_build_send(&build, 0, &outcomes, &base, &now, deadline, &err);
 }

@@ -119,6 +119,8 @@ int rd_lease_read(struct rd_session *s, struct kedge_mem **mem, const struct ked
 void rd_grip_take(struct rd_session *s, const struct kedge_id128 *lease);
 /* What the script `commit' answered of the grip. */
 void rd_grip_told(struct rd_session *s, const redisReply *told);
+/* It is not what is remembered. */
+void rd_grip_lost(struct rd_session *s);
 
 /* Heads as they were last seen. */
 /* How the head begins, if what is remembered is held under FENCE by LEASE.  SURE: nobody has

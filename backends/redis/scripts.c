@@ -278,6 +278,37 @@ static const char commit_text[] = LUA_BIN LUA_DEC
     "return {now,table.concat(hot),table.concat(out),base,held}\n";
 
 /*
+ * append: appends by holders, one record each, all permitted by the grip
+ *
+ * What `commit' does of these, and nothing that it needs for anything else: with one step at a time
+ * that is half of what the script costs.
+ *
+ * KEYS     lease, journals
+ * ARGV     its grip; an array of MessagePack: how many records there are, for each; the records
+ * Answer   0: it has another grip, or is dead; else time, then the numbers of those that did not
+ *          follow, with a comma before each
+ */
+static const char append_text[] = LUA_BIN
+    "local K,A,call=KEYS,ARGV,redis.call\n"
+    "local l=redis.pcall('GET',K[1])\n"
+    "if type(l)~='string' or string.sub(l,1,1)~='L' or string.sub(l,106,121)~=A[1] then return 0 end\n"
+    "local t=call('TIME')\n"
+    "local s,u=tonumber(t[1]),tonumber(t[2])\n"
+    "local T\n"
+    "if s<9007199254 then T=struct.pack('>I8',s*1000000+u) else T=bin(s,u) end\n"
+    "local now=string.format('%s%06d',t[1],u)\n"
+    "local G=cmsgpack.unpack(A[2])\n"
+    "for i=1,#G do\n"
+    "  local len=redis.pcall('RPUSH',K[i+1],T..A[i+2])\n"
+    "  if len~=G[i]+1 then\n"
+    "    if type(len)=='number' then call('RPOP',K[i+1])\n"
+    "    elseif i==1 and string.sub(len.err,1,9)~='WRONGTYPE' then return len end\n"
+    "    now=now..','..i\n"
+    "  end\n"
+    "end\n"
+    "return now\n";
+
+/*
  * look: rows as they are, at one moment
  *
  * KEYS     of the rows in their order
@@ -441,6 +472,7 @@ static const char swap_text[] = "if redis.call('GET',KEYS[1])~=ARGV[1] then retu
 
 const struct rd_script rd_script_texts[RD_SCRIPTS] = {
     [RD_SCRIPT_COMMIT] = { "commit", commit_text, "" },
+    [RD_SCRIPT_APPEND] = { "append", append_text, "" },
     [RD_SCRIPT_LOOK] = { "look", look_text, "" },
     [RD_SCRIPT_EXTEND] = { "extend", extend_text, "" },
     [RD_SCRIPT_RING] = { "ring", ring_text, "" },

@@ -18,6 +18,7 @@ struct rd_script {
 
 enum rd_script_no {
     RD_SCRIPT_COMMIT,
+    RD_SCRIPT_APPEND,
     RD_SCRIPT_LOOK,
     RD_SCRIPT_EXTEND,
     RD_SCRIPT_READ,

@@ -284,6 +284,8 @@ static struct rd_store *store_new(const struct kedge_host *host, const struct ke
                     "local t={'1800000000','0'}");
     KIT_MUTANT_TEXT("r03", s->scripts[RD_SCRIPT_COMMIT].text, "if len==G[i]+m then",
                     "if type(len)=='number' then");
+    KIT_MUTANT_TEXT("r03", s->scripts[RD_SCRIPT_APPEND].text, "if len~=G[i]+1 then",
+                    "if type(len)~='number' then");
     KIT_MUTANT_TEXT("r04", s->scripts[RD_SCRIPT_COMMIT].text,
                     "if s<sec or s==sec and u<usec-1 then", "if true then");
     KIT_MUTANT_TEXT("r10", s->scripts[RD_SCRIPT_COMMIT].text, "if call('STRLEN',k)>=121 then",
