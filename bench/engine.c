@@ -64,12 +64,12 @@ static void sagas(uint32_t in_flight, double bound)
 
 void workload_saga1(void)
 {
-    sagas(1, required(0.8, 0.8, 0.7));
+    sagas(1, 0.9);
 }
 
 void workload_saga64(void)
 {
-    sagas(64, required(0.6, 0.6, 0.5));
+    sagas(64, required(0.8, 0.8, 0.65));
 }
 
 /*
