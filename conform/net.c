@@ -128,13 +128,14 @@ static bool point(const struct stage_op *op, const struct failure *f, uint64_t n
     return harmed;
 }
 
-static uint64_t next_byte(const struct failure *f, uint64_t n)
+/* What only reads leaves nothing behind: fewer points will do. */
+static uint64_t next_byte(const struct stage_op *op, const struct failure *f, uint64_t n)
 {
     uint64_t step = n / (n < 2000 ? 4 : 1);
 
     if (f->silent)
         return n + 2 * n + 5 + random_below(harm.direct, 5);
-    if (world_thorough)
+    if (world_thorough && (op->flags & OP_READS) == 0)
         step = n < 64 ? 0 : n < 2000 ? n / 32 : n / 8;
     return n + 1 + (step > 0 ? random_below(harm.direct, (uint32_t)(2 * step) + 1) : 0);
 }
@@ -148,7 +149,7 @@ static void all_points(const struct stage_op *op, const struct failure *failures
         if (f->rare && !world_thorough)
             continue;
         while ((f->bytes || n <= exchanges_most) && point(op, f, n))
-            n = f->bytes ? next_byte(f, n) : n + 1;
+            n = f->bytes ? next_byte(op, f, n) : n + 1;
     }
 }
 
