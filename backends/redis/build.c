@@ -348,6 +348,9 @@ void rd_write_run(struct rd_build *b, const struct kit_run *old, const struct ki
 {
     if (old != NULL && !kit_id_zero(&old->r.holder))
         change_grip(b, &old->r.holder);
+    if (run != NULL && !kit_id_zero(&run->r.holder) &&
+        (old == NULL || !kit_id_equal(&old->r.holder, &run->r.holder)))
+        change_grip(b, &run->r.holder);
     move_indexes(b, old != NULL ? &old->r : NULL, run != NULL ? &run->r : NULL);
     if (run == NULL) {
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of both is there */

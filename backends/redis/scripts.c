@@ -4,6 +4,12 @@
 
 #include <stddef.h>
 
+#include "keys.h"
+
+_Static_assert(RD_HEAD_REVISION == 32 && RD_HEAD_FRONT == 43 && RD_LEASE_STATE == 0 &&
+                   RD_LEASE_GRIP == 105 && RD_LEASE_SIZE == 121,
+               "offsets in the texts below");
+
 /* Compilers need not take literals of more than 4095 bytes; those that are met do. */
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 

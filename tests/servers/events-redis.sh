@@ -7,7 +7,8 @@ with_backend redis
 R=r S=s
 export R S
 server redis r || exit 99
-tally "$KEDGE_BUILDDIR/redis_cases" "$(server url r)" flushed-scripts namespaces databases killed
+tally "$KEDGE_BUILDDIR/redis_cases" "$(server url r)" flushed-scripts namespaces databases killed \
+	lost-claim
 server redis-replica s r || exit 99
 tally "$KEDGE_BUILDDIR/redis_cases" "$(server url r)?wait=1" waits replica-stops replica-dies
 plan

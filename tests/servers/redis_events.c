@@ -119,6 +119,57 @@ static void namespaces(struct world *w)
     free(runs);
 }
 
+/* --------------------------------------------- a server that lost what it had acknowledged */
+
+/* As one does that writes its log once a second, or whose replica had not heard of it: the end of
+   the log is cut off, from a point on that was marked before. */
+static void mark_log(void)
+{
+    shell(
+        "cd $KEDGE_SERVERS/$R/data/appendonlydir && wc -c <$(ls *.incr.aof) >$KEDGE_SERVERS/$R/mark",
+        NULL, 0);
+}
+
+static void lose_end_of_log(void)
+{
+    shell("$server kill $R && cd $KEDGE_SERVERS/$R/data/appendonlydir && "
+          "truncate -s $(cat $KEDGE_SERVERS/$R/mark) *.incr.aof && $server start $R",
+          NULL, 0);
+}
+
+/* Append to R under what its holder believes, when there is a connection again. */
+static int append_now(struct world *w, const struct run *r)
+{
+    struct tx *t = tx_new(w);
+    int rc;
+
+    g_held(t, r);
+    c_append(t, r->id, r->position + 1, str("by who believes to hold it"));
+    while ((rc = tx_send(w, t)) == KEDGE_ERR_UNAVAILABLE)
+        pause_us(MS(1));
+    return rc;
+}
+
+/* The lease is there, and was before; that it took the run is what was lost. */
+static void lost_claim(struct world *w)
+{
+    struct kedge_id128 lease = lease_make(w, SEC(3000));
+    struct run kept = run_held(w, str("kept"), lease), lost, made;
+
+    (void)run_due(w, str("lost"), from_now(0));
+    for (int i = 0; i < 3; i++)
+        step(w, &kept, "it knows its lease well");
+    mark_log();
+    lost = claim_one(w, str("lost"), lease);
+    made = run_held(w, str("made"), lease);
+    lose_end_of_log();
+    expect_eq(append_now(w, &lost), KEDGE_STALE);
+    expect_eq(append_now(w, &made), KEDGE_NOT_FOUND);
+    expect_eq(head(w, lost.id).position, 0);
+    expect_eq(append_now(w, &kept), KEDGE_OK);
+    expect_eq(head(w, kept.id).position, 4);
+}
+
 /* ------------------------------------------------------------------ a killed server */
 
 static void killed(struct world *w)
@@ -392,6 +443,8 @@ const struct redis_case redis_events[] = {
     { "databases", "one of the same name in another database is another one", databases },
     { "killed", "kill -9 between calls: they go on, and nothing that was acknowledged is lost",
       killed },
+    { "lost-claim", "a server that lost a claim: who made it is told, and appends nothing",
+      lost_claim },
     { "waits", "a commit is answered when the replica has it", waits },
     { "replica-stops", "a replica that stands still: in doubt until it goes on, then done once",
       replica_stops },
