@@ -146,6 +146,12 @@ static void encode_many(struct pg_session *s, struct pg_query *q, const struct p
     for (size_t i = 0; i < n; i++)
         pg_array_bytes(c, &a, list[i].commit->changes[0].append.records[0]);
     pg_array_close(c, q, &a);
+    if (!c->pooled)
+        return;
+    pg_array_open(c, q, &a, PG_OID_INT8);
+    for (size_t i = 0; i < n; i++)
+        pg_array_i64(c, &a, (int64_t)list[i].known.fence);
+    pg_array_close(c, q, &a);
 }
 
 static void encode(struct pg_session *s, struct pg_query *q, const struct plain *list, size_t n)

@@ -101,7 +101,7 @@ int pg_bad_cursor(struct kedge_error *err);
  *       sure: it told which runs those were.  A grip that has changed otherwise leaves none.
  *   I3  A server may lose what it acknowledged, if it is set up so, or another may take its place.
  *       Neither keeps a connection.  So a run is sure only on a connection that was there before
- *       what is remembered was asked for.  (A pooler does keep it: PG_SQL_APPEND_POOLED.)
+ *       what is remembered was asked for.  (A pooler keeps it: PG_SQL_APPEND_POOLED looks.)
  *   I4  A run that is not sure is a guess: the server compares head revision and position.
  */
 struct pg_grip {

@@ -108,13 +108,15 @@ static const char *const templates[PG_SQL_COUNT] = {
     [PG_SQL_APPEND_ONE] =
         "insert into @.journal (rid,n,req,at,rec) select $3::bigint,$4::bigint,$5::uuid," PG_NOW
         ",$6::bytea from @.lease l where " GRIPPED " for share",
-    /* Behind a pooler the server may have become another, which has lost some records: those before
-       must be there. */
+    /* Behind a pooler the server may have become another, which has lost what it acknowledged: the
+       run must still be held under this fence, and the record before must be there. */
     [PG_SQL_APPEND_POOLED] =
         APPEND_UNDER "insert into @.journal (rid,n,req,at,rec) "
-                     "select b.rid,b.n,b.req,(select " PG_NOW "),b.rec from " APPENDED
-                     " where exists(select from l) and (b.n=1 or exists(select from @.journal j "
-                     "where j.rid=b.rid and j.n=b.n-1)) on conflict do nothing",
+                     "select b.rid,b.n,b.req,(select " PG_NOW "),b.rec from "
+                     "unnest($3::bigint[],$4::bigint[],$5::uuid[],$6::bytea[],$7::bigint[]) "
+                     "b(rid,n,req,rec,fence) where exists(select from l) and exists(select from "
+                     "@.run r where r.rid=b.rid and r.fence=b.fence) and (b.n=1 or exists(select "
+                     "from @.journal j where j.rid=b.rid and j.n=b.n-1)) on conflict do nothing",
     [PG_SQL_APPLY] =
         "select * from @.apply($1::int,$2::@.row_in[],$3::@.row_in[],$4::uuid[],$5::uuid[],"
         "$6::uuid[],$7::bigint[],$8::bytea[],$9::bytea[],$10::uuid[],$11::@.row_in[],"

@@ -177,18 +177,28 @@ static void lost(struct world *w, long calls)
 {
     struct tx *tx = tx_new(w);
     struct kedge_id128 lease = lease_make(w, HOUR);
+    struct kedge_bytes due = name(w, "due %d", (int)getpid());
     struct world other;
     struct tx t;
-    struct run r;
+    struct run r, claimed;
 
     world_thread_enter(w, &other, 1);
+    claimed = run_held(w, due, lease);
+    step(w, &claimed, "there is something to go on from");
+    release_due(w, &claimed, from_now(0));
     create(w, &r, &tx, 1, lease, name(w, "%d", (int)getpid()).data, none());
     append(w, &r, &tx, 1);
     append(&other, &r, &tx, 1);
     mark(0);
     for (long i = 0; i < calls; i++)
         append(i % 2 == 0 ? w : &other, &r, &tx, 1);
+    claimed = claim_one(w, due, lease);
+    claimed.position = 1;
     mark(1);
+    tx_init(w, &t);
+    g_held(&t, &claimed);
+    c_append(&t, due, 2, str("by who believes to hold it"));
+    expect_eq(send_at_last(w, &t), KEDGE_STALE);
     for (int i = 0; i < 2; i++) {
         struct world *it = i == 0 ? &other : w;
 
@@ -206,6 +216,9 @@ static void lost(struct world *w, long calls)
     append(w, &r, &tx, 1);
     append(&other, &r, &tx, 1);
     expect_eq(head(w, r.id).position, r.position);
+    claimed = run_take(w, due, lease);
+    step(w, &claimed, "now it does");
+    expect_eq(head(w, due).position, 2);
     world_thread_leave(&other);
     world_check(w);
 }
