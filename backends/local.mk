@@ -130,7 +130,7 @@ count_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
 mutant_la_SOURCES = %D%/wrap/mutant.h %D%/wrap/mutants.def %D%/wrap/mutant.c %D%/wrap/mutant_store.c \
 	%D%/wrap/mutant_leases.c %D%/wrap/mutant_locks.c %D%/wrap/mutant_commit.c \
 	%D%/wrap/mutant_claim.c %D%/wrap/mutant_reads.c %D%/wrap/mutant_whole.c \
-	%D%/wrap/mutant_crowd.c %D%/wrap/mutant_guest.c
+	%D%/wrap/mutant_crowd.c %D%/wrap/mutant_guest.c %D%/wrap/mutant_fault.c
 mutant_la_LDFLAGS = $(KEDGE_WRAPPER_LDFLAGS) -rpath /nowhere
 mutant_la_LIBADD = libkedge-wrap.la $(PTHREAD_LIBS)
 endif

@@ -303,21 +303,31 @@ static void made_well(uint64_t n)
     world_close_own(w);
 }
 
+/* false: there is no such point. */
+static bool created_at(struct world *w, const struct point *p, uint64_t n)
+{
+    bool killed;
+
+    other_place(w, n);
+    killed = victim(w, ground, p, create_armed, NULL) == VICTIM_KILLED;
+    context("creating, %s", point_name(ground, p));
+    made_well(n);
+    check_rc(__FILE__, __LINE__, "store_drop", &other, world_store_drop(&other), KEDGE_OK);
+    return killed;
+}
+
 static void killed_creating(struct world *w)
 {
+    struct point torn = { IOFAULT_TORN, .at = 1, .mask = IOFAULT_WRITES };
     uint64_t points = 0;
-    bool killed = true;
 
     begin(w);
-    for (struct point p = kill_first(); killed; kill_next(&p)) {
-        other_place(w, ++points);
-        killed = victim(w, ground, &p, create_armed, NULL) == VICTIM_KILLED;
-        context("creating, %s", point_name(ground, &p));
-        made_well(points);
-        check_rc(__FILE__, __LINE__, "store_drop", &other, world_store_drop(&other), KEDGE_OK);
-    }
-    note("%llu points", (unsigned long long)points - 1);
-    if (points <= 1)
+    for (struct point p = kill_first(); created_at(w, &p, points + 1); kill_next(&p))
+        points++;
+    for (; created_at(w, &torn, points + 1); torn.at++)
+        points++;
+    note("%llu points", (unsigned long long)points);
+    if (points == 0)
         inconclusive_case("creating makes no call that the shim sees");
 }
 

@@ -96,13 +96,16 @@ void harm_resend(struct harm *h)
     int rc = KEDGE_ERR_UNAVAILABLE;
 
     context("%s, %s, %s", h->op->name, h->what, status_name(h->rc));
-    h->stage.patience = PATIENT;
+    h->stage.patience = h->let_go != NULL ? SEC(1) : PATIENT;
     for (int i = 0; i < h->tries; i++) {
         rc = timed_call(h, "sent again, it");
         if (rc == KEDGE_OK || rc == h->op->again)
             return;
         if (!is_allowed(h, rc))
             break;
+        if (h->let_go != NULL)
+            h->let_go();
+        h->stage.patience = PATIENT;
     }
     fail_case(__FILE__, __LINE__, "sent again, it is answered %s: %s", status_name(rc),
               h->through->err.msg);

@@ -11,6 +11,9 @@
  * OK means that it took place, UNAVAILABLE that nothing did, UNKNOWN, which only a write may
  * answer, all or nothing; the next call gets its own answer; sent again the same bytes are answered
  * OK, as the first time, and it has taken place once (stage.h).
+ *
+ * A server that has got a part of a request may keep others waiting until it gets the rest: what is
+ * sent again then need not be answered before that, nor lied to.
  */
 #ifndef KEDGE_CONFORM_HARM_H
 #define KEDGE_CONFORM_HARM_H
@@ -24,6 +27,7 @@ struct harm {
     struct world *direct;  /* which nothing happens to */
     struct world *through; /* whose connection is harmed */
     int tries;             /* until what is sent again must be answered */
+    void (*let_go)(void);  /* or NULL: what is held goes on, when it keeps others waiting */
     struct stage stage;
     const struct stage_op *op;
     const char *what; /* is done, for messages */

@@ -784,7 +784,7 @@ enum conform_exit conform_explain(const char *id, struct kedge_error *err)
             covers_explain_case(id);
             for (const struct conform_mutant *m = mutants(); m->id != NULL; m++)
                 if (mutant_is_for(m, id))
-                    printf("kills  %s: %s\n", m->id, m->defect);
+                    printf("kills  %s: %s\n", m->id, mutant_main(m)->defect);
             return CONFORM_CERTIFIED;
         }
     if (covers_explain_entry(id))

@@ -20,7 +20,7 @@ mutant_url() { # BACKEND DIRECTORY
 	case $1 in
 	mem) echo 'mem:{}' ;;
 	lmdb) echo "lmdb:$2/{}" ;;
-	*) server url "$1" ;;
+	*) server way "$1" ;;
 	esac
 }
 
@@ -29,6 +29,9 @@ conform_over() { # ID BACKEND HOW OUT OPTION...
 	id=$1 over=$2 how=$3 out=$4
 	shift 4
 	where=$(mutant_url "$over" "$out.d")
+	case $over in
+	redis | postgresql) set -- --server "$(server address "$over")" "$@" ;;
+	esac
 	mkdir -p "$out.d"
 	case $how in
 	url)
@@ -49,10 +52,11 @@ commas() {
 
 # One run of one defect, for xargs.
 if [ "${1-}" = --one ]; then
-	cases=$(awk -F'\t' -v id="$2" '$1 == id { print $4 }' "$MUTANTS_DIR/table")
-	conform_over "$2" "$3" "$4" "$MUTANTS_DIR/$2.$5" --filter "$(echo "$cases" | commas)"
+	cases=$(awk -F'\t' -v id="$2" -v over="$3" '$1 == id && $2 == over { print $4 }' \
+		"$MUTANTS_DIR/table")
+	conform_over "$2" "$3" "$4" "$MUTANTS_DIR/$2-$3.$5" --filter "$(echo "$cases" | commas)"
 	if [ -n "$MUTANTS_FULL" ]; then
-		conform_over "$2" "$3" "$4" "$MUTANTS_DIR/$2.full" --tier core
+		conform_over "$2" "$3" "$4" "$MUTANTS_DIR/$2-$3.full" --tier core
 	fi
 	exit 0
 fi
@@ -107,7 +111,6 @@ cannot() { # BACKEND HOW
 		return
 		;;
 	esac
-	[ "$2" = switch ] || return
 	case $1 in
 	redis | postgresql)
 		if [ -z "$full${KEDGE_TEST_LONG-}$asked" ]; then
@@ -154,6 +157,7 @@ while read -r over how; do
 	case $over in
 	redis | postgresql)
 		[ -n "${KEDGE_SERVERS-}" ] || servers_begin
+		[ ! -f "$KEDGE_SERVERS/clock-$over" ] || continue # it is there, for the other way
 		KEDGE_TEST_CLOCK=$KEDGE_SERVERS/clock-$over
 		export KEDGE_TEST_CLOCK
 		"$KEDGE_BUILDDIR/clock_set" "$KEDGE_TEST_CLOCK" real >/dev/null || exit 99
@@ -199,7 +203,7 @@ done <"$dir/backends"
 
 # ----------------------------------------------------------------------- report
 
-# ID.K of one run: "CASE killed", "CASE alive", "CASE skipped" or "CASE died", one per line.
+# One run, ID-BACKEND.K: "CASE killed", "CASE alive", "CASE skipped" or "CASE died", one per line.
 outcomes() { # OUT
 	awk '
 		/^# [^ ]*: killed by signal/ { died[substr($2, 1, length($2) - 1)] = 1 }
@@ -223,19 +227,19 @@ while read -r id over how; do
 	good=1
 	k=0
 	while [ "$((k += 1))" -le "$repeat" ]; do
-		outcomes "$dir/$id.$k" >"$dir/outcomes"
-		if [ "$(cat "$dir/$id.$k.rc")" != 1 ] || ! grep -q ' killed$' "$dir/outcomes"; then
+		outcomes "$dir/$id-$over.$k" >"$dir/outcomes"
+		if [ "$(cat "$dir/$id-$over.$k.rc")" != 1 ] || ! grep -q ' killed$' "$dir/outcomes"; then
 			good=0
-			sed 's/^/# /' "$dir/$id.$k"
+			sed 's/^/# /' "$dir/$id-$over.$k"
 		fi
 		[ "$repeat" -gt 1 ] && [ "$good" = 1 ] && [ "$k" -gt 1 ] ||
 			echo "# $id $(sed 's/ /:/' "$dir/outcomes" | paste -sd' ' -)"
 		sed -n "s/ killed\$/ $id/p" "$dir/outcomes" >>"$dir/kills"
 	done
 	[ "$good" = 0 ] || killed=$((killed + 1))
-	report "$id over $over: $(awk -F'\t' -v id="$id" '$1 == id { print $6 }' "$dir/table")"
+	report "$id over $over: $(awk -F'\t' -v id="$id" '$1 == id { print $6; exit }' "$dir/table")"
 	if [ -n "$full" ]; then
-		outcomes "$dir/$id.full" | sed -n "s/ killed\$/ $id/p" >"$dir/more"
+		outcomes "$dir/$id-$over.full" | sed -n "s/ killed\$/ $id/p" >"$dir/more"
 		echo "# $id fails: $(cut -d' ' -f1 "$dir/more" | paste -sd' ' -)"
 		cat "$dir/more" >>"$dir/kills"
 	fi
@@ -269,7 +273,7 @@ report "what is broken is promised in backend.h, in these words"
 # With all of them: what nothing kills is known, and why.
 if [ -z "$asked" ] && [ ! -s "$dir/skipped" ]; then
 	n=$((n + 1))
-	"$KEDGE" conform --list --tier concurrent | cut -f1 | sort >"$dir/cases"
+	"$KEDGE" conform --list --tier full | cut -f1 | sort >"$dir/cases"
 	cut -d' ' -f1 "$dir/kills" | sort -u >"$dir/kill"
 	sed '/^#/d' "$KEDGE_SRCDIR/conform/unkilled.tsv" | cut -f1 | sort >"$dir/known"
 	comm -23 "$dir/cases" "$dir/kill" >"$dir/unkilled"

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../kit/mutant.h"
 #include "hint.h"
 #include "writer.h"
 
@@ -472,14 +473,28 @@ static struct lm_env *env_new(struct lm_params *params)
     return env;
 }
 
+#ifdef KEDGE_MUTANTS
+/* Did the last who opened it come to the end of that? */
+static bool was_interrupted(const struct lm_env *env)
+{
+    int fd = openat(env->dir_fd, "opening", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return fd < 0;
+}
+#endif
+
 static int env_fill(struct lm_env *env, const struct kedge_host *host, bool create,
                     struct kedge_error *err)
 {
     bool alone = false;
     int rc = lm_shared_open(env, &alone, err);
 
-    if (rc == KEDGE_OK && create && alone)
+    if (rc == KEDGE_OK && create && alone && KIT_MUTANT("l09", false, true))
         remove_stillborn(env);
+    if (rc == KEDGE_OK && alone && KIT_MUTANT("l11", was_interrupted(env), false))
+        (void)unlinkat(env->dir_fd, "data.mdb", 0);
     if (rc == KEDGE_OK && alone)
         rc = fill_lock_file(env, err);
     if (rc == KEDGE_OK)
@@ -491,6 +506,8 @@ static int env_fill(struct lm_env *env, const struct kedge_host *host, bool crea
     (void)fsync(env->dir_fd);
     if (create)
         sync_parent(env->dir);
+    if (KIT_MUTANT("l11", true, false))
+        (void)unlinkat(env->dir_fd, "opening", 0);
     env->hints = lm_hints_new(env);
     env->host = *host;
     env->writer = lm_writer_new(env, &env->host);
@@ -589,10 +606,11 @@ void lm_env_close(struct lm_env *env)
 static void remove_files(struct lm_env *env)
 {
     static const char *const files[] = { "data.mdb", "lock.mdb", "shared", "gate" };
+    const size_t n = sizeof files / sizeof files[0];
 
     lm_hints_remove_all(env->dir_fd);
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        (void)unlinkat(env->dir_fd, files[i], 0);
+    for (size_t i = 0; i < n; i++)
+        (void)unlinkat(env->dir_fd, files[KIT_MUTANT("l10", n - 1 - i, i)], 0);
     (void)rmdir(env->dir);
     sync_parent(env->dir);
 }
@@ -605,7 +623,9 @@ static int drop_closed(struct lm_env *env, struct kedge_error *err)
     if (rc != KEDGE_OK)
         return rc;
     env->shared_fd = openat(env->dir_fd, "shared", O_RDWR | O_CLOEXEC);
-    if (env->shared_fd >= 0 && flock(env->shared_fd, LOCK_EX | LOCK_NB) != 0)
+    if (KIT_MUTANT("l10", env->shared_fd < 0, false))
+        rc = KEDGE_NOT_FOUND;
+    else if (env->shared_fd >= 0 && flock(env->shared_fd, LOCK_EX | LOCK_NB) != 0)
         rc = KEDGE_HELD;
     else
         remove_files(env);

@@ -367,6 +367,11 @@ static const char *const version_1[] = {
     " last_rid bigint:=0; u bigint; before uuid; again bool;\n"
     "begin\n"
     " code:=0; took:='{}'; next_due:=0;\n"
+    /*
+     * The same request may be under way, from a connection that was given up: what it has locked
+     * would be passed over, and this would find nothing where that one takes it.
+     */
+    " perform pg_advisory_xact_lock(uuid_hash_extended(p_request,0));\n"
     /* The grip before the heads: what is told of them is then as new as it, or newer. */
     " select b.claim_req,l.grip into before,grip from @.lease l join @.beat b on b.lease=l.id\n"
     "  where l.id=p_lease and l.died=0;\n"

@@ -287,6 +287,8 @@ char *pg_sql_expand(const char *template, const char *quoted)
     KIT_MUTANT_TEXT("p01", template, "clock_timestamp()", "now()");
     KIT_MUTANT_TEXT("p01", template, " perform 1 from @.beat where lease=p_id for update;",
                     " perform pg_sleep(0.003*random());");
+    KIT_MUTANT_TEXT("p10", template,
+                    " perform pg_advisory_xact_lock(uuid_hash_extended(p_request,0));", "");
     KIT_MUTANT_TEXT("p02", template, "limit p_limit", "limit 1+p_limit");
     KIT_MUTANT_TEXT("p03", template, " order by h.rid for update skip locked);", ");");
     KIT_MUTANT_TEXT("p03", template, "limit p_limit-cardinality(took));",

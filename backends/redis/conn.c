@@ -442,6 +442,8 @@ static int send_all(struct rd_conn *conn, const struct iovec *parts, size_t n, i
 static int receive(struct rd_conn *conn, redisReply **reply, int64_t deadline,
                    struct kedge_error *err)
 {
+    int pieces = 0;
+
     for (;;) {
         void *got = NULL;
 
@@ -453,6 +455,8 @@ static int receive(struct rd_conn *conn, redisReply **reply, int64_t deadline,
         }
         if (!wait_for(conn, conn->ctx->fd, POLLIN, deadline))
             return broken(conn, "waiting for an answer", errno, err);
+        if (KIT_MUTANT("r12", true, false) && pieces++ > 0)
+            return broken(conn, "reading an answer", EPROTO, err);
         errno = ECONNRESET;
         if (redisBufferRead(conn->ctx) != REDIS_OK)
             return broken(conn, "reading an answer", errno, err);

@@ -18,9 +18,11 @@ static const struct {
 } kinds[] = {
 #define MUTANT(id, ...) { #id, &mutant_##id },
 #define SWITCH(...)
+#define ALSO(...)
 #include "mutants.def"
 #undef MUTANT
 #undef SWITCH
+#undef ALSO
 };
 
 #define N_KINDS (sizeof kinds / sizeof kinds[0])

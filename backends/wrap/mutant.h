@@ -66,9 +66,11 @@ struct mutant_kind {
 
 #define MUTANT(id, ...) extern const struct mutant_kind mutant_##id;
 #define SWITCH(...)
+#define ALSO(...)
 #include "mutants.def"
 #undef MUTANT
 #undef SWITCH
+#undef ALSO
 
 /* ------------------------------------------------------------ for defects */
 
