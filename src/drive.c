@@ -406,7 +406,7 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
     }
     w->driving = false;
     if (is_loop && w->pool_queue != NULL)
-        kedge_worker_wake_pool(w); /* a timer may have put it there */
+        kedge_pool_wake(w); /* a timer may have put it there */
     if (!is_loop &&
         (w->loop_queue != NULL || (w->n_runs == 0 && (w->draining || atomic_load(&w->stopping)))))
         kedge_worker_tell_loop(w);

@@ -43,7 +43,7 @@ libkedge_core_la_SOURCES = \
 	%D%/told.c %D%/told.h \
 	%D%/utf8.h \
 	%D%/why.c \
-	%D%/worker.c %D%/worker.h \
+	%D%/worker.c %D%/worker.h %D%/pool.c \
 	%D%/workers.c %D%/workers.h \
 	%D%/wrap.c %D%/wrap.h
 libkedge_core_la_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS) -DKEDGE_BACKEND_DIR='"$(backenddir)"' \

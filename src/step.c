@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -22,6 +21,7 @@
 
 #include "args.h"
 #include "kassert.h"
+#include "session.h"
 #include "worker.h"
 
 #define SAID 1 /* what the outcome functions answer */
@@ -612,14 +612,6 @@ static void no_outcome(struct kedge_step *step)
     (void)say(step, &said);
 }
 
-static int64_t monotonic_us(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /* The end of time is INT64_MAX. */
 static int64_t after(int64_t time, int64_t us)
 {
@@ -671,27 +663,33 @@ void kedge_step_call(struct kedge_worker *w, struct kedge_step *step, int64_t no
 {
     const struct kedge_reactor_step *def = def_of(step);
     kedge_step_fn *function = function_of(step);
+    bool pool = (def->flags & KEDGE_STEP_POOL) != 0;
+    int64_t took;
 
     step->called = true;
     step->started = now;
     if (def->timeout_us > 0) {
-        step->view.deadline_us = after(monotonic_us(), def->timeout_us);
+        step->view.deadline_us = after(kedge_monotonic_us(), def->timeout_us);
         step->deadline = after(step->started, def->timeout_us);
         kedge_inflight_timer(w, step->run, step->deadline);
     }
     w->calls++;
-    if ((def->flags & KEDGE_STEP_POOL) == 0)
+    if (!pool)
         w->loop_step = step;
     (void)pthread_mutex_unlock(&w->lock);
+    took = pool ? -kedge_monotonic_us() : 0;
     if (step->view.action != KEDGE_ACTION_RUN && !read_values(w, step)) {
         (void)kedge_snooze(step, 1000000);
     } else {
         emit_started(w, step);
         (void)function(step, def->user);
     }
+    took += pool ? kedge_monotonic_us() : 0;
     (void)pthread_mutex_lock(&w->lock);
     w->calls--;
-    if ((def->flags & KEDGE_STEP_POOL) == 0)
+    if (pool)
+        kedge_pool_learn(w, took);
+    else
         w->loop_step = NULL;
     step->called = false;
     if (step->orphan && atomic_load(&step->settled) != STEP_SETTLING) {

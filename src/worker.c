@@ -21,9 +21,6 @@
 #include "session.h"
 #include "worker.h"
 
-#define POOL_SLICE_US                                                                              \
-    INT64_C(150) /* how long ended steps may wait while their thread runs more                     \
-                  */
 #define LOOP_SLICE_US INT64_C(1000)
 #define HOLD_MORE_US  INT64_C(10000000)
 
@@ -110,25 +107,6 @@ void kedge_worker_timer(struct kedge_worker *w, int64_t at)
         kedge_worker_tell_loop(w);
 }
 
-static void *pool_main(void *worker);
-
-void kedge_worker_wake_pool(struct kedge_worker *w)
-{
-    if (w->waking || w->closing)
-        return;
-    if (w->pool_idle > 0) {
-        w->waking = true;
-        w->stats.hand_offs++;
-        (void)pthread_cond_signal(&w->pool_cond);
-    } else if (w->n_pool < w->options.pool_threads) {
-        if (pthread_create(&w->pool[w->n_pool], NULL, pool_main, w) == 0) {
-            w->n_pool++;
-            w->waking = true;
-            w->stats.hand_offs++;
-        }
-    }
-}
-
 /* ---------------------------------------------------------- running steps */
 
 static struct kedge_step *pop(struct kedge_step **queue, struct kedge_step ***end)
@@ -139,12 +117,6 @@ static struct kedge_step *pop(struct kedge_step **queue, struct kedge_step ***en
     if (*queue == NULL)
         *end = queue;
     return step;
-}
-
-static struct kedge_step *pop_pool(struct kedge_worker *w)
-{
-    w->n_pool_queue--;
-    return pop(&w->pool_queue, &w->pool_end);
 }
 
 /*
@@ -158,7 +130,7 @@ static bool is_held(const struct kedge_worker *w, const struct kedge_inflight *r
 }
 
 /* A step from a queue: called, unless its run has gone, or may have, or the worker ends. */
-static void run_step(struct kedge_worker *w, struct kedge_step *step, int64_t now)
+void kedge_worker_run_step(struct kedge_worker *w, struct kedge_step *step, int64_t now)
 {
     bool held = is_held(w, step->run, now);
 
@@ -182,7 +154,7 @@ static void run_loop_steps(struct kedge_worker *w)
 
     while (w->loop_queue != NULL && w->n_dirty < w->limits.batch_items &&
            now - began < LOOP_SLICE_US) {
-        run_step(w, pop(&w->loop_queue, &w->loop_end), now);
+        kedge_worker_run_step(w, pop(&w->loop_queue, &w->loop_end), now);
         now = kedge_worker_now(w);
     }
 }
@@ -211,53 +183,14 @@ static int64_t next_time(const struct kedge_worker *w)
     return w->driving && at <= kedge_worker_now(w) ? INT64_MAX : at;
 }
 
-/* ------------------------------------------------------------------- pool */
-
-static bool pool_should_drive(struct kedge_worker *w)
-{
-    if (!kedge_drive_wanted(w))
-        return false;
-    return w->pool_queue == NULL || kedge_worker_now(w) - w->dirty_since >= POOL_SLICE_US;
-}
-
 /*
  * This thread will not look for a while: the loop must, for what ended here and for timers that
  * were made while it sleeps.
  */
-static void leave_to_loop(struct kedge_worker *w)
+void kedge_worker_leave_to_loop(struct kedge_worker *w)
 {
     if (next_time(w) < w->loop_wakes)
         kedge_worker_tell_loop(w);
-}
-
-static void *pool_main(void *worker)
-{
-    struct kedge_worker *w = worker;
-
-    (void)pthread_mutex_lock(&w->lock);
-    w->waking = false;
-    w->stats.wake_ups++;
-    while (!w->closing) {
-        if (pool_should_drive(w)) {
-            kedge_drive(w, false);
-        } else if (w->pool_queue != NULL) {
-            struct kedge_step *step = pop_pool(w);
-
-            if (w->pool_queue != NULL)
-                kedge_worker_wake_pool(w);
-            leave_to_loop(w);
-            run_step(w, step, kedge_worker_now(w));
-        } else {
-            leave_to_loop(w);
-            w->pool_idle++;
-            (void)pthread_cond_wait(&w->pool_cond, &w->lock);
-            w->pool_idle--;
-            w->waking = false;
-            w->stats.wake_ups++;
-        }
-    }
-    (void)pthread_mutex_unlock(&w->lock);
-    return NULL;
 }
 
 /* ------------------------------------------------------------------- loop */
@@ -376,9 +309,9 @@ static void wind_down(struct kedge_worker *w)
             kedge_inflight_dirty(w, run);
     }
     while (w->pool_queue != NULL)
-        run_step(w, pop_pool(w), kedge_worker_now(w));
+        kedge_worker_run_step(w, kedge_pool_take(w), kedge_worker_now(w));
     while (w->loop_queue != NULL)
-        run_step(w, pop(&w->loop_queue, &w->loop_end), kedge_worker_now(w));
+        kedge_worker_run_step(w, pop(&w->loop_queue, &w->loop_end), kedge_worker_now(w));
 }
 
 /*
@@ -827,7 +760,7 @@ static int make_locks(struct kedge_worker *w)
     if (rc == 0)
         rc = pthread_mutex_init(&w->observe_lock, NULL);
     if (rc == 0)
-        rc = pthread_cond_init(&w->pool_cond, NULL);
+        rc = pthread_cond_init(&w->pool_cond, &attr);
     if (rc == 0)
         rc = pthread_cond_init(&w->keeper_cond, &attr);
     (void)pthread_condattr_destroy(&attr);
@@ -847,6 +780,7 @@ static struct kedge_worker *new_worker(struct kedge_store *store,
     w->host = host;
     w->ops = kedge_store_ops(store);
     w->limits = *w->ops->limits;
+    kedge_pool_init(w);
     w->options = *options;
     fill_defaults(&w->options);
     w->pid = getpid();

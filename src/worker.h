@@ -251,6 +251,10 @@ struct kedge_worker {
     pthread_t *pool;
     uint32_t n_pool;
     uint32_t pool_idle;
+    int64_t pool_step_ns; /* what functions of steps of the pool took lately */
+    uint64_t pool_taken;  /* steps */
+    uint64_t pool_seen;   /* ... by who watched last */
+    bool pool_watched;    /* there is one who looks again soon */
 
     pthread_t keeper;
     pthread_cond_t keeper_cond;
@@ -293,7 +297,6 @@ void kedge_worker_random(struct kedge_worker *w, struct kedge_id128 *id);
 /* For a commit of this worker, under the lease it has now. */
 void kedge_worker_request(struct kedge_worker *w, struct kedge_id128 *id);
 void kedge_worker_tell_loop(struct kedge_worker *w);
-void kedge_worker_wake_pool(struct kedge_worker *w);
 void kedge_worker_log(const struct kedge_worker *w, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The id of a run as it may be printed; answers BUF. */
@@ -304,6 +307,16 @@ void kedge_worker_emit(struct kedge_worker *w, const struct kedge_event *event);
 void kedge_worker_give_up(struct kedge_worker *w);
 /* Something is to be done at AT: wakes the loop if that is before it would look. */
 void kedge_worker_timer(struct kedge_worker *w, int64_t at);
+
+/* A step from a queue: called, unless its run has gone, or may have, or the worker ends. */
+void kedge_worker_run_step(struct kedge_worker *w, struct kedge_step *step, int64_t now);
+void kedge_worker_leave_to_loop(struct kedge_worker *w);
+
+/* -- pool.c: lock held -- */
+void kedge_pool_init(struct kedge_worker *w);
+void kedge_pool_wake(struct kedge_worker *w);
+void kedge_pool_learn(struct kedge_worker *w, int64_t took_us); /* by the function of a step */
+struct kedge_step *kedge_pool_take(struct kedge_worker *w); /* from its queue, which is not empty */
 
 /* -- step.c: lock held -- */
 struct kedge_step *kedge_step_new(struct kedge_inflight *run, const struct kedge_action *action,

@@ -87,6 +87,37 @@ static void in_parallel(void)
     check(&def, KEDGE_COMPLETED, "true", "", "steps that do not depend on one another meet");
 }
 
+/*
+ * Many steps that take no time, and then two that do: the thread that takes the first of them
+ * believes both to be like those before.
+ */
+#define BRIEF 40
+
+static void after_brief(struct kedge_step_def *steps, kedge_step_fn *run)
+{
+    static char names[BRIEF][4];
+    static const char *all[BRIEF + 1];
+
+    for (int i = 0; i < BRIEF; i++) {
+        (void)snprintf(names[i], sizeof names[i], "s%02d", i);
+        all[i] = names[i];
+        steps[i] = (struct kedge_step_def){ .name = names[i], .run = say_null, .flags = POOL };
+    }
+    steps[BRIEF] = (struct kedge_step_def){ .name = "a", .run = run, .flags = POOL, .after = all };
+    steps[BRIEF + 1] =
+        (struct kedge_step_def){ .name = "b", .run = run, .flags = POOL, .after = all };
+}
+
+static void in_parallel_after_brief(void)
+{
+    struct kedge_step_def steps[BRIEF + 2] = { { 0 } };
+    struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT("meet-late", 1, steps);
+
+    after_brief(steps, meet);
+    lower_flags();
+    check(&def, KEDGE_COMPLETED, "true", "", "they meet also when they were thought to be brief");
+}
+
 /* a and b fail; who is first is told by the flag it waits for, which the observer raises. */
 static const char *fails_first;
 
@@ -105,6 +136,30 @@ static int fail_in_turn(struct kedge_step *step, void *user)
     if (strcmp(name, fails_first) != 0)
         (void)await_count(&flag[0], 1); /* until the other's record is durable */
     return kedge_fail(step, KEDGE_FAIL_FINAL, name[0] == 'a' ? "a failed" : "b failed");
+}
+
+/* Also what was thought to be brief leaves what ended before it to others. */
+static void durable_meanwhile(const char *name, const char *first)
+{
+    struct kedge_step_def steps[BRIEF + 2] = { { 0 } };
+    struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT(name, 1, steps);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_worker *worker;
+    struct kedge_run_info *info;
+
+    after_brief(steps, fail_in_turn);
+    lower_flags();
+    fails_first = first;
+    options.observe = see_failed;
+    options.pool_threads = 2;
+    worker = worker_open(&def, &options);
+    run_start(name, name);
+    info = run_drain(worker, name);
+    ok(info->status == KEDGE_FAILED && is(info->error_step, "a"),
+       first[0] == 'a' ? "what ends before one that was thought to be brief is durable meanwhile"
+                       : "what is behind one that was thought to be brief is not kept waiting");
+    kedge_run_info_free(info);
+    kedge_worker_close(worker, LIVENESS);
 }
 
 static void first_failure(const char *name, const char *first)
@@ -749,6 +804,9 @@ static void all(void)
     in_parallel();
     first_failure("first-first", "a");
     first_failure("first-last", "b");
+    in_parallel_after_brief();
+    durable_meanwhile("late-first", "a");
+    durable_meanwhile("late-last", "b");
     stopped_by_a_sibling();
     the_view();
     outcomes();
