@@ -64,6 +64,16 @@ static void log_text(void *ctx, int level, const char *text)
 
 /* ---------------------------------------------------------------- in parallel */
 
+/* Before a worker looks at all it has, as it does every ten seconds whatever it was told. */
+static bool await_soon(atomic_int *what)
+{
+    struct timespec ms = { 0, 1000000 };
+
+    for (int i = 0; i < 5000 && atomic_load(what) == 0; i++)
+        (void)nanosleep(&ms, NULL);
+    return atomic_load(what) != 0;
+}
+
 /* Each waits for the other. */
 static int meet(struct kedge_step *step, void *user)
 {
@@ -71,8 +81,8 @@ static int meet(struct kedge_step *step, void *user)
 
     (void)user;
     atomic_store(&flag[mine], 1);
-    return await_count(&flag[1 - mine], 1) ? kedge_ok(step, "true", 4)
-                                           : kedge_fail(step, KEDGE_FAIL_FINAL, "alone");
+    return await_soon(&flag[1 - mine]) ? kedge_ok(step, "true", 4)
+                                       : kedge_fail(step, KEDGE_FAIL_FINAL, "alone");
 }
 
 static void in_parallel(void)
@@ -108,14 +118,40 @@ static void after_brief(struct kedge_step_def *steps, kedge_step_fn *run)
         (struct kedge_step_def){ .name = "b", .run = run, .flags = POOL, .after = all };
 }
 
+/* One worker, which knows how long steps took, and many runs: which thread it is is chance. */
+static struct kedge_run_info *run_often(const struct kedge_reactor_def *def,
+                                        struct kedge_worker_options *options, uint32_t status)
+{
+    struct kedge_run_info *info = NULL;
+    struct kedge_worker *worker;
+
+    options->pool_threads = 2;
+    worker = worker_open(def, options);
+    for (int i = 0;
+         i < 10 && (info == NULL || (info->status == status && atomic_load(&flag[2]) == 0)); i++) {
+        char id[32];
+
+        kedge_run_info_free(info);
+        (void)snprintf(id, sizeof id, "%s-%d", def->name, i);
+        lower_flags();
+        run_start(def->name, id);
+        info = run_drain(worker, id);
+    }
+    kedge_worker_close(worker, LIVENESS);
+    return info;
+}
+
 static void in_parallel_after_brief(void)
 {
     struct kedge_step_def steps[BRIEF + 2] = { { 0 } };
     struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT("meet-late", 1, steps);
+    struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
+    struct kedge_run_info *info;
 
     after_brief(steps, meet);
-    lower_flags();
-    check(&def, KEDGE_COMPLETED, "true", "", "they meet also when they were thought to be brief");
+    info = run_often(&def, &options, KEDGE_COMPLETED);
+    ok(info->status == KEDGE_COMPLETED, "they meet also when they were thought to be brief");
+    kedge_run_info_free(info);
 }
 
 /* a and b fail; who is first is told by the flag it waits for, which the observer raises. */
@@ -134,7 +170,7 @@ static int fail_in_turn(struct kedge_step *step, void *user)
 
     (void)user;
     if (strcmp(name, fails_first) != 0)
-        (void)await_count(&flag[0], 1); /* until the other's record is durable */
+        atomic_store(&flag[2], !await_soon(&flag[0])); /* until the other's record is durable */
     return kedge_fail(step, KEDGE_FAIL_FINAL, name[0] == 'a' ? "a failed" : "b failed");
 }
 
@@ -144,22 +180,16 @@ static void durable_meanwhile(const char *name, const char *first)
     struct kedge_step_def steps[BRIEF + 2] = { { 0 } };
     struct kedge_reactor_def def = KEDGE_REACTOR_DEF_INIT(name, 1, steps);
     struct kedge_worker_options options = KEDGE_WORKER_OPTIONS_INIT;
-    struct kedge_worker *worker;
     struct kedge_run_info *info;
 
     after_brief(steps, fail_in_turn);
-    lower_flags();
     fails_first = first;
     options.observe = see_failed;
-    options.pool_threads = 2;
-    worker = worker_open(&def, &options);
-    run_start(name, name);
-    info = run_drain(worker, name);
-    ok(info->status == KEDGE_FAILED && is(info->error_step, "a"),
+    info = run_often(&def, &options, KEDGE_FAILED);
+    ok(info->status == KEDGE_FAILED && is(info->error_step, "a") && atomic_load(&flag[2]) == 0,
        first[0] == 'a' ? "what ends before one that was thought to be brief is durable meanwhile"
                        : "what is behind one that was thought to be brief is not kept waiting");
     kedge_run_info_free(info);
-    kedge_worker_close(worker, LIVENESS);
 }
 
 static void first_failure(const char *name, const char *first)
