@@ -161,10 +161,11 @@ static const char *const templates[PG_SQL_COUNT] = {
     [PG_SQL_TAIL] = "select j.n,j.req,j.at,j.rec from @.run r join @.journal j on j.rid=r.rid and "
                     "j.n>r.snap_pos where r.id=$1::bytea order by j.n",
     [PG_SQL_RECORDS] =
-        "select q.n,q.req,q.at,q.rec from (select j.n,j.req,j.at,j.rec,"
-        "sum(octet_length(j.rec)) over (order by j.n)-octet_length(j.rec) as before from @.run r "
-        "join @.journal j on j.rid=r.rid where r.id=$1::bytea and j.n>=$2::bigint order by j.n "
-        "limit $3::int) q where q.before<$4::bigint order by q.n",
+        "select q.n,q.req,q.at,q.rec from (select p.n,p.req,p.at,p.rec,"
+        "sum(octet_length(p.rec)) over (order by p.n)-octet_length(p.rec) as before from @.run r "
+        "cross join lateral (select j.n,j.req,j.at,j.rec from @.journal j where j.rid=r.rid and "
+        "j.n>=$2::bigint order by j.n limit $3::int) p where r.id=$1::bytea) q "
+        "where q.before<$4::bigint order by q.n",
     [PG_SQL_SET] = "select s.total,s.remaining from @.run r join @.slot_set s on s.rid=r.rid where "
                    "r.id=$1::bytea and s.set_no=$2::bigint",
     [PG_SQL_SLOTS] = "select s.idx,s.val from @.run r join @.slot s on s.rid=r.rid where "
