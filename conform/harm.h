@@ -13,7 +13,7 @@
  * OK, as the first time, and it has taken place once (stage.h).
  *
  * A server that has got a part of a request may keep others waiting until it gets the rest: what is
- * sent again then need not be answered before that, nor lied to.
+ * sent again then may have to wait for that, but gets no wrong answer.
  */
 #ifndef KEDGE_CONFORM_HARM_H
 #define KEDGE_CONFORM_HARM_H

@@ -108,7 +108,7 @@ static bool point(const struct stage_op *op, const struct failure *f, uint64_t n
     bool harmed;
 
     harm_prepare(&harm, op);
-    harm.let_go = request_held ? let_arrive : NULL;
+    harm.let_go = request_held && f->bytes ? let_arrive : NULL;
     has_arrived = false;
     if (f->cold)
         proxy_say(&way.proxy, "reset");

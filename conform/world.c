@@ -909,7 +909,8 @@ int do_purge(struct world *w, size_t limit, struct kedge_purged *out)
 
 int do_verify(struct world *w, struct kedge_verified *out)
 {
-    CALL_PAGE("verify", w->ops->verify(w->session, out, PATIENCE, &w->err));
+    /* It looks at everything, and a case may have made much. */
+    CALL_PAGE("verify", w->ops->verify(w->session, out, 6 * PATIENCE, &w->err));
 }
 
 int do_wait(struct world *w, uint64_t seen, uint64_t *ticket, int64_t timeout_us)

@@ -18,8 +18,9 @@
 /* ----------------------------------------------------------------- timers */
 
 /* Take the steps of crowded runs out of a queue; those runs are for others first. */
-static struct kedge_step **unqueue(struct kedge_worker *w, struct kedge_step **at, int64_t now)
+static struct kedge_step **unqueue(struct kedge_worker *w, struct kedge_step **queue, int64_t now)
 {
+    struct kedge_step **at = queue;
     struct kedge_step *step;
 
     while ((step = *at) != NULL) {
@@ -30,6 +31,8 @@ static struct kedge_step **unqueue(struct kedge_worker *w, struct kedge_step **a
             continue;
         }
         *at = step->next;
+        if (queue == &w->pool_queue)
+            w->n_pool_queue--;
         kedge_progress_give_back(run->progress, step->index);
         kedge_step_free(w, step);
         run->patience = now;
@@ -400,7 +403,7 @@ void kedge_drive(struct kedge_worker *w, bool is_loop)
         if (kedge_reconcile_wanted(w, kedge_worker_now(w)))
             kedge_reconcile(w);
         if (w->pool_queue != NULL && !is_loop)
-            break; /* its own thread runs one, and wakes another if there are more */
+            break; /* its own thread runs one, and wakes another if that is worth it */
         if (is_loop)
             break; /* it comes back, if it may: a pool that never rests could keep it for ever */
     }

@@ -5,19 +5,17 @@
  *
  *   P1  A thread that takes a step wakes another for what is behind it only if that is more than a
  *       little work, going by how long the functions of steps took lately.
- *   P2  That may be wrong of any step.  So while there is one thread that runs steps, another is
- *       there that looks after WATCH_US whether it got on, and takes the next step itself if not.
- *       Where there is none, one is woken, whatever P1 says: no step waits for a function longer
- *       than that while there are threads left.
- *   P3  A thread that has nothing to run, or has gathered outcomes long enough, drives (drive.c).
- *       Before it runs a step that may take longer than that it leaves them to the loop; who
- *       watches sees to those of a step of which that was not known.
+ *   P2  That may be wrong of any step.  So while a thread runs steps, or drives, and others wait, a
+ *       second one looks every WATCH_US whether a step was taken, and takes the next one itself if
+ *       not.  Where nobody looks one is woken, whatever P1 says: no step waits for a function
+ * longer than twice that while there are threads left. P3  A thread that has nothing to run, or has
+ * gathered outcomes long enough, drives (drive.c). Before it runs a step that may take longer than
+ * that it leaves them to the loop; who watches sees to those of a step of which that was not known.
  */
 #include <config.h>
 
 #include <time.h>
 
-#include "session.h"
 #include "worker.h"
 
 /* How long outcomes may wait while their thread goes on: with much to do, with little. */
@@ -25,7 +23,7 @@
 #define SLICE_LITTLE_US INT64_C(1000)
 #define LITTLE_US       INT64_C(200) /* of work */
 #define WATCH_US        INT64_C(1000)
-#define UNKNOWN_US      INT64_C(1000) /* what a step takes, before any has ended */
+#define UNKNOWN_US      INT64_C(1000) /* what a step takes, before any has ended; and at most */
 #define WEIGHT          8             /* of what was known, next to one more step */
 
 void kedge_pool_init(struct kedge_worker *w)
@@ -35,7 +33,7 @@ void kedge_pool_init(struct kedge_worker *w)
 
 void kedge_pool_learn(struct kedge_worker *w, int64_t took_us)
 {
-    w->pool_step_ns += (took_us * 1000 - w->pool_step_ns) / WEIGHT;
+    w->pool_step_ns += (kedge_min64(took_us, UNKNOWN_US) * 1000 - w->pool_step_ns) / WEIGHT;
 }
 
 static void *pool_main(void *worker);
@@ -89,7 +87,8 @@ static bool should_drive(struct kedge_worker *w)
 static bool rest(struct kedge_worker *w)
 {
     uint64_t seen = w->pool_taken;
-    bool watches = !w->pool_watched && seen != w->pool_seen;
+    bool alone = w->pool_idle + 1 == w->n_pool;
+    bool watches = !alone && !w->pool_watched && seen != w->pool_seen;
     bool called;
     struct timespec until;
 
@@ -125,6 +124,8 @@ static void *pool_main(void *worker)
     w->stats.wake_ups++;
     while (!w->closing) {
         if (!others_do && should_drive(w)) {
+            if (w->pool_queue != NULL && !w->pool_watched)
+                kedge_pool_wake(w);
             kedge_drive(w, false);
         } else if (!others_do && w->pool_queue != NULL) {
             struct kedge_step *step = kedge_pool_take(w);
@@ -135,7 +136,8 @@ static void *pool_main(void *worker)
                 kedge_worker_leave_to_loop(w);
             kedge_worker_run_step(w, step, kedge_worker_now(w));
         } else {
-            kedge_worker_leave_to_loop(w);
+            if (!others_do)
+                kedge_worker_leave_to_loop(w);
             others_do = rest(w);
         }
     }

@@ -103,7 +103,7 @@ void kedge_worker_timer(struct kedge_worker *w, int64_t at)
 {
     if (at < w->next_timer)
         w->next_timer = at;
-    if (w->loop_sleeps && at < w->loop_wakes && !w->driving) /* a driver's end tells it otherwise */
+    if (w->loop_sleeps && at < w->loop_wakes && !w->driving) /* else who drives looks at it later */
         kedge_worker_tell_loop(w);
 }
 
@@ -129,7 +129,6 @@ static bool is_held(const struct kedge_worker *w, const struct kedge_inflight *r
            now - w->extended < w->options.lease_ttl_us;
 }
 
-/* A step from a queue: called, unless its run has gone, or may have, or the worker ends. */
 void kedge_worker_run_step(struct kedge_worker *w, struct kedge_step *step, int64_t now)
 {
     bool held = is_held(w, step->run, now);
@@ -183,10 +182,6 @@ static int64_t next_time(const struct kedge_worker *w)
     return w->driving && at <= kedge_worker_now(w) ? INT64_MAX : at;
 }
 
-/*
- * This thread will not look for a while: the loop must, for what ended here and for timers that
- * were made while it sleeps.
- */
 void kedge_worker_leave_to_loop(struct kedge_worker *w)
 {
     if (next_time(w) < w->loop_wakes)

@@ -310,6 +310,8 @@ void kedge_worker_timer(struct kedge_worker *w, int64_t at);
 
 /* A step from a queue: called, unless its run has gone, or may have, or the worker ends. */
 void kedge_worker_run_step(struct kedge_worker *w, struct kedge_step *step, int64_t now);
+/* This thread will not look for a while: the loop must, for what ended here and for timers that
+   were made while it sleeps. */
 void kedge_worker_leave_to_loop(struct kedge_worker *w);
 
 /* -- pool.c: lock held -- */

@@ -11,8 +11,8 @@
 #	make check-mutants MUTANTS='--repeat 5 m03 m13'
 #
 # --full runs all cases of the core tier over each defect, and tells of all that fail.  Without
-# it, and without KEDGE_TEST_LONG, cases beyond the core tier are, and so are defects inside the
-# servers' backends and those that no case of the core tier is named for: left out, aloud.
+# it, and without KEDGE_TEST_LONG, cases beyond the core tier are, and so are defects over
+# servers and those that no case of the core tier is named for: left out, aloud.
 # shellcheck source=tests/support/servers.sh
 . "$KEDGE_SRCDIR/tests/support/servers.sh"
 
@@ -103,7 +103,7 @@ done >"$dir/wanted" || exit 99
 [ $# -eq 0 ] || mv "$dir/wanted" "$dir/table"
 
 # Why nothing can be asked over BACKEND here, or nothing.
-cannot() { # BACKEND HOW
+cannot() { # BACKEND
 	case " $KEDGE_BUILT " in
 	*" $1 "*) ;;
 	*)
@@ -146,7 +146,7 @@ fi
 : >"$dir/run"
 cut -f2,3 "$dir/table" | sort -u >"$dir/backends"
 while read -r over how; do
-	why=$(cannot "$over" "$how" </dev/null)
+	why=$(cannot "$over" </dev/null)
 	awk -F'\t' -v over="$over" -v how="$how" '$2 == over && $3 == how { print $1, $2, $3 }' \
 		"$dir/table" >"$dir/some"
 	if [ -n "$why" ]; then

@@ -611,6 +611,8 @@ static void remove_files(struct lm_env *env)
     lm_hints_remove_all(env->dir_fd);
     for (size_t i = 0; i < n; i++)
         (void)unlinkat(env->dir_fd, files[KIT_MUTANT("l10", n - 1 - i, i)], 0);
+    if (KIT_MUTANT("l11", true, false))
+        (void)unlinkat(env->dir_fd, "opening", 0);
     (void)rmdir(env->dir);
     sync_parent(env->dir);
 }

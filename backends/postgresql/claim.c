@@ -85,6 +85,10 @@ int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page 
         return rc;
     }
     rc = (int)pg_i64(q[0].result, 0, 0);
+    if (rc == KEDGE_ERR_UNAVAILABLE)
+        (void)kedge_error_set(err, rc, 0,
+                              "the same claim is still under way, from a connection that was given "
+                              "up: send it again unchanged");
     page.next_due = pg_i64(q[0].result, 0, 2);
     if (rc == KEDGE_OK) {
         pg_saw(s, pg_i64(q[0].result, 0, 1));

@@ -364,14 +364,18 @@ static const char *const version_1[] = {
     "out t bigint,out next_due bigint,out took bigint[],out grip bigint) "
     "language plpgsql volatile" PLAIN_PLANS " as $$\n"
     "declare c bigint[]; d bigint[]; got bigint[]; last_due bigint:=0;\n"
-    " last_rid bigint:=0; u bigint; before uuid; again bool;\n"
+    " last_rid bigint:=0; u bigint; before uuid; waits int:=0;\n"
     "begin\n"
     " code:=0; took:='{}'; next_due:=0;\n"
     /*
      * The same request may be under way, from a connection that was given up: what it has locked
-     * would be passed over, and this would find nothing where that one takes it.
+     * would be passed over, and this would find nothing where that one takes it.  It ends soon, or
+     * when the server learns that its client is gone; meanwhile others have the caller's time.
      */
-    " perform pg_advisory_xact_lock(uuid_hash_extended(p_request,0));\n"
+    " while not pg_try_advisory_xact_lock(uuid_hash_extended(p_request,@.class())) loop\n"
+    "  if waits>=50 then code:=-3; return; end if;\n"
+    "  waits:=waits+1; perform pg_sleep(0.01);\n"
+    " end loop;\n"
     /* The grip before the heads: what is told of them is then as new as it, or newer. */
     " select b.claim_req,l.grip into before,grip from @.lease l join @.beat b on b.lease=l.id\n"
     "  where l.id=p_lease and l.died=0;\n"

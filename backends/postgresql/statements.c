@@ -60,6 +60,10 @@ static const char *const templates[PG_SQL_COUNT] = {
         "set_config('lock_timeout','5s',false),"
         "set_config('statement_timeout','10min',false),"
         "set_config('idle_in_transaction_session_timeout','20s',false),"
+        /* Of a request whose end is on the way only this ends the transaction. */
+        "set_config('tcp_keepalives_idle','10',false),"
+        "set_config('tcp_keepalives_interval','5',false),"
+        "set_config('tcp_keepalives_count','3',false),"
         "(select set_config(s.name,'1s',false) from pg_settings s where "
         "s.name='client_connection_check_interval' and s.setting='0') "
         "where pg_backend_pid()=$1::int",
@@ -288,8 +292,9 @@ char *pg_sql_expand(const char *template, const char *quoted)
     KIT_MUTANT_TEXT("p01", template, "clock_timestamp()", "now()");
     KIT_MUTANT_TEXT("p01", template, " perform 1 from @.beat where lease=p_id for update;",
                     " perform pg_sleep(0.003*random());");
-    KIT_MUTANT_TEXT("p10", template,
-                    " perform pg_advisory_xact_lock(uuid_hash_extended(p_request,0));", "");
+    KIT_MUTANT_TEXT("p10", template, "while not pg_try_advisory_xact_lock",
+                    "while false and not "
+                    "pg_try_advisory_xact_lock");
     KIT_MUTANT_TEXT("p02", template, "limit p_limit", "limit 1+p_limit");
     KIT_MUTANT_TEXT("p03", template, " order by h.rid for update skip locked);", ");");
     KIT_MUTANT_TEXT("p03", template, "limit p_limit-cardinality(took));",

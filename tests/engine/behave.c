@@ -64,12 +64,12 @@ static void log_text(void *ctx, int level, const char *text)
 
 /* ---------------------------------------------------------------- in parallel */
 
-/* Before a worker looks at all it has, as it does every ten seconds whatever it was told. */
+/* Of a worker that does not look by itself meanwhile: see run_often(). */
 static bool await_soon(atomic_int *what)
 {
     struct timespec ms = { 0, 1000000 };
 
-    for (int i = 0; i < 5000 && atomic_load(what) == 0; i++)
+    for (int i = 0; i < 30000 && atomic_load(what) == 0; i++)
         (void)nanosleep(&ms, NULL);
     return atomic_load(what) != 0;
 }
@@ -126,6 +126,8 @@ static struct kedge_run_info *run_often(const struct kedge_reactor_def *def,
     struct kedge_worker *worker;
 
     options->pool_threads = 2;
+    options->look_us = 600 * INT64_C(1000000);
+    options->lease_ttl_us = 3600 * INT64_C(1000000);
     worker = worker_open(def, options);
     for (int i = 0;
          i < 10 && (info == NULL || (info->status == status && atomic_load(&flag[2]) == 0)); i++) {

@@ -1188,6 +1188,7 @@ static void manual_crowded(void)
     struct kedge_run_info *info;
 
     options.pool_threads = 1;
+    options.claim_slice = 1;
     modes(&p, KEDGE_ACTION_RUN, 1, SAID, QUICK, QUICK);
     begin_work(&w, store, options);
     start_run("crowd-1", "crowd");
@@ -1208,6 +1209,9 @@ static void manual_crowded(void)
     ok(ends_as(store, "crowd-1", NULL, 0) == KEDGE_COMPLETED && p.overlaps == 0,
        "crowd: the other one completes");
     end_work(&v);
+    start_run("crowd-3", "crowd");
+    ok(ends_as(store, "crowd-3", NULL, 0) == KEDGE_COMPLETED,
+       "crowd: who handed one back has room for another");
     end_work(&w);
 }
 
