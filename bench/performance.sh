@@ -118,24 +118,38 @@ for part in ${parts:-$every}; do
 done
 
 # ------------------------------------------------------------------ tables
-# Everything that was measured, a row each; files tell what is not in them: part and setting.
-{
-	echo '| part | store, setting | workload | in flight | payload | steps | per s, median (range) | p50 us | p99 us | ceiling | ratio (range) | CPU us | flushes |'
-	echo '|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|'
-	for f in "$out"/*-*.json; do
-		jq -r --arg name "$(basename "$f" .json)" '
-			def r: if . == null then "" elif . >= 100 then (round | tostring)
-				else (. * 1000 | round / 1000 | tostring) end;
+# A table for each part that was measured, a row for each result; files tell what is not in them: part and setting.
+rows() { # PART
+	for f in "$out/$1"*-*.json; do
+		[ ! -f "$f" ] || jq -c --arg name "$(basename "$f" .json)" '
 			($name | capture("^(?<part>.*)-(?<store>lmdb|redis-[a-z]+|postgresql-[a-z]+)$")) as $n
-			| .results[]
-			| [$n.part, $n.store, .workload, .clients, .payload, .steps,
-				"\(.steps_per_s | r) (\(.steps_per_s_min | r) .. \(.steps_per_s_max | r))",
-				(.p50_us | r), (.p99_us | r), (.ceiling_steps_per_s | r),
-				(if .ratio == null then "" else "\(.ratio | r) (\(.ratio_min | r) .. \(.ratio_max | r))" end),
-				(.cpu_us_per_step | r), (.flushes_per_step | r)]
-			| "| " + (map(tostring) | join(" | ")) + " |"' "$f"
+			| .results[] + {setting: $n.store}' "$f"
 	done
-} >"$out/tables.md"
+}
+table() { # PART
+	rows "$1" | jq -rs '
+		def r: if . == null then "" elif . >= 100 then (round | tostring)
+			else (. * 1000 | round / 1000 | tostring) end;
+		def three: if . == null then "" else (. * 100 | round / 100 | tostring) end;
+		def ms: if . == null then "" elif . >= 10000 then (. / 1000 | r) + " ms" else r end;
+		["lmdb", "redis-no", "redis-everysec", "redis-always", "postgresql-off", "postgresql-on"] as $order
+		| sort_by([.workload, (.setting as $s | $order | index($s)), .clients, .payload, .steps])[]
+		| [.workload, .setting, .clients, .payload, .steps,
+			"\(.steps_per_s | r) (\(.steps_per_s_min | r) .. \(.steps_per_s_max | r))",
+			(.p50_us | ms), (.p99_us | ms),
+			(if .ratio == null then "" else "\(.ratio | three) (\(.ratio_min | three) .. \(.ratio_max | three))" end),
+			(.cpu_us_per_step | r), (.flushes_per_step | r)]
+		| "| " + (map(tostring) | join(" | ")) + " |"'
+}
+for part in $every resume; do
+	rows "$part" | read -r _ || continue
+	echo "## $part"
+	echo
+	echo '| workload | store | in flight | bytes | steps | per s, median (range) | p50 us | p99 us | of the ceiling (range) | CPU us | flushes |'
+	echo '|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|'
+	table "$part"
+	echo
+done >"$out/tables.md"
 echo "tables in $out/tables.md"
 
 # ------------------------------------------------------------------- plots
