@@ -219,6 +219,16 @@ static int64_t timeout_of(void *worker)
     return ((struct kedge_worker *)worker)->options.timeout_us;
 }
 
+static int64_t jittered(struct kedge_worker *w, int64_t us)
+{
+    struct kedge_id128 random;
+
+    (void)pthread_mutex_lock(&w->lock);
+    kedge_worker_random(w, &random);
+    (void)pthread_mutex_unlock(&w->lock);
+    return us - us / 8 + (int64_t)random.b[0] * (us / 4) / 256;
+}
+
 int64_t kedge_keeper_look(struct kedge_worker *w, void *session)
 {
     struct kedge_rescue r = { .store = w->store,
@@ -250,7 +260,7 @@ int64_t kedge_keeper_look(struct kedge_worker *w, void *session)
         (void)pthread_mutex_unlock(&w->lock);
     }
     return r.done.held > 0 ? kedge_min64(KEDGE_RESCUE_GRACE_US, w->options.look_us)
-                           : w->options.look_us;
+                           : jittered(w, w->options.look_us);
 }
 
 /* ------------------------------------------------------------------ upkeep */
@@ -294,16 +304,6 @@ static void upkeep(struct kedge_worker *w, void *session)
 }
 
 /* --------------------------------------------------------------- the thread */
-
-static int64_t jittered(struct kedge_worker *w, int64_t us)
-{
-    struct kedge_id128 random;
-
-    (void)pthread_mutex_lock(&w->lock);
-    kedge_worker_random(w, &random);
-    (void)pthread_mutex_unlock(&w->lock);
-    return us - us / 8 + (int64_t)random.b[0] * (us / 4) / 256;
-}
 
 /* A sleep that the worker's end cuts short. */
 static void nap(struct kedge_worker *w, int64_t us)
@@ -373,8 +373,10 @@ void *kedge_keeper_main(void *worker)
             (void)kedge_keeper_extend(w, w->keeper_session);
             extended = now;
         }
-        if (now >= next_look)
-            next_look = kedge_monotonic_us() + jittered(w, kedge_keeper_look(w, w->keeper_session));
+        if (now >= next_look) {
+            next_look = kedge_keeper_look(w, w->keeper_session);
+            next_look += kedge_monotonic_us();
+        }
         if (now >= next_upkeep) {
             upkeep(w, w->keeper_session);
             next_upkeep = kedge_monotonic_us() + jittered(w, w->options.sweep_us);

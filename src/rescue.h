@@ -12,8 +12,8 @@
 #include <kedge/backend.h>
 #include <kedge/store.h>
 
-/* An absent hint counts after 100 ms; more than the jitter of those who wait for that. */
-#define KEDGE_RESCUE_GRACE_US INT64_C(120000)
+/* An absent hint counts 100 ms after somebody saw that first: look again then, not much later. */
+#define KEDGE_RESCUE_GRACE_US INT64_C(105000)
 
 /* Recoveries without progress before a run is turned back, unless somebody says otherwise. */
 #define KEDGE_RESCUE_CRASH_LIMIT 5
