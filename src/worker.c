@@ -540,7 +540,7 @@ static void fill_defaults(struct kedge_worker_options *o)
     if (o->lease_ttl_us == 0)
         o->lease_ttl_us = INT64_C(10000000);
     if (o->look_us == 0)
-        o->look_us = INT64_C(150000);
+        o->look_us = INT64_C(140000);
     if (o->sweep_us == 0)
         o->sweep_us = INT64_C(30000000);
     if (o->retention_us == 0)

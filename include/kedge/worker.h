@@ -82,7 +82,7 @@ struct kedge_worker_options {
     uint32_t claim_slice;      /* most runs it takes at a time, so that others get theirs; 64 */
     uint32_t crash_limit;      /* recoveries without progress before a run is rolled back; 5 */
     int64_t lease_ttl_us;      /* unheard of for so long, it may be declared dead; 10 s */
-    int64_t look_us;           /* how often to look after other workers; 150 ms */
+    int64_t look_us;           /* how often to look after other workers; 140 ms */
     int64_t sweep_us;          /* how often one worker of all does a full sweep; 30 s */
     int64_t retention_us;      /* how long runs are kept after their end; 24 h; -1: for ever */
     int64_t timeout_us;        /* of one store operation; 10 s */
