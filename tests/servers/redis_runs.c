@@ -4,8 +4,8 @@
  *	./redis_runs URL
  *
  * One run and 64 runs in flight.  Beside a commit per step, or one for many of them, there are the
- * start and the claim; and whatever time passes, the lease's signs of life and the sweep seven times
- * a second, which reads.
+ * start and the claim; and whatever time passes, the lease's signs of life and the sweep seven
+ * times a second, which reads.
  */
 #include <inttypes.h>
 #include <time.h>
