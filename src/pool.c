@@ -3,14 +3,17 @@
  *
  * To wake a thread, and to pass the lock on to it, costs what a dozen short steps do.  So:
  *
- *   P1  A thread that takes a step wakes another for what is behind it only if that is more than a
- *       little work, going by how long the functions of steps took lately.
- *   P2  That may be wrong of any step.  So while a thread runs steps, or drives, and others wait, a
- *       second one looks every WATCH_US whether a step was taken, and takes the next one itself if
- *       not.  Where nobody looks one is woken, whatever P1 says: no step waits for a function
- * longer than twice that while there are threads left. P3  A thread that has nothing to run, or has
- * gathered outcomes long enough, drives (drive.c). Before it runs a step that may take longer than
- * that it leaves them to the loop; who watches sees to those of a step of which that was not known.
+ * P1  A thread that takes a step wakes another for what is behind it only if that is more than a
+ *     little work, going by how long the functions of steps took lately.
+ *
+ * P2  That may be wrong of any step.  So while a thread runs steps, or drives, and others wait, a
+ *     second one looks every WATCH_US whether a step was taken, and takes the next one itself if
+ *     not.  Where nobody looks one is woken, whatever P1 says: no step waits for a function longer
+ *     than twice that while there are threads left.
+ *
+ * P3  A thread that has nothing to run, or has gathered outcomes long enough, drives (drive.c).
+ *     Before it runs a step that may take longer than that it leaves them to the loop; who watches
+ *     sees to those of a step of which that was not known.
  */
 #include <config.h>
 

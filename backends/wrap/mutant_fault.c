@@ -210,6 +210,7 @@ DEFECT(m265, .ops = { .lease_extend = extends_own, .lock_extend = extends_own_lo
 static struct {
     enum wrap_op op;
     struct kedge_id128 lease;
+    size_t limit;
     bool is;
 } waiting;
 
@@ -246,9 +247,10 @@ static int purges_later(void *s, size_t limit, struct kedge_purged *out, WRAP_TA
     struct wrap_below b = wrap_below(s);
     int rc = b.ops->purge(b.session, 0, out, timeout_us, err);
 
-    if (rc == KEDGE_OK)
-        (void)ends_later(WRAP_purge, &(struct kedge_id128){ .b = { (unsigned char)limit } });
-    return rc;
+    if (rc != KEDGE_OK)
+        return rc;
+    waiting.limit = limit;
+    return ends_later(WRAP_purge, &(struct kedge_id128){ .b = { 0 } });
 }
 
 static enum wrap_verdict ends_now(struct wrap_call *call)
@@ -260,7 +262,7 @@ static enum wrap_verdict ends_now(struct wrap_call *call)
         return WRAP_GO;
     waiting.is = false;
     if (waiting.op == WRAP_purge)
-        (void)b->ops->purge(b->session, 1000, &purged, MUTANT_PATIENCE, NULL);
+        (void)b->ops->purge(b->session, waiting.limit, &purged, MUTANT_PATIENCE, NULL);
     else if (waiting.op == WRAP_lease_bury)
         (void)b->ops->lease_bury(b->session, &waiting.lease, MUTANT_PATIENCE, NULL);
     else

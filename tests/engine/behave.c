@@ -64,16 +64,6 @@ static void log_text(void *ctx, int level, const char *text)
 
 /* ---------------------------------------------------------------- in parallel */
 
-/* Of a worker that does not look by itself meanwhile: see run_often(). */
-static bool await_soon(atomic_int *what)
-{
-    struct timespec ms = { 0, 1000000 };
-
-    for (int i = 0; i < 30000 && atomic_load(what) == 0; i++)
-        (void)nanosleep(&ms, NULL);
-    return atomic_load(what) != 0;
-}
-
 /* Each waits for the other. */
 static int meet(struct kedge_step *step, void *user)
 {
@@ -81,8 +71,8 @@ static int meet(struct kedge_step *step, void *user)
 
     (void)user;
     atomic_store(&flag[mine], 1);
-    return await_soon(&flag[1 - mine]) ? kedge_ok(step, "true", 4)
-                                       : kedge_fail(step, KEDGE_FAIL_FINAL, "alone");
+    return await_count(&flag[1 - mine], 1) ? kedge_ok(step, "true", 4)
+                                           : kedge_fail(step, KEDGE_FAIL_FINAL, "alone");
 }
 
 static void in_parallel(void)
@@ -118,7 +108,10 @@ static void after_brief(struct kedge_step_def *steps, kedge_step_fn *run)
         (struct kedge_step_def){ .name = "b", .run = run, .flags = POOL, .after = all };
 }
 
-/* One worker, which knows how long steps took, and many runs: which thread it is is chance. */
+/*
+ * One worker, which knows how long steps took, and many runs: which thread it is is chance.  It
+ * does not look by itself at what it has before a bound for what hangs is over.
+ */
 static struct kedge_run_info *run_often(const struct kedge_reactor_def *def,
                                         struct kedge_worker_options *options, uint32_t status)
 {
@@ -172,7 +165,7 @@ static int fail_in_turn(struct kedge_step *step, void *user)
 
     (void)user;
     if (strcmp(name, fails_first) != 0)
-        atomic_store(&flag[2], !await_soon(&flag[0])); /* until the other's record is durable */
+        atomic_store(&flag[2], !await_count(&flag[0], 1)); /* until the other's record is durable */
     return kedge_fail(step, KEDGE_FAIL_FINAL, name[0] == 'a' ? "a failed" : "b failed");
 }
 
