@@ -38,7 +38,7 @@ libkedge_mem_la_LIBADD = $(PTHREAD_LIBS)
 # --------------------------------------------------------------------- lmdb
 lmdb_sources = %D%/lmdb/lmdb.c %D%/lmdb/session.h %D%/lmdb/commits.c %D%/lmdb/claim.c \
 	%D%/lmdb/leases.c %D%/lmdb/reads.c %D%/lmdb/lists.c %D%/lmdb/upkeep.c \
-	%D%/lmdb/writer.c %D%/lmdb/writer.h %D%/lmdb/cache.c %D%/lmdb/cache.h %D%/lmdb/tables.c %D%/lmdb/tables.h %D%/lmdb/names.c %D%/lmdb/rows.c \
+	%D%/lmdb/writer.c %D%/lmdb/writer.h %D%/lmdb/cache.c %D%/lmdb/cache.h %D%/lmdb/tables.c %D%/lmdb/tables.h %D%/lmdb/names.c %D%/lmdb/rows.c %D%/lmdb/recent.c %D%/lmdb/recent.h \
 	%D%/lmdb/hint.c %D%/lmdb/hint.h %D%/lmdb/env.c %D%/lmdb/env.h %D%/lmdb/shared.c %D%/lmdb/txn.c %D%/lmdb/params.c \
 	%D%/lmdb/keys.h
 if STATIC_LMDB

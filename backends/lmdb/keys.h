@@ -2,32 +2,41 @@
  * keys.h - the tables of an LMDB store, their keys, and how names of any length become keys
  *
  *   I1  A run is named inside the store by its incarnation, the first fence it got: rising, never
- * used twice.  Rows of a purged run can wait for their removal beside those of its successor. I2
- * All numbers in keys are big-endian, so that the order of keys is the order of numbers. I3  Every
- * value ends in a checksum over itself, seeded by its key (kit/codec.h); index rows are empty. I4 A
- * plain append writes one row of `journal' and nothing else: the position is the journal's own
- * length.
+ *       used twice.  Rows of a purged run can wait for their removal beside those of its successor.
+ *   I2  All numbers in keys are big-endian, so that the order of keys is the order of numbers.
+ *   I3  Every value ends in a checksum over itself, seeded by its key (kit/codec.h); index rows are
+ *       empty.
+ *   I4  A plain append writes one row of `journal' and nothing else, or an entry of `recent' and
+ *       its row of `tails' (recent.h): the position is the journal's own length.
  *
- *   meta      "schema" | "fence"                          u32 version | u64 last fence issued
- *   ids       name(id)                                    incarnation
- *   heads     inc                                         head (kit/codec.h)
- *   (journal) inc, n u32, chunk u16                       record; in the unnamed main table: a
- * plain append then rewrites no table of tables snaps     inc, chunk u16 snapshot sets      inc,
- * set u32                                total, remaining slots     inc, set u32, index u32, chunk
- * u16          value names     kind, name                                  u32: number of a queue
- * ('q') or reactor
- * ('r') due       queue, reactor, version u32, time, inc      -    due runs and parked ones with a
- * backstop kinds     queue, reactor, version u32, status u8, inc -    every run kids      parent
- * inc, inc                             -    children held      lease 16, 0, inc | lease 16, 1,
- * name(lock)  -    what a lease holds over      hold_until, inc                             - held
- * runs with a bound expiry    expires, inc                                -    runs at rest that
- * will expire trash     inc                                         -    rows of runs whose head is
- * gone leases    id 16                                       lease locks     name lock cells name
- * cell cellx     expires, name                               -    cells that will expire
+ *   meta      "schema" | "fence"               u32 version | u64 last fence issued
+ *   ids       name(id)                         incarnation
+ *   heads     inc                              head (kit/codec.h)
+ *   (journal) inc, n u32, chunk u16            record; in the unnamed main table: a plain append
+ *                                              then rewrites no table of tables
+ *   recent    u64, rising                      records of several runs (recent.c)
+ *   tails     inc                              where in `recent' the newest records of a run are
+ *   snaps     inc, chunk u16                   snapshot
+ *   sets      inc, set u32                     total, remaining
+ *   slots     inc, set u32, index u32, chunk   value
+ *   names     kind, name                       u32: number of a queue ('q') or reactor ('r')
+ *   due       combo, time, inc                 -    due runs, and parked ones with a backstop
+ *   kinds     combo, status u8, inc            -    every run
+ *   kids      parent inc, inc                  -    children
+ *   held      lease 16, 0, inc                 -    what a lease holds: runs,
+ *             lease 16, 1, name(lock)          -    and locks
+ *   over      hold_until, inc                  -    held runs with a bound
+ *   expiry    expires, inc                     -    runs at rest that will expire
+ *   trash     inc                              -    rows of runs whose head is gone
+ *   leases    id 16                            lease
+ *   locks     name                             lock
+ *   cells     name                             cell
+ *   cellx     expires, name                    -    cells that will expire
  *
- * name(x) is 0 and the bytes when they are short; else 1, the first 384 bytes, a 128-bit hash and
- * an ordinal.  The full name is then kept before the value and compared: two names with equal
- * hashes get different ordinals, so that the hash never decides.
+ * combo is queue, reactor and version, u32 each.  name(x) is 0 and the bytes when they are short;
+ * else 1, the first 384 bytes, a 128-bit hash and an ordinal.  The full name is then kept before
+ * the value and compared: two names with equal hashes get different ordinals, so that the hash
+ * never decides.
  */
 #ifndef KEDGE_LMDB_KEYS_H
 #define KEDGE_LMDB_KEYS_H
@@ -39,13 +48,16 @@
 
 #include <kedge/backend.h>
 
-#define LM_SCHEMA 1u
+/* 2: has `recent' and `tails'. */
+#define LM_SCHEMA 2u
 
 enum lm_table {
     LM_META,
     LM_IDS,
     LM_HEADS,
     LM_JOURNAL,
+    LM_RECENT,
+    LM_TAILS,
     LM_SNAPS,
     LM_SETS,
     LM_SLOTS,
@@ -67,8 +79,9 @@ enum lm_table {
 /* In the order of enum lm_table.  NULL is the main table; the others have their roots in it. */
 #define LM_TABLE_NAMES                                                                             \
     {                                                                                              \
-        "meta", "ids", "heads", NULL, "snaps", "sets", "slots", "names", "due", "kinds", "kids",   \
-            "held", "over", "expiry", "trash", "leases", "locks", "cells", "cellx"                 \
+        "meta", "ids", "heads", NULL, "recent", "tails", "snaps", "sets", "slots", "names", "due", \
+            "kinds", "kids", "held", "over", "expiry", "trash", "leases", "locks", "cells",        \
+            "cellx"                                                                                \
     }
 
 #define LM_NAME_SHORT  400u

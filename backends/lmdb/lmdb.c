@@ -48,7 +48,7 @@ int lm_read_open(struct lm_session *s, struct lm_read *r, struct kedge_error *er
     if (rc != KEDGE_OK)
         return rc;
     memset(r, 0, sizeof *r);
-    r->v = (struct lm_view){ s->env, s->host, s->txn };
+    r->v = (struct lm_view){ s->env, s->host, s->txn, NULL };
     r->now_wall = s->host->clock_us(s->host->ctx, KEDGE_CLOCK_WALL);
     r->now_lease = s->host->clock_us(s->host->ctx, KEDGE_CLOCK_LEASE);
     return KEDGE_OK;

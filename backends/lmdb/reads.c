@@ -29,9 +29,8 @@ static int find_run(struct lm_read *r, struct kedge_bytes id, uint64_t incarnati
 static int load_record(const struct lm_read *r, struct kedge_mem **mem, uint64_t inc, uint64_t n,
                        struct kedge_record *out)
 {
-    struct lm_key stem = lm_key_record(inc, n);
     struct kit_blob blob;
-    int rc = lm_blob_load(&r->v, mem, LM_JOURNAL, &stem, lm_seed_record(inc, n), &blob, &out->data);
+    int rc = lm_record_load(&r->v, mem, inc, n, &blob, &out->data);
 
     if (rc == KEDGE_NOT_FOUND) /* the journal has no gaps */
         return KEDGE_ERR_CORRUPT;

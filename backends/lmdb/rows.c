@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "tables.h"
+#include "recent.h"
 
 uint64_t lm_seed_record(uint64_t inc, uint64_t n)
 {
@@ -94,6 +94,7 @@ int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *jou
                 struct kit_run_row *out)
 {
     struct kedge_bytes value;
+    struct lm_tail tail;
     uint64_t position;
     int rc = lm_head_value(v, inc, &value);
 
@@ -103,9 +104,13 @@ int lm_run_load(const struct lm_view *v, struct kedge_mem **mem, MDB_cursor *jou
         return KEDGE_ERR_NOMEM;
     if (!kit_run_decode(inc, value, out))
         return KEDGE_ERR_CORRUPT;
-    rc = lm_position(journal, inc, &position);
-    if (rc != MDB_SUCCESS)
-        return lm_status(rc);
+    rc = lm_tail_get(v, inc, &tail);
+    if (rc == KEDGE_OK)
+        position = tail.last;
+    else if (rc == KEDGE_NOT_FOUND)
+        rc = lm_status(lm_position(journal, inc, &position));
+    if (rc != KEDGE_OK)
+        return rc;
     kit_run_load(&out->k, position);
     return KEDGE_OK;
 }
@@ -167,6 +172,27 @@ int lm_blob_load(const struct lm_view *v, struct kedge_mem **mem, enum lm_table 
     }
     *out = (struct kedge_bytes){ to, done };
     return KEDGE_OK;
+}
+
+int lm_record_load(const struct lm_view *v, struct kedge_mem **mem, uint64_t inc, uint64_t n,
+                   struct kit_blob *blob, struct kedge_bytes *data)
+{
+    struct lm_key stem = lm_key_record(inc, n);
+    struct kedge_bytes row;
+    struct kedge_bytes part;
+    struct lm_tail tail;
+    int rc = lm_tail_get(v, inc, &tail);
+
+    if (rc == KEDGE_NOT_FOUND || (rc == KEDGE_OK && n < tail.first))
+        return lm_blob_load(v, mem, LM_JOURNAL, &stem, lm_seed_record(inc, n), blob, data);
+    if (rc == KEDGE_OK)
+        rc = lm_tail_record(v, inc, &tail, n, &row);
+    if (rc == KEDGE_OK && (!kit_blob_decode_first(lm_seed_record(inc, n), row, blob, &part) ||
+                           part.len != blob->total))
+        rc = KEDGE_ERR_CORRUPT;
+    if (rc == KEDGE_OK && !kit_copy(v->host, mem, part, data))
+        rc = KEDGE_ERR_NOMEM;
+    return rc;
 }
 
 int lm_slots_load(const struct lm_view *v, uint64_t inc, uint32_t set, struct kit_slots *out)

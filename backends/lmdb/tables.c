@@ -1,7 +1,7 @@
 /* tables.c - rows and indexes inside one transaction; see tables.h for the invariants */
 #include <config.h>
 
-#include "tables.h"
+#include "recent.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@ int lm_step_init(struct lm_step *step, struct lm_env *env, const struct kedge_ho
     memset(step, 0, sizeof *step);
     step->v.env = env;
     step->v.host = host;
+    step->v.fresh = &step->fresh;
     step->kit.store = &lm_kit_store;
     step->kit.ctx = step;
     step->kit.host = host;
@@ -53,6 +54,7 @@ void lm_step_release(struct lm_step *step)
 {
     kit_scratch_free(step->kit.scratch);
     lm_cache_free(step->cache);
+    free(step->fresh.data);
     kedge_mem_free(step->v.host, step->mem);
     kedge_mem_free(step->v.host, step->txn_mem);
 }
@@ -86,9 +88,6 @@ void lm_step_end(struct lm_step *step, bool committed)
     /* The write lock is still held: what LMDB calls the last transaction is ours. */
     (void)mdb_env_info(step->v.env->env, &info);
     lm_cache_end(step->cache, committed, info.me_last_txnid);
-    if (step->journal != NULL)
-        mdb_cursor_close(step->journal);
-    step->journal = NULL;
     step->leases = NULL;
     step->runs = NULL;
     step->v.txn = NULL;
@@ -103,7 +102,14 @@ int lm_broken(struct lm_step *step, int rc)
     return KEDGE_ERR_UNAVAILABLE;
 }
 
-static MDB_cursor *journal_cursor(struct lm_step *step)
+void lm_step_close(struct lm_step *step)
+{
+    if (step->journal != NULL)
+        mdb_cursor_close(step->journal);
+    step->journal = NULL;
+}
+
+MDB_cursor *lm_step_journal(struct lm_step *step)
 {
     if (step->journal == NULL) {
         int rc = mdb_cursor_open(step->v.txn, step->v.env->dbi[LM_JOURNAL], &step->journal);
@@ -126,7 +132,7 @@ static void *step_alloc(struct lm_step *step, size_t size)
 int lm_step_load(struct lm_step *step, uint64_t inc, const struct kit_run **out)
 {
     struct lm_loaded *l = step_alloc(step, sizeof *l);
-    MDB_cursor *journal = journal_cursor(step);
+    MDB_cursor *journal = lm_step_journal(step);
     int rc;
 
     if (l == NULL)
@@ -188,21 +194,12 @@ static int t_record_request(void *ctx, const struct kit_run *run, uint64_t numbe
                             struct kedge_id128 *out)
 {
     struct lm_step *step = ctx;
-    struct lm_key key = lm_key_record(run->r.incarnation, number);
-    struct kedge_bytes part;
+    struct kedge_bytes data;
     struct kit_blob blob;
-    MDB_val k;
-    MDB_val value;
-    int rc;
+    int rc = lm_record_load(&step->v, &step->mem, run->r.incarnation, number, &blob, &data);
 
-    lm_key_u16(&key, 0);
-    k = lm_key_val(&key);
-    rc = mdb_get(step->v.txn, step->v.env->dbi[LM_JOURNAL], &k, &value);
-    if (rc != MDB_SUCCESS)
-        return lm_status(rc);
-    if (!kit_blob_decode_first(lm_seed_record(run->r.incarnation, number),
-                               (struct kedge_bytes){ value.mv_data, value.mv_size }, &blob, &part))
-        return KEDGE_ERR_CORRUPT;
+    if (rc != KEDGE_OK)
+        return rc;
     *out = blob.request;
     return KEDGE_OK;
 }
@@ -520,6 +517,8 @@ static int t_run_drop(void *ctx, const struct kit_run *kit)
     if (rc == KEDGE_OK)
         rc = lm_row_delete(step, LM_HEADS, &inc);
     if (rc == KEDGE_OK)
+        rc = lm_row_delete(step, LM_TAILS, &inc);
+    if (rc == KEDGE_OK)
         rc = lm_row_put(step, LM_TRASH, &inc);
     return rc;
 }
@@ -554,11 +553,19 @@ static int t_append(void *ctx, const struct kit_run *run, uint64_t first,
                     int64_t now_wall)
 {
     struct lm_step *step = ctx;
-    MDB_cursor *journal = journal_cursor(step);
-    int rc = journal == NULL ? KEDGE_ERR_UNAVAILABLE : KEDGE_OK;
+    MDB_cursor *journal;
+    int rc;
 
     if (first + n > UINT32_MAX) /* numbers are 32 bits in a key */
         return KEDGE_ERR_TOO_BIG;
+    if (step->full)
+        return lm_broken(step, MDB_MAP_FULL);
+    lm_cache_advance(step->cache, run->r.id, first + n - 1);
+    rc = lm_recent_append(step, run->r.incarnation, first, records, n, request, now_wall);
+    if (rc != KEDGE_NOT_FOUND)
+        return rc;
+    journal = lm_step_journal(step);
+    rc = journal == NULL ? KEDGE_ERR_UNAVAILABLE : KEDGE_OK;
     for (size_t i = 0; i < n && rc == KEDGE_OK; i++) {
         struct lm_key stem = lm_key_record(run->r.incarnation, first + i);
         struct kit_blob blob = { records[i].len, *request, now_wall };
@@ -566,7 +573,6 @@ static int t_append(void *ctx, const struct kit_run *run, uint64_t first,
         rc = put_blob(step, LM_JOURNAL, journal, &stem,
                       lm_seed_record(run->r.incarnation, first + i), &blob, records[i]);
     }
-    lm_cache_advance(step->cache, run->r.id, first + n - 1);
     return rc;
 }
 

@@ -2,9 +2,9 @@
  * tables.h - rows and indexes inside one transaction: what the rules of the kit write through
  *
  *   I1  Whatever is handed to the rules is copied out of the map first: a page that was written in
- * this transaction may move under a pointer. I2  run_put is the only writer of heads, and keeps
- * every index of keys.h in step with them. I3  The last fence is written with the transaction that
- * issued it.
+ *       this transaction may move under a pointer.
+ *   I2  run_put is the only writer of heads, and keeps every index of keys.h in step with them.
+ *   I3  The last fence is written with the transaction that issued it.
  */
 #ifndef KEDGE_LMDB_TABLES_H
 #define KEDGE_LMDB_TABLES_H
@@ -12,11 +12,19 @@
 #include "cache.h"
 #include "env.h"
 
+/* A value of `recent' that this transaction is putting together (recent.c). */
+struct lm_fresh {
+    uint64_t key; /* 0: there is none */
+    unsigned char *data;
+    size_t len;
+};
+
 /* A transaction to read from. */
 struct lm_view {
     struct lm_env *env;
     const struct kedge_host *host;
     MDB_txn *txn;
+    const struct lm_fresh *fresh; /* NULL: of somebody who only reads */
 };
 
 /* An exclusive step: a write transaction and the rules' view of it. */
@@ -26,6 +34,12 @@ struct lm_step {
     struct kedge_mem *mem;     /* of the present commit */
     struct kedge_mem *txn_mem; /* of the transaction */
     MDB_cursor *journal;
+    struct lm_fresh fresh;
+    uint64_t recent_first; /* values of `recent': the keys of the oldest and of the next */
+    uint64_t recent_next;
+    size_t recent_added; /* entries */
+    bool recent;         /* records may go there */
+    bool tails;          /* there may be rows in `tails' */
     struct lm_cache *cache;
     struct lm_cached *leases;
     struct lm_loaded *runs; /* loaded by the present commit */
@@ -72,8 +86,11 @@ int lm_name_number(const struct lm_view *v, unsigned kind, struct kedge_bytes na
 int lm_status(int rc);
 /* A head as stored; points into the map. */
 int lm_head_value(const struct lm_view *v, uint64_t inc, struct kedge_bytes *out);
-/* Position of the journal of INC: number of its last record. */
+/* Number of the last record of INC that is in `journal'. */
 int lm_position(MDB_cursor *cursor, uint64_t inc, uint64_t *out);
+/* A record, wherever it is; its data is copied into MEM. */
+int lm_record_load(const struct lm_view *v, struct kedge_mem **mem, uint64_t inc, uint64_t n,
+                   struct kit_blob *blob, struct kedge_bytes *data);
 int lm_incarnation(const struct lm_view *v, struct kedge_bytes id, uint64_t *inc);
 /* A head without its position; points into the map. */
 int lm_head(const struct lm_view *v, uint64_t inc, struct kit_run_row *out);
@@ -107,6 +124,8 @@ int lm_cell_remove(struct lm_step *step, struct lm_key *key);
 int lm_lease_write(struct lm_step *step, const struct kit_lease_row *lease);
 int lm_row_put(struct lm_step *step, enum lm_table table, struct lm_key *key);
 int lm_row_delete(struct lm_step *step, enum lm_table table, struct lm_key *key);
+MDB_cursor *lm_step_journal(struct lm_step *step); /* NULL: broken */
+void lm_step_close(struct lm_step *step);          /* its cursors, before the transaction ends */
 /* Broken by RC: remember and answer a status. */
 int lm_broken(struct lm_step *step, int rc);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "recent.h"
 #include "session.h"
 
 #include "../kit/mutant.h"
@@ -285,17 +286,29 @@ static void check_records(struct check *c, const struct kit_run_row *run)
     uint64_t inc = run->k.r.incarnation;
 
     for (uint64_t n = 1; n <= run->k.r.position; n++) {
-        struct lm_key stem = lm_key_record(inc, n);
         struct kedge_mem *mem = NULL;
         struct kedge_bytes data;
         struct kit_blob blob;
 
-        if (lm_blob_load(&c->r->v, &mem, LM_JOURNAL, &stem, lm_seed_record(inc, n), &blob, &data) !=
-            KEDGE_OK)
+        if (lm_record_load(&c->r->v, &mem, inc, n, &blob, &data) != KEDGE_OK)
             fault(c, "a record is missing or cannot be understood", inc);
         kedge_mem_free(c->r->v.host, mem);
         c->out->records++;
     }
+}
+
+static void check_tail(struct check *c, uint64_t inc, MDB_cursor *journal)
+{
+    struct lm_tail tail;
+    uint64_t placed = 0;
+    int rc = lm_tail_get(&c->r->v, inc, &tail);
+
+    if (rc == KEDGE_NOT_FOUND)
+        return;
+    c->want[LM_TAILS]++;
+    if (rc != KEDGE_OK || lm_position(journal, inc, &placed) != MDB_SUCCESS ||
+        placed + 1 != tail.first)
+        fault(c, "its newest records do not follow those before", inc);
 }
 
 static void check_rows(struct check *c, const struct kit_run_row *run)
@@ -335,6 +348,7 @@ static void check_run(struct check *c, uint64_t inc, MDB_cursor *journal)
     if (wrong != NULL)
         fault(c, wrong, inc);
     check_rows(c, &run);
+    check_tail(c, inc, journal);
     check_records(c, &run);
 }
 
@@ -425,7 +439,7 @@ static void walk_set(struct check *c, const MDB_val *k, const MDB_val *value)
 /* Every row was asked for by somebody: an index has no more rows than its owners need. */
 static void check_counts(struct check *c)
 {
-    static const enum lm_table tables[] = { LM_IDS,  LM_KINDS,  LM_DUE,  LM_HELD,
+    static const enum lm_table tables[] = { LM_IDS,  LM_KINDS,  LM_DUE,  LM_HELD, LM_TAILS,
                                             LM_OVER, LM_EXPIRY, LM_KIDS, LM_CELLX };
     static const char *const names[LM_TABLES] = LM_TABLE_NAMES;
 
@@ -510,19 +524,23 @@ static int fill_facts(struct lm_session *s, struct lm_read *r, struct kedge_info
                    { "purge_left", LM_TRASH } };
     size_t n = sizeof counts / sizeof counts[0];
     struct kedge_fact *facts = kedge_mem_alloc(s->host, &out->mem, (n + 4) * sizeof *facts);
+    uint64_t in_tails;
     MDB_envinfo info;
+    int rc = lm_tails_count(&r->v, &in_tails);
 
+    if (rc != KEDGE_OK)
+        return rc;
     if (facts == NULL || mdb_env_info(s->env->env, &info) != MDB_SUCCESS)
         return KEDGE_ERR_NOMEM;
     out->facts = facts;
     for (size_t i = 0; i < n; i++) {
         uint64_t rows = 0;
-        int rc = count_rows(r, counts[i].table, &rows);
 
+        rc = count_rows(r, counts[i].table, &rows);
         if (rc != KEDGE_OK)
             return rc;
         if (counts[i].table == LM_JOURNAL)
-            rows -= LM_TABLES - 1; /* the roots of the other tables */
+            rows += in_tails - (LM_TABLES - 1); /* the roots of the other tables */
         facts[out->n_facts++] = (struct kedge_fact){ counts[i].name, say(s, out, rows) };
     }
     facts[out->n_facts++] =

@@ -1,6 +1,7 @@
 /* writer.c - the one committer of a process; see writer.h for the invariants */
 #include <config.h>
 
+#include "recent.h"
 #include "writer.h"
 
 #include <errno.h>
@@ -111,7 +112,7 @@ static int unit_run(struct lm_writer *w, struct lm_job *job, size_t unit)
     size_t growth = job->growth == NULL ? 0 : job->growth(job, unit);
 
     lm_step_next(step);
-    step->full = growth != 0 && !space_take(w, growth + UNIT_COST);
+    step->full = growth != 0 && !space_take(w, growth + UNIT_COST + lm_recent_cost(step));
     return job->run(step, job, unit);
 }
 
@@ -121,6 +122,17 @@ struct span {
     size_t unit;
 };
 #define ALL_UNITS SIZE_MAX
+
+static size_t span_units(const struct span *s)
+{
+    size_t units = 0;
+
+    if (s->unit != ALL_UNITS)
+        return 1;
+    for (const struct lm_job *job = s->first; job != NULL; job = job->next)
+        units += job->units;
+    return units;
+}
 
 static int span_run(struct lm_writer *w, const struct span *s)
 {
@@ -156,14 +168,16 @@ static int transact(struct lm_writer *w, const struct span *s, struct kedge_erro
         return rc;
     space_begin(w);
     lm_step_begin(step, txn);
-    rc = span_run(w, s);
+    rc = lm_recent_begin(step, span_units(s), w->room);
+    if (rc == KEDGE_OK)
+        rc = span_run(w, s);
+    if (rc == KEDGE_OK)
+        rc = lm_recent_flush(step);
     if (rc == KEDGE_OK && (mdb = lm_step_flush(step)) != MDB_SUCCESS)
         rc = lm_broken(step, mdb);
     if (rc != KEDGE_OK) {
         mdb = step->rc;
-        if (step->journal != NULL)
-            mdb_cursor_close(step->journal);
-        step->journal = NULL;
+        lm_step_close(step);
         mdb_txn_abort(txn);
         lm_step_end(step, false);
         lm_write_end(w->env);
@@ -171,9 +185,7 @@ static int transact(struct lm_writer *w, const struct span *s, struct kedge_erro
             return lm_fail(w->env, mdb, "cannot write", err);
         return step_failed(w, rc, err);
     }
-    if (step->journal != NULL)
-        mdb_cursor_close(step->journal);
-    step->journal = NULL;
+    lm_step_close(step);
     mdb = mdb_txn_commit(txn);
     if (mdb != MDB_SUCCESS)
         rc = lm_commit_failed(w->env, mdb, err);
