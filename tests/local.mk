@@ -206,7 +206,7 @@ TESTS += %D%/clock.sh
 
 # ------------------------------------------------- storage contract (backends)
 # The tiers of the conformance suite (conform/) over each backend.
-kedge_contract_tests = %D%/contract/mem.sh %D%/contract/lmdb.sh %D%/contract/redis.sh \
+kedge_contract_tests = %D%/contract/mem.sh %D%/contract/lmdb.sh %D%/contract/gather-lmdb.sh %D%/contract/redis.sh \
 	%D%/contract/postgresql.sh %D%/contract/shared.sh %D%/contract/digests.sh \
 	%D%/contract/faults-lmdb.sh %D%/contract/faults-redis.sh %D%/contract/faults-postgresql.sh
 dist_check_SCRIPTS += $(kedge_contract_tests)
@@ -270,6 +270,8 @@ crash_hammer_SOURCES = %D%/crash/hammer.c %D%/crash/hammer.h %D%/crash/hammer_wo
 	%D%/crash/hammer_check.c
 crash_hammer_LDADD = $(KEDGE_CRASH_LINK)
 crash_hammer_LDFLAGS = $(KEDGE_CRASH_EXPORT)
+dist_check_SCRIPTS += %D%/crash/gather.sh
+TESTS += %D%/crash/gather.sh
 if STATIC_LMDB
 check_PROGRAMS += $(KEDGE_CRASH_TESTS)
 TESTS += $(KEDGE_CRASH_TESTS)

@@ -19,7 +19,7 @@
 mutant_url() { # BACKEND DIRECTORY
 	case $1 in
 	mem) echo 'mem:{}' ;;
-	lmdb) echo "lmdb:$2/{}" ;;
+	lmdb) echo "lmdb:$2/{}?gather=1" ;;
 	*) server way "$1" ;;
 	esac
 }

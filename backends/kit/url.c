@@ -179,6 +179,25 @@ bool kedge_url_is(struct kedge_bytes b, const char *text)
     return b.len == strlen(text) && (b.len == 0 || memcmp(b.data, text, b.len) == 0);
 }
 
+int kedge_url_number(struct kedge_bytes value, const char *what, const char *where, unsigned max,
+                     unsigned *out, struct kedge_error *err)
+{
+    const char *text = value.data;
+    uint64_t n = 0;
+    bool bad = value.len == 0;
+
+    for (size_t i = 0; i < value.len && !bad; i++) {
+        bad = text[i] < '0' || text[i] > '9';
+        n = n * 10 + (uint64_t)(text[i] - '0');
+        bad = bad || n > max;
+    }
+    if (bad)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0, "%s %s is a number from 0 to %u", what,
+                               where, max);
+    *out = (unsigned)n;
+    return KEDGE_OK;
+}
+
 int kedge_url_size(struct kedge_bytes value, const char *what, uint64_t *bytes,
                    struct kedge_error *err)
 {

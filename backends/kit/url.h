@@ -66,6 +66,10 @@ bool kedge_url_is(struct kedge_bytes b, const char *text);
 int kedge_url_size(struct kedge_bytes value, const char *what, uint64_t *bytes,
                    struct kedge_error *err);
 
+/* "0", "12": a number up to MAX.  OK or ERR_INVALID.  WHERE: "in a redis URL" or the like. */
+int kedge_url_number(struct kedge_bytes value, const char *what, const char *where, unsigned max,
+                     unsigned *out, struct kedge_error *err);
+
 /*
  * TEXT as it may be shown: userinfo, and the values of parameters that look like a secret, are
  * replaced by ***; see mask.c.  Works on malformed URLs, and on what is none, and rather hides too

@@ -460,6 +460,7 @@ static struct lm_env *env_new(struct lm_params *params)
     }
     env->dir = params->dir;
     env->map_size = params->map_size;
+    env->gather = params->gather;
     env->dir_fd = -1;
     env->shared_fd = -1;
     env->users = 1;

@@ -2,14 +2,16 @@
  * env.h - one LMDB environment per process and directory, and what processes share beside it
  *
  *   I1  A process has an environment open once: a registry by device and inode hands out the same
- * one (a second mdb_env_open would drop the first one's record locks). I2  Opening and closing
- * happen under the gate, a flock on `gate': LMDB's own open and close race. I3  Whoever has the
- * store open holds a shared flock on `shared'.  Who gets it exclusively knows that nobody is there,
- * and may set the shared page up anew. I4  Nobody begins a write transaction without the write lock
- * of the shared page: a robust mutex that can be waited for with a timeout, which LMDB's own
- * cannot.  A holder that died is cleaned up after; a holder that is stopped costs the others
- * ERR_UNAVAILABLE, with its pid. I5  After an error that may have lost written pages (EIO from a
- * sync) nothing is written through this environment any more; reading goes on where LMDB allows it.
+ *       one (a second mdb_env_open would drop the first one's record locks).
+ *   I2  Opening and closing happen under the gate, a flock on `gate': LMDB's own open and close
+ *       race.
+ *   I3  Whoever has the store open holds a shared flock on `shared'.  Who gets it exclusively knows
+ *       that nobody is there, and may set the shared page up anew.
+ *   I4  Nobody begins a write transaction without the write lock of the shared page: a robust mutex
+ *       that can be waited for with a timeout, which LMDB's own cannot.  A holder that died is
+ *       cleaned up after; a holder that is stopped costs the others ERR_UNAVAILABLE, with its pid.
+ *   I5  After an error that may have lost written pages (EIO from a sync) nothing is written
+ *       through this environment any more; reading goes on where LMDB allows it.
  *   I6  Nothing here survives fork(): the pid is compared on entry.
  */
 #ifndef KEDGE_LMDB_ENV_H
@@ -43,6 +45,7 @@ struct lm_env {
     uint64_t map_size;
     uint64_t soft_size; /* growth stops here; what is above is for letting go and deleting */
     unsigned page_size;
+    unsigned gather; /* commits of a transaction from which on records are gathered; 0: never */
     pthread_rwlock_t map_lock; /* exclusive: the map is being adopted after somebody grew it */
     _Atomic int closed_errno;  /* I5: not 0, writing is over */
     unsigned char boot_id[16];
@@ -54,6 +57,7 @@ struct lm_env {
 struct lm_params {
     char *dir; /* of the namespace */
     uint64_t map_size;
+    unsigned gather;
 };
 
 /* Network file systems are refused; a test may put another one in front of the eyes of this seam.

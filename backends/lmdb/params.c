@@ -1,8 +1,8 @@
 /*
  * params.c - what an lmdb URL, its options and a namespace say
  *
- * lmdb:///absolute/path?map_size=4GiB; parameters may be given apart from the URL as well, as for a
- * store that is named by a path alone.
+ * lmdb:///absolute/path?map_size=4GiB&gather=8; parameters may be given apart from the URL as well,
+ * as for a store that is named by a path alone.
  */
 #include <config.h>
 
@@ -19,6 +19,24 @@
 #define MAP_DEFAULT (UINT64_C(64) << 30) /* sparse: costs address space, not disk */
 #define MAP_MIN     (UINT64_C(1) << 20)
 #define MAP_MAX     (UINT64_C(1) << 46)
+/* Seven pages and what is above them, against the three or four that gathering writes. */
+#define GATHER_DEFAULT 8u
+#define GATHER_MAX     65535u
+
+static int read_map_size(struct kedge_bytes value, const char *where, struct lm_params *out,
+                         struct kedge_error *err)
+{
+    int rc = kedge_url_size(value, "map_size", &out->map_size, err);
+
+    if (rc != KEDGE_OK)
+        return rc;
+    if (out->map_size < MAP_MIN || out->map_size > MAP_MAX)
+        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                               "map_size %s is from 1MiB to 64TiB, not %" PRIu64 " bytes", where,
+                               out->map_size);
+    out->map_size &= ~UINT64_C(65535);
+    return KEDGE_OK;
+}
 
 /* WHERE: "in an lmdb URL" or the like. */
 static int read_query(struct kedge_bytes query, const char *where, struct lm_params *out,
@@ -26,24 +44,20 @@ static int read_query(struct kedge_bytes query, const char *where, struct lm_par
 {
     struct kedge_bytes name;
     struct kedge_bytes value;
-    int rc;
+    int rc = KEDGE_OK;
 
-    while (kedge_url_next(&query, &name, &value)) {
-        if (!kedge_url_is(name, "map_size"))
-            return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                                   "unknown parameter '%.*s' %s; known: map_size",
-                                   (int)(name.len > 64 ? 64 : name.len), (const char *)name.data,
-                                   where);
-        rc = kedge_url_size(value, "map_size", &out->map_size, err);
-        if (rc != KEDGE_OK)
-            return rc;
-        if (out->map_size < MAP_MIN || out->map_size > MAP_MAX)
-            return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                                   "map_size %s is from 1MiB to 64TiB, not %" PRIu64 " bytes",
-                                   where, out->map_size);
-        out->map_size &= ~UINT64_C(65535);
+    while (rc == KEDGE_OK && kedge_url_next(&query, &name, &value)) {
+        if (kedge_url_is(name, "map_size"))
+            rc = read_map_size(value, where, out, err);
+        else if (kedge_url_is(name, "gather"))
+            rc = kedge_url_number(value, "gather", where, GATHER_MAX, &out->gather, err);
+        else
+            rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
+                                 "unknown parameter '%.*s' %s; known: map_size, gather",
+                                 (int)(name.len > 64 ? 64 : name.len), (const char *)name.data,
+                                 where);
     }
-    return KEDGE_OK;
+    return rc;
 }
 
 /* The directory of a namespace, below the path of the URL: its name, percent-encoded where not
@@ -99,6 +113,7 @@ int lm_params_parse(const struct kedge_open *open, struct lm_params *out, struct
 
     memset(out, 0, sizeof *out);
     out->map_size = MAP_DEFAULT;
+    out->gather = GATHER_DEFAULT;
     if (rc == KEDGE_OK)
         rc = read_path(open->url, &url, path, sizeof path, err);
     if (rc == KEDGE_OK)

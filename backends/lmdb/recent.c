@@ -7,7 +7,6 @@
 
 #include "../kit/mutant.h"
 
-#define COMMITS    8u                   /* of a transaction, from which on it gathers */
 #define RECORD_MAX ((size_t)1024)       /* what is larger fills a good part of a page anyway */
 #define VALUE_MAX  ((size_t)24 * 1024)  /* its pages have to be found in a row */
 #define KEEP       32u                  /* values: about as many records of a run move together */
@@ -149,7 +148,8 @@ static int settle(struct lm_step *step, uint64_t inc, const struct lm_tail *tail
         rc = entry_get(&step->v, inc, n, e.key, e.at, &e);
         rows[n - tail->first] = (MDB_val){ e.row.len, (void *)(uintptr_t)e.row.data };
     }
-    for (uint64_t n = tail->first; n <= tail->last && rc == KEDGE_OK; n++) {
+    for (uint64_t n = KIT_MUTANT("l12", tail->first + 1, tail->first);
+         n <= tail->last && rc == KEDGE_OK; n++) {
         struct lm_key at = lm_key_record(inc, n);
         MDB_val k;
         int mdb;
@@ -180,6 +180,8 @@ static int empty_value(struct lm_step *step, struct kedge_bytes value, size_t *b
             return KEDGE_OK;
         rc = lm_tail_get(&step->v, e.inc, &tail);
         if (rc == KEDGE_NOT_FOUND || (rc == KEDGE_OK && e.n < tail.first))
+            continue;
+        if (KIT_MUTANT("l13", true, false))
             continue;
         if (*budget == 0)
             return KEDGE_OK;
@@ -243,7 +245,8 @@ int lm_recent_begin(struct lm_step *step, size_t commits, uint64_t room)
     step->recent_added = 0;
     step->recent = false;
     step->tails = rc == MDB_SUCCESS && st.ms_entries != 0;
-    if (rc != MDB_SUCCESS || commits < COMMITS || room < ROOM_MIN)
+    if (rc != MDB_SUCCESS || commits < step->v.env->gather || step->v.env->gather == 0 ||
+        room < ROOM_MIN)
         return rc == MDB_SUCCESS ? KEDGE_OK : lm_broken(step, rc);
     rc = end_key(step, MDB_FIRST, &step->recent_first);
     if (rc == MDB_SUCCESS)

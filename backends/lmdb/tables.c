@@ -517,7 +517,7 @@ static int t_run_drop(void *ctx, const struct kit_run *kit)
     if (rc == KEDGE_OK)
         rc = lm_row_delete(step, LM_HEADS, &inc);
     if (rc == KEDGE_OK)
-        rc = lm_row_delete(step, LM_TAILS, &inc);
+        rc = KIT_MUTANT("l14", KEDGE_OK, lm_row_delete(step, LM_TAILS, &inc));
     if (rc == KEDGE_OK)
         rc = lm_row_put(step, LM_TRASH, &inc);
     return rc;

@@ -107,11 +107,14 @@ static int purge_trash(struct lm_step *step, struct purge_job *j)
 static int purge_run(struct lm_step *step, struct purge_job *j, uint64_t inc)
 {
     const struct kit_run *run;
+    struct lm_tail tail;
     int rc = lm_step_load(step, inc, &run);
 
     if (rc == KEDGE_ERR_CORRUPT)
         return KEDGE_OK; /* kept, byte for byte */
     if (rc == KEDGE_OK && kit_run_expired(run, step->kit.now_wall)) {
+        if (lm_tail_get(&step->v, inc, &tail) == KEDGE_OK) /* those go with the head */
+            j->out.rows += tail.last - tail.first + 1;
         rc = lm_kit_store.run_drop(step, run);
         j->out.runs++;
     }

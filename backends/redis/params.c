@@ -150,27 +150,6 @@ static int read_authority(const struct kedge_url *url, bool is_socket, struct rd
 
 /* ----------------------------------------------------------- path and options */
 
-static int read_number(struct kedge_bytes value, const char *what, unsigned max, unsigned *out,
-                       struct kedge_error *err)
-{
-    const char *text = value.data;
-    unsigned n = 0;
-
-    for (size_t i = 0; i < value.len; i++) {
-        if (text[i] < '0' || text[i] > '9' || n > max / 10)
-            n = max + 1;
-        else
-            n = n * 10 + (unsigned)(text[i] - '0');
-        if (n > max)
-            break;
-    }
-    if (value.len == 0 || n > max)
-        return kedge_error_set(err, KEDGE_ERR_INVALID, 0,
-                               "%s in a redis URL is a number from 0 to %u", what, max);
-    *out = n;
-    return KEDGE_OK;
-}
-
 static int read_path(const struct kedge_url *url, bool is_socket, struct rd_params *out,
                      struct kedge_error *err)
 {
@@ -188,7 +167,9 @@ static int read_path(const struct kedge_url *url, bool is_socket, struct rd_para
     }
     if (db.len != 0 && text[0] == '/')
         db = (struct kedge_bytes){ text + 1, db.len - 1 };
-    return db.len == 0 ? KEDGE_OK : read_number(db, "the database", 65535, &out->db, err);
+    return db.len == 0
+               ? KEDGE_OK
+               : kedge_url_number(db, "the database", "in a redis URL", 65535, &out->db, err);
 }
 
 static int read_query(struct kedge_bytes query, const char *where, struct rd_params *out,
@@ -201,11 +182,11 @@ static int read_query(struct kedge_bytes query, const char *where, struct rd_par
 
     while (rc == KEDGE_OK && kedge_url_next(&query, &name, &value)) {
         if (kedge_url_is(name, "db"))
-            rc = read_number(value, "db", 65535, &out->db, err);
+            rc = kedge_url_number(value, "db", where, 65535, &out->db, err);
         else if (kedge_url_is(name, "wait"))
-            rc = read_number(value, "wait", 1000, &out->wait, err);
+            rc = kedge_url_number(value, "wait", where, 1000, &out->wait, err);
         else if (kedge_url_is(name, "allow_eviction"))
-            rc = read_number(value, "allow_eviction", 1, &yes, err);
+            rc = kedge_url_number(value, "allow_eviction", where, 1, &yes, err);
         else
             rc = kedge_error_set(err, KEDGE_ERR_INVALID, 0,
                                  "unknown parameter '%.*s' %s; known: db, wait, allow_eviction",

@@ -865,6 +865,7 @@ static int64_t budget(void)
 int main(void)
 {
     const char *point = getenv("KEDGE_TEST_POINT");
+    const char *gather = getenv("KEDGE_TEST_GATHER");
     unsigned kills, faults;
     int64_t start;
     int64_t each;
@@ -873,7 +874,8 @@ int main(void)
     sh = crash_shared(sizeof *sh);
     crash_host_manual(&host, &sh->clock);
     (void)snprintf(path, sizeof path, "%s/store", crash_dir());
-    (void)snprintf(url, sizeof url, "lmdb://%s", path);
+    (void)snprintf(url, sizeof url, "lmdb://%s%s%s", path, gather != NULL ? "?gather=" : "",
+                   gather != NULL ? gather : "");
 
     reference();
     fresh();

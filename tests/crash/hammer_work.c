@@ -692,15 +692,22 @@ static void one_operation(struct worker *w)
 
 /* ------------------------------------------------------------------ processes */
 
-static void *open_store(struct hammer *h, const struct kedge_backend_ops *ops, uint32_t flags)
+/* Every other process gathers all its records, the rest none but in large batches. */
+static void *open_store(struct hammer *h, const struct kedge_backend_ops *ops, uint32_t flags,
+                        unsigned slot)
 {
     const struct kedge_open open = {
         .struct_size = sizeof open, .flags = flags, .url = h->url, .ns = crash_text(HAMMER_NS)
     };
+    char gathering[sizeof h->url + 16];
+    struct kedge_open other = open;
     struct kedge_error err;
     void *store = NULL;
-    int rc = ops->store_open(kedge_host_default(), &open, &store, &err);
+    int rc;
 
+    (void)snprintf(gathering, sizeof gathering, "%s?gather=1", h->url);
+    other.url = gathering;
+    rc = ops->store_open(kedge_host_default(), slot % 2 == 0 ? &open : &other, &store, &err);
     CRASH_CHECK(rc == KEDGE_OK, "open: %s: %s", kedge_status_name(rc), err.msg);
     return store;
 }
@@ -743,7 +750,7 @@ void hammer_worker(void *ctx)
     void *store;
 
     iofault_use(&hw->h->fault[hw->slot]);
-    store = open_store(hw->h, ops, 0);
+    store = open_store(hw->h, ops, 0, hw->slot);
     memset(threads, 0, sizeof threads);
     for (unsigned i = 0; i < HAMMER_THREADS; i++) {
         struct worker *w = &threads[i].w;
@@ -774,7 +781,7 @@ void hammer_setup(void *ctx)
 {
     struct hammer *h = ctx;
     const struct kedge_backend_ops *ops = crash_ops(getenv("KEDGE_TEST_CRASH_BACKEND"));
-    void *store = open_store(h, ops, KEDGE_OPEN_CREATE);
+    void *store = open_store(h, ops, KEDGE_OPEN_CREATE, 0);
     struct kedge_run_new new = { .reactor = crash_text("hammer"),
                                  .queue = crash_text("q"),
                                  .version = 1,
@@ -898,7 +905,7 @@ void hammer_heir(void *ctx)
                         .slot = HAMMER_SLOTS };
     struct kedge_error err;
     char name[4400];
-    void *store = open_store(h, w.ops, 0);
+    void *store = open_store(h, w.ops, 0, w.slot);
     const char *fault;
 
     h->ttl_us = 600 * CRASH_SEC;

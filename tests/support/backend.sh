@@ -61,8 +61,8 @@ use_backend() {
 		urls=mem:{}
 		;;
 	lmdb)
-		url="lmdb:$dir/store?map_size=1GiB"
-		urls="lmdb:$dir/{}"
+		url="lmdb:$dir/store?map_size=1GiB${backend_gather:+&gather=$backend_gather}"
+		urls="lmdb:$dir/{}${backend_gather:+?gather=$backend_gather}"
 		;;
 	redis | postgresql)
 		backend_server "$1"
