@@ -94,6 +94,16 @@ static int entry_get(const struct lm_view *v, uint64_t inc, uint64_t n, uint64_t
     return rc;
 }
 
+/* By the checksum of the row, which is seeded with its run and number. */
+static bool is_sound(const struct entry *e)
+{
+    struct kit_blob blob;
+    struct kedge_bytes data;
+
+    return kit_blob_decode_first(lm_seed_record(e->inc, e->n), e->row, &blob, &data) &&
+           data.len == blob.total;
+}
+
 int lm_tail_record(const struct lm_view *v, uint64_t inc, const struct lm_tail *tail, uint64_t n,
                    struct kedge_bytes *out)
 {
@@ -146,6 +156,8 @@ static int settle(struct lm_step *step, uint64_t inc, const struct lm_tail *tail
         return KEDGE_ERR_CORRUPT;
     for (uint64_t n = tail->last; n >= tail->first && rc == KEDGE_OK; n--) {
         rc = entry_get(&step->v, inc, n, e.key, e.at, &e);
+        if (rc == KEDGE_OK && !is_sound(&e))
+            rc = KEDGE_ERR_CORRUPT;
         rows[n - tail->first] = (MDB_val){ e.row.len, (void *)(uintptr_t)e.row.data };
     }
     for (uint64_t n = KIT_MUTANT("l12", tail->first + 1, tail->first);
@@ -176,7 +188,7 @@ static int empty_value(struct lm_step *step, struct kedge_bytes value, size_t *b
         struct lm_tail tail;
         int rc;
 
-        if (!entry_at(value, at, &e))
+        if (!entry_at(value, at, &e) || !is_sound(&e))
             return KEDGE_OK;
         rc = lm_tail_get(&step->v, e.inc, &tail);
         if (rc == KEDGE_NOT_FOUND || (rc == KEDGE_OK && e.n < tail.first))

@@ -14,8 +14,8 @@
  *   R3  An entry becomes durable with the transaction that appended it, like any row.  Whoever
  *       takes a tail to `journal' removes its row of `tails' in the same transaction.
  *   R4  A value of `recent' is deleted only after each of its entries is rubbish, the oldest first.
- *       An entry that cannot be understood keeps its value, and so all later ones: then records go
- *       straight to `journal'.
+ *       One that is damaged is never moved nor passed over: it keeps its value, and so all later
+ *       ones, byte for byte; then records go straight to `journal'.
  *   R5  `recent' is small: while it holds more than KEEP values, a transaction that adds
  *       entries takes away more than it adds; nothing is added above VALUES_MAX, nor in a map that
  *       is nearly used up.

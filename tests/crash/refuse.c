@@ -701,6 +701,43 @@ static void bad_record(void *ctx)
     client_close(&c);
 }
 
+/* A record of `recent' cannot be found, so nothing there can be removed: all others go on. */
+static void bad_oldest(void *ctx)
+{
+    struct client c = { .url = url, .lease = crash_id("lease", 1) };
+    struct client_run two, three;
+
+    (void)ctx;
+    client_must_open(&c, 0);
+    client_expect(&c, head_of(&c, "two", 0, &two), KEDGE_OK, "retrieve of another");
+    client_expect(&c, head_of(&c, "three", 0, &three), KEDGE_OK, "retrieve of a third");
+    for (uint64_t n = 4; n <= 200; n++) {
+        client_expect(&c, client_append(&c, &two, n, 50), KEDGE_OK, "append to another");
+        client_expect(&c, client_append(&c, &three, n, 50), KEDGE_OK, "append to a third");
+    }
+    client_check(&c, &two, 1);
+    client_check(&c, &three, 1);
+    check_faults(&c);
+    client_close(&c);
+}
+
+static void count_recent(void *ctx)
+{
+    MDB_env *env = raw_open();
+    MDB_txn *txn;
+    MDB_stat st;
+    MDB_dbi dbi;
+
+    (void)ctx;
+    CRASH_CHECK(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0 &&
+                    mdb_dbi_open(txn, "recent", 0, &dbi) == 0 && mdb_stat(txn, dbi, &st) == 0,
+                "cannot count");
+    CRASH_CHECK(st.ms_entries >= 100 && st.ms_entries <= 130, "`recent' has %zu values",
+                (size_t)st.ms_entries);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+}
+
 /* Whatever this row is: no operation crashes, and none answers wrongly that all is well. */
 static void bad_other(void *ctx)
 {
@@ -766,6 +803,24 @@ static void damage(const char *table, unsigned row, void (*look)(void *ctx), boo
     sh->message[0] = '\0';
 }
 
+/* Bytes of whose record it is, which, how long, where the one before is, and of itself. */
+static void unmovable(void)
+{
+    static const unsigned places[] = { 7, 11, 15, 23, 27, 40 };
+
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        bool ok = fresh();
+
+        *flip = (struct flip){ .table = "recent", .row = 1, .place = places[i] };
+        ok = ok && crash_run(touch, NULL) == CRASH_PASSED &&
+             crash_run(bad_oldest, NULL) == CRASH_PASSED &&
+             crash_run(touch, flip) == CRASH_PASSED &&
+             crash_run(count_recent, NULL) == CRASH_PASSED;
+        (void)tap_ok(ok, "a record that cannot get to its place, byte %u: %s", places[i],
+                     ok ? "all others do" : crash_why());
+    }
+}
+
 int main(void)
 {
     static const struct fs file_systems[] = {
@@ -800,5 +855,10 @@ int main(void)
     damage("meta", 1, bad_other, false, stride, "a damaged schema");
     damage("ids", 0, bad_other, false, stride, "a damaged name");
     damage("names", 0, bad_other, false, stride, "a damaged queue or reactor");
+
+    (void)snprintf(url, sizeof url, "lmdb://%s?gather=1", base);
+    damage("tails", 0, bad_head, true, stride, "a damaged row of `tails'");
+    damage("recent", 1, bad_record, true, stride, "a damaged record of `recent'");
+    unmovable();
     return tap_end();
 }
