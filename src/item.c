@@ -193,9 +193,12 @@ static void add_snapshot(struct kedge_worker *w, struct kedge_inflight *run)
     struct kedge_change *change;
 
     if (item->snapshot == NULL && item->end != KEDGE_ITEM_REST &&
-        kedge_progress_wants_snapshot(run->progress) &&
-        has_room(w, run, kedge_progress_snapshot_size(run->progress)))
-        item->snapshot = w->host->alloc(w->host->ctx, kedge_progress_snapshot_size(run->progress));
+        kedge_progress_wants_snapshot(run->progress)) {
+        size_t size = kedge_progress_snapshot_size(run->progress);
+
+        if (has_room(w, run, size))
+            item->snapshot = w->host->alloc(w->host->ctx, size);
+    }
     if (item->snapshot == NULL)
         return; /* without memory: another time */
     change = add(item, run, KEDGE_SNAPSHOT);

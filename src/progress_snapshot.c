@@ -192,6 +192,8 @@ static size_t put_odds(const struct kedge_progress *p, unsigned char **to)
     uint32_t n = 0;
     size_t size;
 
+    if (p->n_odd == 0 && p->phase == KEDGE_PHASE_FORWARD) /* the usual case, of a long run too */
+        return put(to, 0);
     for (uint32_t i = 0; i < p->n; i++)
         n += odd_bits(p, i) != 0;
     size = put(to, n);
