@@ -4,8 +4,8 @@
  *   I1  value = format byte, fields, checksum (8).  A field is tag (1), length (u32), bytes, all
  *       little-endian.
  *   I2  A reader keeps the fields it does not know and writes them back; a tag with KIT_MUST set
- * that it does not know makes the record unreadable for it (ERR_CORRUPT, and the bytes stay). I3  A
- * block of numbers may grow at its end; a shorter one reads as zeros there.
+ *       that it does not know makes the record unreadable for it (ERR_CORRUPT, and the bytes stay).
+ *   I3  A block of numbers may grow at its end; a shorter one reads as zeros there.
  */
 #ifndef KEDGE_KIT_CODEC_H
 #define KEDGE_KIT_CODEC_H

@@ -2,10 +2,10 @@
  * cache.h - heads of runs as this process saw them last, for the plain append
  *
  *   I1  What is in it is the committed state of the transaction `txn'.  It may be used by a write
- * transaction that follows that one directly: then nobody else has written since. I2  A head that
- * is written leaves the cache; an append moves its position on.  A transaction that is not
- * committed takes everything in it along. I3  What was handed out stays valid until
- * lm_cache_settle, also when it left the cache.
+ *       transaction that follows that one directly: then nobody else has written since.
+ *   I2  A head that is written leaves the cache; an append moves its position on.  A transaction
+ *       that is not committed takes everything in it along.
+ *   I3  What was handed out stays valid until lm_cache_settle, also when it left the cache.
  */
 #ifndef KEDGE_LMDB_CACHE_H
 #define KEDGE_LMDB_CACHE_H

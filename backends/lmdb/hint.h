@@ -2,12 +2,14 @@
  * hint.h - one small locked file per lease: is the process behind it alive?
  *
  *   I1  The file is `leases/<id in hex>'; its holder has a POSIX record lock on it.  The kernel
- * drops that when the process dies, and a forked child does not have it (an open-file-description
- * lock would live on in the child). I2  A POSIX lock also goes when its process closes *any*
- * descriptor of the file.  So this process never opens the file of a lease of its own a second
- * time: a list of our own says present. I3  The hint's name is device and inode: a file that was
- * deleted and made anew is another hint. I4  Absence is suspicion only.  It counts after it was
- * seen for KIT_HINT_GRACE_US by the monotonic clock of this process.
+ *       drops that when the process dies, and a forked child does not have it (an open-file-
+ *       description lock would live on in the child).
+ *   I2  A POSIX lock also goes when its process closes *any* descriptor of the file.  So this
+ *       process never opens the file of a lease of its own a second time: a list of our own says
+ *       present.
+ *   I3  The hint's name is device and inode: a file that was deleted and made anew is another hint.
+ *   I4  Absence is suspicion only.  It counts after it was seen for KIT_HINT_GRACE_US by the
+ *       monotonic clock of this process.
  */
 #ifndef KEDGE_LMDB_HINT_H
 #define KEDGE_LMDB_HINT_H

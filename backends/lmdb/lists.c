@@ -2,9 +2,9 @@
  * lists.c - many runs: by filter in the order of creation, and those that must be swept
  *
  *   I1  A page is a merge of a few ordered streams, each a range of one index; what a list does not
- * ask for is not looked at.  Order of creation is the order of incarnations. I2  A cursor is the
- * place in that order, not a row: rows may come and go between pages. I3  A page looks at a bounded
- * number of rows; it may be short before the end.
+ *       ask for is not looked at.  Order of creation is the order of incarnations.
+ *   I2  A cursor is the place in that order, not a row: rows may come and go between pages.
+ *   I3  A page looks at a bounded number of rows; it may be short before the end.
  */
 #include <config.h>
 

@@ -2,13 +2,15 @@
  * writer.h - the one committer of a process: whoever comes first writes for all who wait
  *
  *   I1  At most one thread of the process is the *leader*.  A job that finds none becomes the
- * leader and runs in its own thread, without a hand-off: a lone caller pays nothing for the others.
+ *       leader and runs in its own thread, without a hand-off: a lone caller pays nothing for the
+ *       others.
  *   I2  What gathers while a flush is under way goes together into the next one, lease operations
  *       first; then the leader hands over to somebody who waits.
  *   I3  A job that waits owns copies of all it was given.  Its caller may leave at its deadline:
- * before it was picked up nothing has happened (ERR_UNAVAILABLE), after that the leader goes on
- * without it (ERR_UNKNOWN). I4  A unit (one commit of a batch) that breaks the transaction takes
- * nobody with it: all is undone, and every unit is carried out again in a transaction of its own.
+ *       before it was picked up nothing has happened (ERR_UNAVAILABLE), after that the leader goes
+ *       on without it (ERR_UNKNOWN).
+ *   I4  A unit (one commit of a batch) that breaks the transaction takes nobody with it: all is
+ *       undone, and every unit is carried out again in a transaction of its own.
  */
 #ifndef KEDGE_LMDB_WRITER_H
 #define KEDGE_LMDB_WRITER_H

@@ -2,10 +2,11 @@
  * scripts.h - what runs inside the server: a few scripts, each one atomic step
  *
  *   I1  A script touches the keys it was given and no others; all are of one namespace, in one
- * slot. I2  A server runs a failing script's writes up to the failure.  So everything of a group is
+ *       slot.
+ *   I2  A server runs a failing script's writes up to the failure.  So everything of a group is
  *       checked, types too, before its first write.
  *   I3  TIME is asked once per script.  A number of Lua is exact up to 2^53 only: fences and points
- * in time are handled in two parts, or as bytes.
+ *       in time are handled in two parts, or as bytes.
  */
 #ifndef KEDGE_REDIS_SCRIPTS_H
 #define KEDGE_REDIS_SCRIPTS_H
