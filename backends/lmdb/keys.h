@@ -5,8 +5,7 @@
  *       used twice.  Rows of a purged run can wait for their removal beside those of its successor.
  *   I2  All numbers in keys are big-endian, so that the order of keys is the order of numbers.
  *   I3  Every value, or entry of `recent', ends in a checksum over itself, seeded by its key
- *       (kit/codec.h); index rows are
- *       empty.
+ *       (kit/codec.h); index rows are empty.
  *   I4  A plain append writes one row of `journal' and nothing else, or an entry of `recent' and
  *       its row of `tails' (recent.h): the position is the journal's own length.
  *
