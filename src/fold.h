@@ -114,6 +114,8 @@ void kedge_fold_set_odd(struct kedge_progress *p, uint32_t step);
 void kedge_fold_unneed(struct kedge_progress *p, uint32_t step);
 /* It is done or skipped, and what comes after it may go on. */
 void kedge_fold_finish(struct kedge_progress *p, uint32_t step, uint32_t state, uint64_t number);
+/* The same, but for its entry's share of list_size. */
+void kedge_fold_end(struct kedge_progress *p, uint32_t step, uint32_t state, uint64_t number);
 /* All that holds before the first record. */
 void kedge_fold_begin(struct kedge_progress *p);
 

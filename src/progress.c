@@ -128,11 +128,13 @@ static void value_drop(struct kedge_progress *p, uint32_t step)
 /* STEP needs nobody's value any more. */
 void kedge_fold_unneed(struct kedge_progress *p, uint32_t step)
 {
-    const struct kedge_reactor_step *def = step_of(p, step);
+    const struct kedge_reactor *r = p->reactor;
 
-    for (uint32_t i = 0; i < def->n_after; i++) {
-        if (--p->needed[def->after[i]] == 0)
-            value_drop(p, def->after[i]);
+    for (uint32_t i = r->after_at[step]; i < r->after_at[step + 1]; i++) {
+        uint32_t before = r->edges[i];
+
+        if (--p->needed[before] == 0)
+            value_drop(p, before);
     }
 }
 
@@ -202,14 +204,16 @@ static void lay_out(struct kedge_progress *p)
 
 void kedge_fold_begin(struct kedge_progress *p)
 {
+    const struct kedge_reactor *r = p->reactor;
+
     p->phase = KEDGE_PHASE_FORWARD;
     p->head = p->last = NONE;
     p->n_heap = 0;
     for (uint32_t i = 0; i < p->n; i++) {
-        p->missing[i] = step_of(p, i)->n_after;
-        p->needed[i] = step_of(p, i)->n_before;
-        p->state[i] = KEDGE_STEP_WAITING;
+        p->missing[i] = r->after_at[i + 1] - r->after_at[i];
+        p->needed[i] = r->before_at[i + 1] - r->before_at[i];
     }
+    memset(p->state, KEDGE_STEP_WAITING, p->n);
     for (uint32_t i = 0; i < p->n; i++) {
         if (p->missing[i] == 0)
             kedge_fold_set_ready(p, i);
@@ -408,23 +412,27 @@ static const char *not_forward(const struct kedge_progress *p, const struct kedg
     return NULL;
 }
 
-/* It is done or skipped, and what comes after it may go on. */
-void kedge_fold_finish(struct kedge_progress *p, uint32_t step, uint32_t state, uint64_t number)
+void kedge_fold_end(struct kedge_progress *p, uint32_t step, uint32_t state, uint64_t number)
 {
-    const struct kedge_reactor_step *def = step_of(p, step);
+    const struct kedge_reactor *r = p->reactor;
 
     p->state[step] = (unsigned char)state;
     p->record[step] = number;
     p->flags[step] |= ORDERED;
     p->order[p->n_order++] = step;
-    p->list_size += kedge_fold_entry_size(p, p->n_order - 1);
     kedge_fold_unneed(p, step);
-    for (uint32_t i = 0; i < def->n_before; i++) {
-        uint32_t after = def->before[i];
+    for (uint32_t i = r->before_at[step]; i < r->before_at[step + 1]; i++) {
+        uint32_t after = r->edges[i];
 
         if (--p->missing[after] == 0 && p->phase == KEDGE_PHASE_FORWARD)
             kedge_fold_set_ready(p, after);
     }
+}
+
+void kedge_fold_finish(struct kedge_progress *p, uint32_t step, uint32_t state, uint64_t number)
+{
+    kedge_fold_end(p, step, state, number);
+    p->list_size += kedge_fold_entry_size(p, p->n_order - 1);
 }
 
 static void apply_finish(struct kedge_progress *p, uint64_t number, const struct kedge_rec *rec)
@@ -1030,6 +1038,11 @@ int kedge_progress_read(struct kedge_progress *p, const struct kedge_rec *rec,
 uint64_t kedge_progress_value_record(const struct kedge_progress *p, uint32_t step)
 {
     return (p->flags[step] & VALUE) != 0 ? p->record[step] : 0;
+}
+
+int kedge_progress_needed(const struct kedge_progress *p, uint32_t step)
+{
+    return p->needed[step] > 0;
 }
 
 uint32_t kedge_progress_state(const struct kedge_progress *p, uint32_t step)

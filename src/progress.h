@@ -112,6 +112,8 @@ uint32_t kedge_progress_in_the_way(const struct kedge_progress *p);
 
 /* Record number of a DONE step's value, 0 if it has none. */
 uint64_t kedge_progress_value_record(const struct kedge_progress *p, uint32_t step);
+/* May somebody still ask for that value: has a step that comes after it not ended? */
+int kedge_progress_needed(const struct kedge_progress *p, uint32_t step);
 /* enum kedge_step_state (run.h), failures, time of its last record, when a delayed one goes on */
 uint32_t kedge_progress_state(const struct kedge_progress *p, uint32_t step);
 uint32_t kedge_progress_failures(const struct kedge_progress *p, uint32_t step);

@@ -253,8 +253,14 @@ struct reader {
 
 static uint64_t get(struct reader *r, uint64_t max)
 {
+    const unsigned char *at = r->rest.data;
     uint64_t value = 0;
 
+    if (!r->bad && r->rest.len > 0 && *at < 0x80 && *at <= max) { /* nearly all are of one byte */
+        r->rest.data = at + 1;
+        r->rest.len--;
+        return *at;
+    }
     if (r->bad || !kedge_varint_read(&r->rest, &value) || value > max) {
         r->bad = 1;
         return 0;
@@ -312,6 +318,7 @@ static const unsigned char entry_states[] = { KEDGE_STEP_DONE, KEDGE_STEP_SKIPPE
 /* RECORD: of the last entry, then of this. */
 static void get_entry(struct kedge_progress *p, struct reader *r, uint64_t *record)
 {
+    size_t before = r->rest.len;
     uint64_t word = get(r, UINT64_MAX);
     int64_t step = p->n_order > 0 ? (int64_t)p->order[p->n_order - 1] + 1 : 0;
     int64_t distance = unzigzag(word >> ENTRY_BITS);
@@ -339,7 +346,8 @@ static void get_entry(struct kedge_progress *p, struct reader *r, uint64_t *reco
         p->n_undo_failed++;
         kedge_fold_set_odd(p, (uint32_t)step);
     }
-    kedge_fold_finish(p, (uint32_t)step, state, *record);
+    kedge_fold_end(p, (uint32_t)step, state, *record);
+    p->list_size += before - r->rest.len; /* an entry is written in one way only */
 }
 
 /* A state which the first list does not have. */

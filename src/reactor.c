@@ -154,6 +154,7 @@ static void reactor_destroy(struct kedge_reactor *r)
 {
     free(r->table);
     free(r->edges);
+    free(r->after_at);
     free(r->places);
     free(r->text);
     free(r);
@@ -181,12 +182,15 @@ int kedge_reactor_make(struct kedge_bytes name, uint32_t version, size_t n_steps
         r->n_places *= 2;
     r->table = calloc(n_steps, sizeof *r->table);
     r->edges = malloc((2 * n_edges + 1) * sizeof *r->edges); /* both ways */
+    r->after_at = malloc(2 * (n_steps + 1) * sizeof *r->after_at);
     r->places = calloc(r->n_places, sizeof *r->places);
     r->text = malloc(name.len + 1 + n_text);
-    if (r->table == NULL || r->edges == NULL || r->places == NULL || r->text == NULL) {
+    if (r->table == NULL || r->edges == NULL || r->after_at == NULL || r->places == NULL ||
+        r->text == NULL) {
         reactor_destroy(r);
         return no_memory(err);
     }
+    r->before_at = r->after_at + n_steps + 1;
     memcpy(r->text, name.data, name.len);
     r->text[name.len] = '\0';
     r->name = r->text;
@@ -242,6 +246,12 @@ static void turn_round(struct kedge_reactor *r)
             r->edges[(size_t)(from->before - r->edges) + from->n_before++] = i;
         }
     }
+    for (uint32_t i = 0; i < r->n_steps; i++) {
+        r->after_at[i] = (uint32_t)(r->table[i].after - r->edges);
+        r->before_at[i] = (uint32_t)(r->table[i].before - r->edges);
+    }
+    r->after_at[r->n_steps] = (uint32_t)r->n_edges;
+    r->before_at[r->n_steps] = (uint32_t)(2 * r->n_edges);
 }
 
 /*

@@ -42,6 +42,12 @@ struct kedge_reactor {
     const struct kedge_reactor_step *steps;
     struct kedge_id128 digest; /* of everything in the stored form */
     size_t n_edges;            /* all n_after together */
+    /*
+     * The graph once more, for who walks much of it: a step's `after' begins in `edges' where
+     * after_at says, and ends where the next one's begins; likewise `before'.
+     */
+    uint32_t *after_at;
+    uint32_t *before_at;
     /* index + 1 of the step whose name belongs there, or 0; a power of two of places */
     uint32_t *places;
     size_t n_places;

@@ -132,9 +132,12 @@ static int read_needed(struct kedge_worker *w, struct kedge_inflight *run, struc
 
     for (uint32_t i = 0; i < reactor->n_steps; i++) {
         const struct kedge_reactor_step *def = &reactor->steps[i];
-        uint64_t number = kedge_progress_value_record(p, i);
+        uint64_t number;
         bool needed = false;
 
+        if (!kedge_progress_needed(p, i)) /* nearly all, in a long run */
+            continue;
+        number = kedge_progress_value_record(p, i);
         if (number == 0 || kedge_progress_value(p, i) != NULL)
             continue;
         for (uint32_t j = 0; j < def->n_before && !needed; j++) {

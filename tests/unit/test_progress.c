@@ -31,13 +31,22 @@ static struct kedge_reactor_step *defs;
 static uint32_t *edges;
 static struct kedge_reactor reactor;
 
-static void define(uint32_t n)
+static void undefine(void)
 {
     free(defs);
     free(edges);
+    free(reactor.edges);
+    free(reactor.after_at);
+    defs = NULL;
+    edges = NULL;
+    memset(&reactor, 0, sizeof reactor);
+}
+
+static void define(uint32_t n)
+{
+    undefine();
     defs = calloc(n, sizeof *defs);
     edges = calloc((size_t)n * 2 * (n < 100 ? n : 1), sizeof *edges);
-    memset(&reactor, 0, sizeof reactor);
     reactor.name = "order";
     reactor.version = 1;
     reactor.n_steps = n;
@@ -48,6 +57,31 @@ static void define(uint32_t n)
         defs[i].run = nothing;
         defs[i].functions = KEDGE_REACTOR_RUN | KEDGE_REACTOR_UNDO | KEDGE_REACTOR_COMPENSATE;
     }
+}
+
+/* What is in the steps once more, as the reactor has it. */
+static void copy_graph(void)
+{
+    uint32_t n = reactor.n_steps;
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        reactor.n_edges += defs[i].n_after;
+    reactor.edges = malloc((2 * reactor.n_edges + 1) * sizeof *reactor.edges);
+    reactor.after_at = malloc(2 * ((size_t)n + 1) * sizeof *reactor.after_at);
+    reactor.before_at = reactor.after_at + n + 1;
+    for (uint32_t i = 0; i < n; i++) {
+        reactor.after_at[i] = at;
+        for (uint32_t k = 0; k < defs[i].n_after; k++)
+            reactor.edges[at++] = defs[i].after[k];
+    }
+    reactor.after_at[n] = at;
+    for (uint32_t i = 0; i < n; i++) {
+        reactor.before_at[i] = at;
+        for (uint32_t k = 0; k < defs[i].n_before; k++)
+            reactor.edges[at++] = defs[i].before[k];
+    }
+    reactor.before_at[n] = at;
 }
 
 /* i needs j: below 100 steps any, else the one before. */
@@ -68,6 +102,7 @@ static void finish_definition(int (*needs)(uint32_t i, uint32_t j))
                 *to++ = j;
         defs[i].n_before = (uint32_t)(to - defs[i].before);
     }
+    copy_graph();
 }
 
 static int none(uint32_t i, uint32_t j)
@@ -117,10 +152,7 @@ static void forget(void)
 static void teardown(void)
 {
     forget();
-    free(defs);
-    free(edges);
-    defs = NULL;
-    edges = NULL;
+    undefine();
 }
 
 static int apply(struct kedge_progress *to, uint64_t number)
@@ -1290,6 +1322,7 @@ static void define_chain(void)
         defs[i].n_after = i > 0;
         defs[i].n_before = i + 1 < LONG;
     }
+    copy_graph();
 }
 
 START_TEST(a_long_chain_is_no_trouble)
