@@ -162,8 +162,10 @@ static const char *const templates[PG_SQL_COUNT] = {
                    "r.id=$1::bytea and ($2::bigint=0 or r.rid=$2) and " VISIBLE,
     [PG_SQL_SNAPSHOT] = "select s.rec from @.run r join @.snapshot s on s.rid=r.rid where "
                         "r.id=$1::bytea",
-    [PG_SQL_TAIL] = "select j.n,j.req,j.at,j.rec from @.run r join @.journal j on j.rid=r.rid and "
-                    "j.n>r.snap_pos where r.id=$1::bytea order by j.n",
+    /* No join: whoever plans that does not know that there is one run, and sorts. */
+    [PG_SQL_TAIL] = "select j.n,j.req,j.at,j.rec from @.journal j where j.rid=(select r.rid from "
+                    "@.run r where r.id=$1::bytea) and j.n>(select r.snap_pos from @.run r where "
+                    "r.id=$1) order by j.n",
     [PG_SQL_RECORDS] =
         "select q.n,q.req,q.at,q.rec from (select p.n,p.req,p.at,p.rec,"
         "sum(octet_length(p.rec)) over (order by p.n)-octet_length(p.rec) as before from @.run r "
