@@ -3,7 +3,8 @@
  *
  * A process carries the run through its first steps and is killed with -9 in the next one.  From
  * then on worker after worker in this process takes the run, a hundred steps on from the last one,
- * and hands it back: so that all lengths of tail between two snapshots are met.
+ * so that all lengths of tail between two snapshots are met.  Each has been there before: it was
+ * opened, and has claimed and found nothing, while the one before had the run.
  */
 #include <config.h>
 
@@ -92,19 +93,35 @@ static void build(void *ctx, void *result)
     *(uint64_t *)result = saga_counts(&r->saga).steps;
 }
 
-/* A new worker, until it is in its first step; how long that took once it was open. */
-static int64_t take(struct resume *r, int wait_ms)
+/* The worker takes the run and is in its first step; how long that took. */
+static int64_t take(struct resume *r)
 {
-    int64_t began;
+    int64_t began = now_ns();
 
     r->started_ns = 0;
-    saga_worker_open(&r->saga);
-    began = now_ns();
     while (r->started_ns == 0) {
-        saga_turn(&r->saga, wait_ms);
+        saga_turn(&r->saga, 1);
         die_if_stopped();
     }
     return r->started_ns - began;
+}
+
+/* Another worker has looked for work and found none; then the one that has the run hands it back.
+ */
+static void relieve(struct resume *r)
+{
+    struct kedge_worker *old = r->saga.worker;
+    struct kedge_worker *next;
+
+    saga_worker_open(&r->saga);
+    while (saga_counts(&r->saga).claims == 0) {
+        saga_turn(&r->saga, 1);
+        die_if_stopped();
+    }
+    next = r->saga.worker;
+    r->saga.worker = old;
+    saga_worker_close(&r->saga);
+    r->saga.worker = next;
 }
 
 void resume_take_overs(struct side *side, const struct limit *limit)
@@ -113,19 +130,20 @@ void resume_take_overs(struct side *side, const struct limit *limit)
     uint64_t rounds = 0;
 
     do {
-        int64_t took = take(r, 0);
+        int64_t took;
 
+        relieve(r);
+        took = take(r);
         side->own_ns += took;
         samples_add(&side->lat, took);
         samples_add(&r->read, (int64_t)r->bytes);
         side->ops++;
         if (r->began + 2 * ADVANCE < r->saga.shape.n_steps)
             saga_reach(&r->saga, ADVANCE);
-        saga_worker_close(&r->saga);
     } while (!limit_reached(limit, ++rounds, now_ns()));
 }
 
-/* A run of STEPS finished steps whose process was killed, taken over once. */
+/* A run of STEPS finished steps whose process was killed, taken over once; a worker has it. */
 struct resume *resume_open(uint64_t steps)
 {
     struct resume *r = must_alloc(1, sizeof *r);
@@ -143,20 +161,22 @@ struct resume *resume_open(uint64_t steps)
     define(r, 0);
     saga_store_open(&r->saga, r->url, NULL);
     r->saga.runs = 1;
-    (void)take(r, 1);
+    saga_worker_open(&r->saga);
+    (void)take(r);
     if (r->began != r->first + 1 || r->recoveries != 1)
         die("step %" PRIu32 " came next, after %" PRIu32 " recoveries", r->began, r->recoveries);
     report_note("after kill -9: %" PRIu64 " bytes read, %.1f ms, next step %.1f ms after the claim",
                 r->bytes, (double)r->read_us / 1e3,
                 (double)(r->started_ns - r->taken_ns) / 1e6 + (double)r->read_us / 1e3);
-    saga_worker_close(&r->saga);
     return r;
 }
 
 uint64_t resume_close(struct resume *r, uint64_t *done)
 {
-    uint64_t there = saga_verify(&r->saga, r->began - 1, ADVANCE * 2);
+    uint64_t there;
 
+    saga_worker_close(&r->saga);
+    there = saga_verify(&r->saga, r->began - 1, ADVANCE * 2);
     *done = there > r->began - 1 ? there : r->began - 1;
     saga_store_close(&r->saga);
     saga_undefine(&r->saga);
