@@ -60,6 +60,43 @@ static void ask(struct pg_session *s, const struct kedge_claim *in, struct pg_qu
     pg_arg_i32(c, &q[1], (int32_t)in->limit);
 }
 
+/*
+ * A server's process compiles and plans what it is asked when it is asked first: for a claim that
+ * takes a run, reading it, and the append after its next step that is some milliseconds, which a
+ * run would wait for.  There is time when there is nothing to do.  No run has an empty id, and no
+ * lease the id that is all zero.
+ */
+static void make_ready(struct pg_session *s, const struct kedge_claim *in, int64_t end)
+{
+    static const struct kedge_claim nothing;
+    static const enum pg_sql reads[] = { PG_SQL_RUN, PG_SQL_SNAPSHOT, PG_SQL_TAIL, PG_SQL_RECORDS };
+    const struct kedge_bytes empty = { "", 0 };
+    struct pg_conn *c = &s->conn;
+    struct kedge_claim none = nothing;
+    struct pg_query q[7];
+
+    pg_begin(c);
+    none.request = in->request;
+    ask(s, &none, q);
+    for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) {
+        pg_query_init(&q[2 + i], reads[i]);
+        pg_arg_bytes(c, &q[2 + i], empty);
+    }
+    pg_arg_i64(c, &q[2], 0);
+    pg_arg_i64(c, &q[5], 0);
+    pg_arg_i32(c, &q[5], 0);
+    pg_arg_i64(c, &q[5], 0);
+    pg_query_init(&q[6], PG_SQL_APPEND_ONE);
+    pg_arg_id(c, &q[6], &none.lease);
+    pg_arg_i64(c, &q[6], 0);
+    pg_arg_i64(c, &q[6], 0);
+    pg_arg_i64(c, &q[6], 0);
+    pg_arg_id(c, &q[6], &none.request);
+    pg_arg_bytes(c, &q[6], empty);
+    (void)pg_run(c, q, 7, PG_NOTE, end, NULL);
+    pg_clear(q, 7);
+}
+
 int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page *out,
              int64_t timeout_us, struct kedge_error *err)
 {
@@ -100,6 +137,11 @@ int pg_claim(void *session, const struct kedge_claim *in, struct kedge_run_page 
                                  "out of memory when the answer came; send it again unchanged");
     }
     pg_clear(q, 2);
+    if (rc == KEDGE_OK && s->ready != s->conn.made) {
+        s->ready = s->conn.made;
+        if (page.n == 0 && !s->conn.pooled)
+            make_ready(s, in, end);
+    }
     if (rc == KEDGE_OK)
         *out = page;
     else

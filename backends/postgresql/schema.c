@@ -341,6 +341,7 @@ static const char *const version_1[] = {
     /*
      * Due runs to a lease.  Taking a run is kit_run_take() of kit/run.c said once more, in columns.
      * Looks first and locks what it will hand out only: a claim that finds nothing writes nothing.
+     * With a limit of 0 it goes all the way without a run, so that the session has its plans.
      */
     /* The lists of due runs there are of what is served.  PL/pgSQL, as that keeps its plans. */
     "create function @.lists(p_queue bytea[],p_reactor bytea[],p_min bigint[],p_max bigint[],"
@@ -379,7 +380,7 @@ static const char *const version_1[] = {
     /* The grip before the heads: what is told of them is then as new as it, or newer. */
     " select b.claim_req,l.grip into before,grip from @.lease l join @.beat b on b.lease=l.id\n"
     "  where l.id=p_lease and l.died=0;\n"
-    " if not found then code:=4; return; end if;\n"
+    " if not found and p_limit>0 then code:=4; return; end if;\n"
     " t:=@.now_us();\n"
     " if before=p_request then\n"
     "  took:=array(select r.rid from @.run r where r.holder=p_lease and r.take_req=p_request\n"
@@ -395,17 +396,17 @@ static const char *const version_1[] = {
     "    lateral (select n.rid,n.due from @.run n where n.queue=v.queue and n.reactor=v.reactor\n"
     "     and n.version=v.version and n.due<>0 and n.due<=t and (n.due,n.rid)>(last_due,last_rid)\n"
     "     order by n.due,n.rid limit p_limit) r order by r.due,r.rid limit p_limit) q;\n"
-    "  exit when cardinality(c)=0;\n"
+    "  exit when cardinality(c)=0 and p_limit>0;\n"
     "  if last_rid=0 then\n"
     "   perform 1 from @.lease l where l.id=p_lease and l.died=0 for key share;\n"
-    "   if not found then code:=4; return; end if;\n"
+    "   if not found and p_limit>0 then code:=4; return; end if;\n"
     "  end if;\n"
     "  got:=array(select h.rid from @.hot h where h.rid=any(c) order by h.rid for update skip "
     "locked);\n"
     /* Still due?  And no more than were asked for: the oldest of them. */
     "  got:=array(select r.rid from @.run r where r.rid=any(got) and r.due<>0 and r.due<=t\n"
     "   order by r.due,r.rid limit p_limit-cardinality(took));\n"
-    "  if cardinality(got)>0 then\n"
+    "  if cardinality(got)>0 or p_limit=0 then\n"
     "   update @.run r set place=2,holder=p_lease,fence=g.fence,hold_until=u,due=0,wakes_on=0,\n"
     "    wake_mark=0,status=case when r.status in (1,4) then 2 else r.status end,\n"
     "    take_req=p_request,\n"
@@ -421,7 +422,7 @@ static const char *const version_1[] = {
     "  exit when cardinality(took)>=p_limit or cardinality(c)<p_limit;\n"
     "  last_due:=d[cardinality(d)]; last_rid:=c[cardinality(c)];\n"
     " end loop;\n"
-    " if cardinality(took)>0 then\n"
+    " if cardinality(took)>0 or p_limit=0 then\n"
     "  update @.beat b set claim_req=p_request where b.lease=p_lease;\n"
     " end if;\n"
     " select coalesce(min(r.due),0) into next_due from @.lists(p_queue,p_reactor,p_min,p_max) v,\n"

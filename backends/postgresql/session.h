@@ -47,7 +47,8 @@ struct pg_session {
     int64_t entered;       /* when the operation under way began, monotonic */
     struct pg_grip *grips; /* told by the last pg_apply() */
     size_t n_grips;
-    int64_t asked; /* when that was sent */
+    int64_t asked;  /* when that was sent */
+    uint64_t ready; /* conn.made when it was made ready to take runs; see claim.c */
 };
 
 extern const struct kedge_limits pg_limits;
