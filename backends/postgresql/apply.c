@@ -602,6 +602,16 @@ static void put_plain(struct applying *a)
 
 /* -------------------------------------------------------------------- all of it */
 
+/* Anything but runs and leases? */
+static bool expects_rare(const struct applying *a)
+{
+    for (size_t g = 0; g < a->n; g++)
+        for (size_t i = 0; i < a->groups[g].n_expects; i++)
+            if (a->groups[g].expects[i].row->kind > KIT_ROW_LEASE)
+                return true;
+    return false;
+}
+
 static void encode(struct applying *a, size_t n_fences)
 {
     uint32_t row = a->c->row_in;
@@ -630,6 +640,7 @@ static void encode(struct applying *a, size_t n_fences)
     put_writes(a, row, one_lock);
     put_writes(a, row, one_attention);
     put_plain(a);
+    pg_arg_bool(a->c, &a->q, expects_rare(a));
 }
 
 /* Which groups were carried out: all but the bad ones, and of the plain ones those listed. */
