@@ -488,6 +488,46 @@ static void one_attention(struct applying *a, struct pg_array *array, size_t g,
 
 /* ---------------------------------------------------------------- what is locked */
 
+/* Who held a run before this write of its head; NULL: nobody. */
+static const struct kedge_id128 *held_before(const struct kit_write *w)
+{
+    if ((w->kind != KIT_WRITE_RUN && w->kind != KIT_WRITE_DROP) || w->run_old == NULL ||
+        kit_id_zero(&w->run_old->r.holder))
+        return NULL;
+    return &w->run_old->r.holder;
+}
+
+/* Whoever holds a run whose length counts; NULL: nobody. */
+static const struct kedge_id128 *counts_on(const struct kit_expect *e)
+{
+    return e->run != NULL && e->journal && !kit_id_zero(&e->run->r.holder) ? &e->run->r.holder
+                                                                           : NULL;
+}
+
+/* Is LEASE one of those that must not append meanwhile? */
+static bool is_gripped(const struct applying *a, const struct kedge_id128 *lease)
+{
+    bool found = a->lease != NULL && kit_id_equal(a->lease, lease);
+
+    for (size_t g = 0; g < a->n && !found; g++) {
+        const struct kit_group *group = &a->groups[g];
+        const struct kedge_id128 *id;
+
+        for (size_t i = 0; i < group->n_expects && !a->places[g].plain && !found; i++)
+            found = (id = counts_on(&group->expects[i])) != NULL && kit_id_equal(id, lease);
+        for (size_t i = 0; i < group->n_writes && !a->places[g].plain && !found; i++)
+            found = (id = held_before(&group->writes[i])) != NULL && kit_id_equal(id, lease);
+    }
+    return found;
+}
+
+/* A lease that lives and is gripped has a stronger lock than it would get here. */
+static bool is_locked(const struct applying *a, const struct kit_expect *e, uint32_t kind)
+{
+    return e->row->kind == kind && e->there &&
+           !(kind == KIT_ROW_LEASE && e->stamp == 0 && is_gripped(a, &e->row->lease_id));
+}
+
 static void put_locked(struct applying *a, uint32_t kind, uint32_t oid)
 {
     struct pg_array array;
@@ -497,7 +537,7 @@ static void put_locked(struct applying *a, uint32_t kind, uint32_t oid)
         for (size_t i = 0; i < a->groups[g].n_expects; i++) {
             const struct kit_expect *e = &a->groups[g].expects[i];
 
-            if (e->row->kind != kind || !e->there)
+            if (!is_locked(a, e, kind))
                 continue;
             if (kind == KIT_ROW_LEASE)
                 pg_array_id(a->c, &array, &e->row->lease_id);
@@ -517,17 +557,17 @@ static void one_beat(struct applying *a, struct pg_array *array, size_t g,
         pg_array_id(a->c, array, &w->row->lease_id);
 }
 
-/* Who held a run before this write of its head. */
 static void one_raised(struct applying *a, struct pg_array *array, size_t g,
                        const struct kit_write *w)
 {
+    const struct kedge_id128 *holder = held_before(w);
+
     (void)g;
-    if ((w->kind == KIT_WRITE_RUN || w->kind == KIT_WRITE_DROP) && w->run_old != NULL &&
-        !kit_id_zero(&w->run_old->r.holder))
-        pg_array_id(a->c, array, &w->run_old->r.holder);
+    if (holder != NULL)
+        pg_array_id(a->c, array, holder);
 }
 
-/* Who must not append meanwhile: those, and whoever holds a run whose length counts. */
+/* Who must not append meanwhile. */
 static void put_grips(struct applying *a)
 {
     struct pg_array array;
@@ -541,10 +581,10 @@ static void put_grips(struct applying *a)
         if (a->places[g].plain)
             continue;
         for (size_t i = 0; i < group->n_expects; i++) {
-            const struct kit_expect *e = &group->expects[i];
+            const struct kedge_id128 *holder = counts_on(&group->expects[i]);
 
-            if (e->run != NULL && e->journal && !kit_id_zero(&e->run->r.holder))
-                pg_array_id(a->c, &array, &e->run->r.holder);
+            if (holder != NULL)
+                pg_array_id(a->c, &array, holder);
         }
         for (size_t i = 0; i < group->n_writes; i++)
             one_raised(a, &array, g, &group->writes[i]);
@@ -612,6 +652,25 @@ static bool expects_rare(const struct applying *a)
     return false;
 }
 
+/* How many waves there are, and the time that is good for every group. */
+static void put_waves(struct applying *a)
+{
+    int32_t waves = 0;
+    int64_t from = INT64_MIN;
+    int64_t to = INT64_MAX;
+
+    for (size_t g = 0; g < a->n; g++) {
+        if (a->places[g].plain)
+            continue;
+        waves = later(waves, a->places[g].wave);
+        from = a->groups[g].from > from ? a->groups[g].from : from;
+        to = a->groups[g].to < to ? a->groups[g].to : to;
+    }
+    pg_arg_i32(a->c, &a->q, waves);
+    pg_arg_i64(a->c, &a->q, from);
+    pg_arg_i64(a->c, &a->q, to);
+}
+
 static void encode(struct applying *a, size_t n_fences)
 {
     uint32_t row = a->c->row_in;
@@ -641,6 +700,7 @@ static void encode(struct applying *a, size_t n_fences)
     put_writes(a, row, one_attention);
     put_plain(a);
     pg_arg_bool(a->c, &a->q, expects_rare(a));
+    put_waves(a);
 }
 
 /* Which groups were carried out: all but the bad ones, and of the plain ones those listed. */

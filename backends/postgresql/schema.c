@@ -165,10 +165,10 @@ static const char *const version_1[] = {
      * here.  Waves: groups of a wave share no row that one of them writes.  Plain appends (h_...)
      * touch runs that no group does.
      *
-     * p_leases are those that must not die meanwhile; p_grips must not append meanwhile, and those
-     * of them in p_raised hold runs whose heads are written.  Answered are the leases of all three
-     * that live, with their grips before and after.  p_rare: something other than runs and leases
-     * is expected.
+     * p_grips are leases that must not append meanwhile, nor die, and those of them in p_raised
+     * hold runs whose heads are written; p_leases are others that must not die.  Answered are the
+     * leases of all three that live, with their grips before and after.  p_rare: something other
+     * than runs and leases is expected.  p_from and p_to: the time that all groups have in common.
      *
      * Each statement costs some ten microseconds, with or without rows: those that have nothing to
      * do are passed over where a look at a parameter tells.  A new run has a fence to come.
@@ -178,10 +178,10 @@ static const char *const version_1[] = {
     "p_drops @.row_in[],p_runs @.run_in[],p_hots @.row_in[],p_records @.row_in[],"
     "p_snaps @.row_in[],p_sets @.row_in[],p_slots @.row_in[],p_cellw @.row_in[],"
     "p_lockw @.row_in[],p_atts @.row_in[],h_lease uuid,h_rid bigint[],h_rev bigint[],h_n bigint[],"
-    "h_req uuid[],h_rec bytea[],p_rare bool,out t bigint,out bad int[],out done bigint[],out f bigint[],"
+    "h_req uuid[],h_rec bytea[],p_rare bool,p_waves int,p_from bigint,p_to bigint,out t bigint,out bad int[],out done bigint[],out f bigint[],"
     "out leases uuid[],out was bigint[],out grips bigint[]) "
     "language plpgsql volatile" PLAIN_PLANS " as $$\n"
-    "declare x int[]; m int;\n"
+    "declare x int[];\n"
     "begin\n"
     " bad:='{}'; done:='{}';\n",
     /* A lock that nobody has is no row that could be locked.  Whoever takes it waits here for
@@ -195,7 +195,9 @@ static const char *const version_1[] = {
     " f:='{}';\n"
     " if p_places>0 then f:=@.fences(p_places); end if;\n"
     " if cardinality(p_grips)>0 then\n"
-    "  perform 1 from @.lease where id=any(p_grips) and died=0 order by id for no key update;\n"
+    "  select array_agg(l.id order by l.id),array_agg(l.grip order by l.id) into leases,was from\n"
+    "   (select id,grip from @.lease where id=any(p_grips) and died=0 order by id\n"
+    "   for no key update) l;\n"
     " end if;\n"
     " if cardinality(p_leases)>0 then\n"
     "  perform 1 from @.lease where id=any(p_leases) order by id for key share;\n"
@@ -213,8 +215,10 @@ static const char *const version_1[] = {
     "  perform 1 from @.beat where lease=any(p_beats) order by lease for update;\n"
     " end if;\n"
     " t:=@.now_us();\n"
-    " select array_agg(l.id order by l.id),array_agg(l.grip order by l.id) into leases,was\n"
-    "  from @.lease l where l.id=any(p_grips||p_leases) and l.died=0;\n"
+    " if cardinality(p_leases)>0 then\n"
+    "  select array_agg(l.id order by l.id),array_agg(l.grip order by l.id) into leases,was\n"
+    "   from @.lease l where l.id=any(p_grips||p_leases) and l.died=0;\n"
+    " end if;\n"
     " grips:=was;\n"
     " if cardinality(p_raised)>0 then\n"
     /* Not below the store's time: a store that has lost some of its last commits counts no number
@@ -231,9 +235,10 @@ static const char *const version_1[] = {
     "& returning rid)\n"
     "  select coalesce(array_agg(i.rid),'{}') into done from i;\n"
     " end if;\n"
-    " select coalesce(max(p.w),0),coalesce(array_agg(p.g) filter (where t<p.a or t>=p.b),'{}')\n"
-    "  into m,bad from unnest(p_groups) p;\n"
-    " for i in 1..m loop\n"
+    " if t<p_from or t>=p_to then\n"
+    "  select coalesce(array_agg(p.g),'{}') into bad from unnest(p_groups) p where t<p.a or t>=p.b;\n"
+    " end if;\n"
+    " for i in 1..p_waves loop\n"
     "  if cardinality(p_deps)>0 then\n"
     "   select coalesce(array_agg(p.g),'{}') into x from unnest(p_deps) p\n"
     "    where p.w=i and p.k=any(bad);\n"

@@ -126,7 +126,8 @@ static const char *const templates[PG_SQL_COUNT] = {
         "$6::uuid[],$7::bigint[],$8::bytea[],$9::bytea[],$10::uuid[],$11::@.row_in[],"
         "$12::@.row_in[],$13::@.run_in[],$14::@.row_in[],$15::@.row_in[],$16::@.row_in[],"
         "$17::@.row_in[],$18::@.row_in[],$19::@.row_in[],$20::@.row_in[],$21::@.row_in[],"
-        "$22::uuid,$23::bigint[],$24::bigint[],$25::bigint[],$26::uuid[],$27::bytea[],$28::bool)",
+        "$22::uuid,$23::bigint[],$24::bigint[],$25::bigint[],$26::uuid[],$27::bytea[],$28::bool,"
+        "$29::int,$30::bigint,$31::bigint)",
     [PG_SQL_CLAIM] = "select * from @.claim($1::uuid,$2::uuid,$3::bytea[],$4::bytea[],"
                      "$5::bigint[],$6::bigint[],$7::int,$8::int,$9::bigint)",
     /* All that the lease holds is looked through, but only if its last claim took something. */
