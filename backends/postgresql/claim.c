@@ -68,15 +68,13 @@ static void ask(struct pg_session *s, const struct kedge_claim *in, struct pg_qu
  */
 static void make_ready(struct pg_session *s, const struct kedge_claim *in, int64_t end)
 {
-    static const struct kedge_claim nothing;
     static const enum pg_sql reads[] = { PG_SQL_RUN, PG_SQL_SNAPSHOT, PG_SQL_TAIL, PG_SQL_RECORDS };
     const struct kedge_bytes empty = { "", 0 };
     struct pg_conn *c = &s->conn;
-    struct kedge_claim none = nothing;
+    const struct kedge_claim none = { .request = in->request }; /* a limit of 0: see schema.c */
     struct pg_query q[7];
 
     pg_begin(c);
-    none.request = in->request;
     ask(s, &none, q);
     for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) {
         pg_query_init(&q[2 + i], reads[i]);
