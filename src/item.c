@@ -41,6 +41,7 @@ void kedge_item_reset(struct kedge_worker *w, struct kedge_item *item)
     item->doubt = false;
     item->reform = false;
     item->adopting = false;
+    item->urgent = false;
 }
 
 /* Apply one record and put it into the item: the record is the item's now.  ERR_NOMEM: another
@@ -78,6 +79,8 @@ static int put(struct kedge_worker *w, struct kedge_inflight *run, struct kedge_
         kedge_progress_value_set(run->progress, out->rec.step, out->buf, out->rec.value);
     item->records[item->n_records++] = (struct kedge_bytes){ out->buf->data, out->buf->len };
     item->bytes += out->buf->len;
+    if (out->rec.kind != KEDGE_RECORD_DONE && out->rec.kind != KEDGE_RECORD_SKIPPED)
+        item->urgent = true;
     out->next = NULL;
     *item->outs_end = out;
     item->outs_end = &out->next;
@@ -132,14 +135,9 @@ static bool may_hold_back(const struct kedge_worker *w, const struct kedge_infli
     const struct kedge_item *item = &run->item;
 
     if (w->options.checkpoint_min_interval_us <= 0 || item->end != KEDGE_ITEM_STAY ||
-        item->clear != 0 || run->waiting != NULL || kedge_item_wants_hold(w, run) ||
-        kedge_moment_now(w) - run->flushed >= w->options.checkpoint_min_interval_us)
+        item->clear != 0 || run->waiting != NULL || item->urgent || kedge_item_wants_hold(w, run))
         return false;
-    for (const struct kedge_out *out = item->outs; out != NULL; out = out->next) {
-        if (out->rec.kind != KEDGE_RECORD_DONE && out->rec.kind != KEDGE_RECORD_SKIPPED)
-            return false;
-    }
-    return true;
+    return kedge_moment_now(w) - run->flushed < w->options.checkpoint_min_interval_us;
 }
 
 static struct kedge_change *add(struct kedge_item *item, struct kedge_inflight *run, uint32_t kind)

@@ -9,8 +9,8 @@
 #define FORMAT 3u
 #define SUM    4u
 /* Reading so much is a millisecond on a server; writing a snapshot there costs several steps. */
-#define TAIL_MIN   65536u
-#define TAIL_RATIO 8u
+#define TAIL_MIN   262144u
+#define TAIL_RATIO 4u
 /* At most: the snapshot without its lists, and one entry of the second list. */
 #define HEAD_MAX 160u
 #define ODD_MAX  32u

@@ -79,6 +79,7 @@ struct kedge_item {
     bool sealed;   /* guards and changes are set: only to be sent, as it is */
     bool reform;   /* its lease died: the same records under the one we have then */
     bool adopting; /* takes the run anew, under a new lease */
+    bool urgent;   /* more than steps that went well: not to be held back */
 };
 
 struct kedge_inflight {

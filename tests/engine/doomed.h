@@ -12,6 +12,8 @@
 
 #include <kedge/kedge.h>
 
+#define DOOMED_TEXT 65536 /* room for a value with its padding */
+
 enum { STEPS_MOST = 9, AFTER_MOST = 4, RUNS_MOST = 8, PHASES_MOST = 3 };
 
 #define PAUSE_US                                                                                   \

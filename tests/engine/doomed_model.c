@@ -634,7 +634,7 @@ static void due_texts(uint32_t status, char *result, char *error, const char **s
         if (end_of(&saga->steps[last]) != KEDGE_OUTCOME_OK)
             return;
         (void)value_of(last, text, sizeof text);
-        (void)snprintf(result, 20480, "\"%s\"%*s", text, saga->pad, "");
+        (void)snprintf(result, DOOMED_TEXT, "\"%s\"%*s", text, saga->pad, "");
     } else if (status == KEDGE_CANCELLED || status == KEDGE_ABORTED) {
         (void)snprintf(error, 128, ASKED_WHY);
     } else if (at >= 0) {
@@ -650,7 +650,7 @@ static int check_status(void)
 {
     uint32_t status = h->at[h->phases][run].status;
     uint32_t due = due_status();
-    char result[20480];
+    char result[DOOMED_TEXT];
     char error[128];
     const char *step;
 

@@ -62,8 +62,8 @@ const struct saga sagas[] = {
                  { .name = "b", AFTER("a"), .undo = 1, .flags = POOL },
                  { .name = "c", AFTER("b"), .end = KEDGE_OUTCOME_HALT },
                  { .name = "d", AFTER("c") } } },
-    { .name = "snapshots", /* a tail of 64 KiB is worth one */
-      .pad = 16384,
+    { .name = "snapshots", /* a tail of 256 KiB is worth one */
+      .pad = 49152,
       .steps = { { .name = "a" },
                  { .name = "b", AFTER("a") },
                  { .name = "c", AFTER("b") },
@@ -244,7 +244,7 @@ static int bad(struct kedge_step *step, const char *what)
 static int say_value(struct kedge_step *step, const struct saga *saga, const struct plan *plan)
 {
     const struct kedge_view *view = kedge_step_view(step);
-    char text[20480];
+    char text[DOOMED_TEXT];
     size_t len = (size_t)snprintf(text, sizeof text, "\"%s(", plan->name);
 
     if (plan->after[0] == NULL)
