@@ -19,6 +19,7 @@
 #include "subject.h"
 
 #define ROOM     30000 /* steps there are beyond those that are done first */
+#define IDLE_NS  INT64_C(50000000)
 #define ADVANCE  97
 #define BOUND_US 50000
 
@@ -106,15 +107,19 @@ static int64_t take(struct resume *r)
     return r->started_ns - began;
 }
 
-/* Another worker has looked for work and found none; then the one that has the run hands it back.
+/*
+ * Another worker has looked for work and found none, and has been idle for a while: all its
+ * connections are made.  Then the one that has the run hands it back.
  */
 static void relieve(struct resume *r)
 {
     struct kedge_worker *old = r->saga.worker;
     struct kedge_worker *next;
+    int64_t idle;
 
     saga_worker_open(&r->saga);
-    while (saga_counts(&r->saga).claims == 0) {
+    idle = now_ns() + IDLE_NS;
+    while (saga_counts(&r->saga).claims == 0 || now_ns() < idle) {
         saga_turn(&r->saga, 1);
         die_if_stopped();
     }
