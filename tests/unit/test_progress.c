@@ -1340,7 +1340,7 @@ START_TEST(a_long_chain_is_no_trouble)
     ck_assert_int_eq(kedge_progress_apply(p, number++, now, &rec, 100, &err), KEDGE_OK);
     while (kedge_progress_take(p, now, &a)) {
         rec = rec_of(KEDGE_RECORD_DONE, a.step);
-        ck_assert_int_eq(kedge_progress_apply(p, number++, now, &rec, 100, &err), KEDGE_OK);
+        ck_assert_int_eq(kedge_progress_apply(p, number++, now, &rec, 400, &err), KEDGE_OK);
         if (kedge_progress_wants_snapshot(p) && a.step + 1 < LONG) {
             wanted++;
             len = kedge_progress_snapshot_size(p);
