@@ -46,7 +46,7 @@ int lm_tail_get(const struct lm_view *v, uint64_t inc, struct lm_tail *out)
         return KEDGE_ERR_CORRUPT;
     *out =
         (struct lm_tail){ lm_get_u32(p), lm_get_u32(p + 4), lm_get_u64(p + 8), lm_get_u32(p + 16) };
-    return out->first <= out->last ? KEDGE_OK : KEDGE_ERR_CORRUPT;
+    return out->first >= 1 && out->first <= out->last ? KEDGE_OK : KEDGE_ERR_CORRUPT;
 }
 
 static bool entry_at(struct kedge_bytes value, size_t at, struct entry *out)
@@ -140,8 +140,7 @@ int lm_tails_count(const struct lm_view *v, uint64_t *records)
 
 /* ------------------------------------------------------ taking a tail to its place */
 
-/* R3.  What is on the way stays where it is: neither `journal' nor `tails' shares a page with it.
- */
+/* R3.  What is on its way does not move under the cursor: it shares no page with `journal'. */
 static int settle(struct lm_step *step, uint64_t inc, const struct lm_tail *tail)
 {
     MDB_cursor *journal = lm_step_journal(step);
@@ -220,6 +219,8 @@ static int trim(struct lm_step *step)
         struct kedge_bytes value;
 
         rc = value_get(&step->v, step->recent_first, &value);
+        if (rc == KEDGE_ERR_CORRUPT)
+            return KEDGE_OK;
         if (rc == KEDGE_OK)
             rc = empty_value(step, value, &budget, &empty);
         if (rc == KEDGE_OK && empty)
