@@ -76,9 +76,10 @@ EXAMPLES(order_examples, { "demo", "on a store of its own" });
 
 /* Options of a command. */
 #define OPTIONS(...) ((const uint8_t[]){ __VA_ARGS__, CLI_N_OPTIONS })
-#define FILTER       CLI_STATE, CLI_REACTOR, CLI_QUEUE, CLI_OLDER, CLI_NEWER, CLI_UNSERVED, CLI_LIMIT
-#define BULK         FILTER, CLI_ALL, CLI_DRY_RUN, CLI_YES
-#define REQUEST      BULK, CLI_WHO, CLI_WHY, CLI_WAIT
+/* ... of many. */
+#define FILTER  CLI_STATE, CLI_REACTOR, CLI_QUEUE, CLI_OLDER, CLI_NEWER, CLI_UNSERVED, CLI_LIMIT
+#define BULK    FILTER, CLI_ALL, CLI_DRY_RUN, CLI_YES
+#define REQUEST BULK, CLI_WHO, CLI_WHY, CLI_WAIT
 
 const uint8_t cli_everywhere[] = { CLI_STORE,   CLI_BACKEND, CLI_BACKEND_OPT, CLI_NAMESPACE,
                                    CLI_TIMEOUT, CLI_JSON,    CLI_JSONL,       CLI_COLOR,
@@ -240,10 +241,11 @@ const struct cli_command cli_commands[] = {
             CLI_WORD_NONE, NULL, bench_list_examples),
     COMMAND(
         "bench run", "WORKLOAD... [OPTION...]", "measure what a store, and kedge on it, can do",
-        "Each workload, on each store that is named: as fast as it goes for throughput, at a fixed\n"
-        "rate for latency, which then counts from when an operation was to begin.  With --ceiling a\n"
-        "bare client of the same store, hand-written to do no more than is needed for the same\n"
-        "durability, takes turns with what is measured; the ratio is that of one and the same time.\n\n"
+        "Each workload, on each store that is named: as fast as it goes for throughput, at a\n"
+        "fixed rate for latency, which then counts from when an operation was to begin.  With\n"
+        "--ceiling a bare client of the same store, hand-written to do no more than is needed\n"
+        "for the same durability, takes turns with what is measured; the ratio is that of one\n"
+        "and the same time.\n\n"
         "Printed are the median and the range of the repeats, and whatever decides a figure:\n"
         "versions, compiler, machine, and the durability in force as the store itself tells it.\n"
         "At the end of each workload the store is read back: a step that is lost, or there twice,\n"

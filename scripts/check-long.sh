@@ -41,7 +41,7 @@ checked() {
 sources() {
 	(cd "$src" && find include src backends conform cli tests bench examples \
 		\( -name '*.c' -o -name '*.h' -o -name '*.cc' \) \
-		! -name builtin.h ! -name version.h | sort)
+		! -path 'bench/hdr/*' ! -name builtin.h ! -name version.h | sort)
 }
 
 scripts() {

@@ -10,9 +10,9 @@
  *       server (fences) is there, and not under the checksum of the rest (kit/codec.h).
  *   I4  A run that goes leaves no row under its id: journal, snapshot and slots get names of their
  *       own in the same step, under which purge removes them.
- *   I5  Whoever writes the head of a run that is held, before or after, gives its lease another grip
- *       in the same step, one that was never used.  So who knows the head and the grip knows that
- *       the head still is what it was, also of a server that has lost its last writes.
+ *   I5  Whoever writes the head of a run that is held, before or after, gives its lease another
+ *       grip in the same step, one that was never used.  So who knows the head and the grip knows
+ *       that the head still is what it was, also of a server that has lost its last writes.
  *   I6  Sorted sets are indexes: whatever they say is looked up in the row.  All scores are 0; the
  *       order is that of the bytes, which is exact where a score would not be.
  *

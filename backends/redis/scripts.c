@@ -294,25 +294,26 @@ static const char commit_text[] = LUA_BIN LUA_DEC
  * Answer   0: it has another grip, or is dead; else time, then the numbers of those that did not
  *          follow, with a comma before each
  */
-static const char append_text[] = LUA_BIN
-    "local K,A,call=KEYS,ARGV,redis.call\n"
-    "local l=redis.pcall('GET',K[1])\n"
-    "if type(l)~='string' or string.sub(l,1,1)~='L' or string.sub(l,106,121)~=A[1] then return 0 end\n"
-    "local t=call('TIME')\n"
-    "local s,u=tonumber(t[1]),tonumber(t[2])\n"
-    "local T\n"
-    "if s<9007199254 then T=struct.pack('>I8',s*1000000+u) else T=bin(s,u) end\n"
-    "local now=string.format('%s%06d',t[1],u)\n"
-    "local G=cmsgpack.unpack(A[2])\n"
-    "for i=1,#G do\n"
-    "  local len=redis.pcall('RPUSH',K[i+1],T..A[i+2])\n"
-    "  if len~=G[i]+1 then\n"
-    "    if type(len)=='number' then call('RPOP',K[i+1])\n"
-    "    elseif i==1 and string.sub(len.err,1,9)~='WRONGTYPE' then return len end\n"
-    "    now=now..','..i\n"
-    "  end\n"
-    "end\n"
-    "return now\n";
+static const char append_text[] =
+    LUA_BIN "local K,A,call=KEYS,ARGV,redis.call\n"
+            "local l=redis.pcall('GET',K[1])\n"
+            "if type(l)~='string' or string.sub(l,1,1)~='L' then return 0 end\n"
+            "if string.sub(l,106,121)~=A[1] then return 0 end\n"
+            "local t=call('TIME')\n"
+            "local s,u=tonumber(t[1]),tonumber(t[2])\n"
+            "local T\n"
+            "if s<9007199254 then T=struct.pack('>I8',s*1000000+u) else T=bin(s,u) end\n"
+            "local now=string.format('%s%06d',t[1],u)\n"
+            "local G=cmsgpack.unpack(A[2])\n"
+            "for i=1,#G do\n"
+            "  local len=redis.pcall('RPUSH',K[i+1],T..A[i+2])\n"
+            "  if len~=G[i]+1 then\n"
+            "    if type(len)=='number' then call('RPOP',K[i+1])\n"
+            "    elseif i==1 and string.sub(len.err,1,9)~='WRONGTYPE' then return len end\n"
+            "    now=now..','..i\n"
+            "  end\n"
+            "end\n"
+            "return now\n";
 
 /*
  * look: rows as they are, at one moment

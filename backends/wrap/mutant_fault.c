@@ -12,7 +12,8 @@
 
 #define DEFECT(id, ...) const struct mutant_kind mutant_##id = { __VA_ARGS__ }
 #define CUT             const struct mutant_cut *cut
-#define GRANT           void *s, const struct kedge_lease_new *in, struct kedge_lease_state *out, WRAP_TAIL
+#define GRANT_PARAMS                                                                               \
+    void *s, const struct kedge_lease_new *in, struct kedge_lease_state *out, WRAP_TAIL
 
 /* -------------------------------------------------------------------- answers */
 
@@ -113,7 +114,7 @@ static struct kedge_id128 own(const struct kedge_id128 *id)
     return mine;
 }
 
-static int grants_own(GRANT)
+static int grants_own(GRANT_PARAMS)
 {
     struct wrap_below b = wrap_below(s);
     struct kedge_lease_new mine = *in;
@@ -350,7 +351,7 @@ static void reckons_here(CUT, struct kedge_change *c)
 }
 DEFECT(m269, .change = reckons_here);
 
-static int grants_until(GRANT)
+static int grants_until(GRANT_PARAMS)
 {
     struct wrap_below b = wrap_below(s);
     int rc = b.ops->lease_grant(b.session, in, out, timeout_us, err);

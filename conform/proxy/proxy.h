@@ -11,32 +11,33 @@
 #include <sys/types.h>
 
 /* Also what `kedge-proxy --help' prints. */
-#define PROXY_LINES                                                                                      \
-    "  pass                 forget all that follows here; what is held back goes on\n"                   \
-    "  reset | close        end all connections now, with RST or FIN\n"                                  \
-    "  refuse | accept      new connections are refused by the operating system, or taken again\n"       \
-    "  hole                 from now on everything is swallowed, also on new connections\n"              \
-    "  hold                 ... everything waits for \"go\" or \"pass\"\n"                               \
-    "  slice N              at most N bytes at a time; 0: as they come\n"                                \
-    "  delay MS             each chunk of bytes is under way for so long\n"                              \
-    "  target ADDRESS       new connections go there: a server has taken another's place\n"              \
-    "  at EVENT N HARM      once, at the N-th EVENT from now (1: the next)\n"                            \
-    "  go                   what is held back goes on\n"                                                 \
-    "  count                \"count CONNECTIONS REQUESTS UP DOWN FIRED OPEN\"\n"                         \
-    "  zero                 these begin at 0 again, except OPEN\n"                                       \
-    "  quit\n"                                                                                           \
-    "\n"                                                                                                 \
-    "EVENT is connect; request (a client says something after the server had its say, or at first: a\n"  \
-    "round trip begins); reply (the server's first bytes after that); up or down (a byte towards the\n"  \
-    "server, or towards the client).\n"                                                                  \
-    "\n"                                                                                                 \
-    "HARM is reset or close: the connection ends, and what makes the event is not forwarded; before a\n" \
-    "request's first byte that is a lost request, at a reply a lost reply.  hole: from there on all\n"   \
-    "of this connection is swallowed in both directions, and it stays open.  hold: from there on all\n"  \
-    "of it waits for \"go\" or \"pass\", whatever becomes of the client meanwhile.  say TEXT, of a\n"    \
-    "reply: the client gets TEXT (with \\r, \\n, \\\\ and \\xHH) and nothing of what the server says\n"  \
-    "until it is asked again.\n"                                                                         \
-    "\n"                                                                                                 \
+#define PROXY_LINES                                                                                \
+    "  pass                 forget all that follows here; what is held back goes on\n"             \
+    "  reset | close        end all connections now, with RST or FIN\n"                            \
+    "  refuse | accept      new connections are refused by the operating system, or taken again\n" \
+    "  hole                 from now on everything is swallowed, also on new connections\n"        \
+    "  hold                 ... everything waits for \"go\" or \"pass\"\n"                         \
+    "  slice N              at most N bytes at a time; 0: as they come\n"                          \
+    "  delay MS             each chunk of bytes is under way for so long\n"                        \
+    "  target ADDRESS       new connections go there: a server has taken another's place\n"        \
+    "  at EVENT N HARM      once, at the N-th EVENT from now (1: the next)\n"                      \
+    "  go                   what is held back goes on\n"                                           \
+    "  count                \"count CONNECTIONS REQUESTS UP DOWN FIRED OPEN\"\n"                   \
+    "  zero                 these begin at 0 again, except OPEN\n"                                 \
+    "  quit\n"                                                                                     \
+    "\n"                                                                                           \
+    "EVENT is connect; request (a client says something after the server had its say, or at\n"     \
+    "first: a round trip begins); reply (the server's first bytes after that); up or down\n"       \
+    "(a byte towards the server, or towards the client).\n"                                        \
+    "\n"                                                                                           \
+    "HARM is reset or close: the connection ends, and what makes the event is not\n"               \
+    "forwarded; before a request's first byte that is a lost request, at a reply a lost\n"         \
+    "reply.  hole: from there on all of this connection is swallowed in both directions,\n"        \
+    "and it stays open.  hold: from there on all of it waits for \"go\" or \"pass\",\n"            \
+    "whatever becomes of the client meanwhile.  say TEXT, of a reply: the client gets TEXT\n"      \
+    "(with \\r, \\n, \\\\ and \\xHH) and nothing of what the server says until it is asked\n"      \
+    "again.\n"                                                                                     \
+    "\n"                                                                                           \
     "Answers are \"ok\", the count, or \"error TEXT\".\n"
 
 struct proxy {

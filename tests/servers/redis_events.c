@@ -125,9 +125,9 @@ static void namespaces(struct world *w)
    the log is cut off, from a point on that was marked before. */
 static void mark_log(void)
 {
-    shell(
-        "cd $KEDGE_SERVERS/$R/data/appendonlydir && wc -c <$(ls *.incr.aof) >$KEDGE_SERVERS/$R/mark",
-        NULL, 0);
+    shell("cd $KEDGE_SERVERS/$R/data/appendonlydir && "
+          "wc -c <$(ls *.incr.aof) >$KEDGE_SERVERS/$R/mark",
+          NULL, 0);
 }
 
 static void lose_end_of_log(void)
