@@ -559,10 +559,10 @@ void rd_build_begin(struct rd_build *b, struct rd_session *s, size_t groups, siz
     arg_number(b, (int64_t)groups);
     arg_number(b, (int64_t)fences);
     arg_number(b, waits ? (int64_t)hot->keys.n + 1 : grip);
-    if (grip)
+    if (grip) {
         key(b, rd_key_lease(b->a, b->prefix, 'l', &s->grip.lease));
-    if (grip)
         arg(b, (struct kedge_bytes){ s->grip.value, s->grip.known ? sizeof s->grip.value : 0 });
+    }
     for (size_t i = 0; waits && i < hot->keys.n; i++)
         key(b, hot->keys.items[i]);
     for (size_t i = 0; waits && i < hot->args.n; i++)
