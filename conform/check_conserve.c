@@ -157,9 +157,10 @@ void check_conserved(const struct history *h, bool drained, struct verdict *v)
     size_t n, n_spans;
     struct lease_span *spans = check_spans(h, &n_spans);
     const struct history_event **events = check_by_key(h, &n);
-    struct look l = { v, spans, n_spans, drained };
+    struct look l;
 
     verdict_init(v);
+    l = (struct look){ v, spans, n_spans, drained };
     if (spans == NULL || events == NULL)
         verdict_unsure(v, "", "out of memory");
     for (size_t i = 0, end; events != NULL && v->result == CHECK_PASS && i < n; i = end) {

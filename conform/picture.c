@@ -178,6 +178,8 @@ void picture_settled(struct stage *s, struct picture *p)
 
 bool picture_same(const struct picture *a, const struct picture *b)
 {
+    if (a->n != b->n)
+        return false;
     for (size_t i = 0; i < a->n; i++)
         if (strcmp(a->part[i], b->part[i]) != 0)
             return false;

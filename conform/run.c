@@ -120,9 +120,16 @@ static _Noreturn void run_case(const struct results *r, const struct result *one
 static void run_in_case(const struct results *r, struct kedge_error *err)
 {
     struct result one = { .seed = 0 };
+    const char *seed = r->options->in_case;
     char id[64];
+    char *end = NULL;
+    int n = 0;
 
-    if (sscanf(r->options->in_case, "%63s %63s %" SCNu64, id, one.ns, &one.seed) == 3)
+    if (sscanf(seed, "%63s %63s %n", id, one.ns, &n) == 2) {
+        seed += n;
+        one.seed = strtoull(seed, &end, 10);
+    }
+    if (end != NULL && end != seed)
         for (const struct catalogue_entry *e = catalogue(); e->c != NULL; e++)
             if (strcmp(e->c->id, id) == 0) {
                 one.entry = e;

@@ -11,6 +11,7 @@
  */
 #include "cases.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -341,8 +342,8 @@ static void killed_ticks(struct world *w)
          tick_killed_at(w, &p); p.at++)
         points++;
     t = tally_get(w, &version);
-    note("%llu ticks killed; %lld sweeps in %lld windows", (unsigned long long)points,
-         (long long)t.sweeps, (long long)(t.last - t.first + 1));
+    note("%" PRIu64 " ticks killed; %" PRId64 " sweeps in %" PRId64 " windows", points, t.sweeps,
+         t.last - t.first + 1);
     if (points == 0)
         inconclusive_case("a tick makes no call that the shim sees");
     expect(t.sweeps <= t.last - t.first + 1);
@@ -435,12 +436,14 @@ static void sweep_all(struct world *w, struct board *b)
         expect_ok(do_expired(w, none(), 7, &page));
         for (size_t i = 0; i < page.n; i++) {
             char id[16];
-            int number = 0;
+            unsigned long number;
 
             if (!take_over(w, &page.runs[i], lease, &r))
                 continue;
             (void)snprintf(id, sizeof id, "%.*s", (int)r.id.len, (const char *)r.id.data);
-            expect_eq(sscanf(id, "held-%d", &number), 1);
+            expect(strncmp(id, "held-", 5) == 0);
+            number = strtoul(id + 5, NULL, 10);
+            expect(number < HELD_RUNS);
             atomic_fetch_add(&b->count[number], 1);
         }
     } while (page.n != 0);
