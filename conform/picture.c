@@ -167,11 +167,13 @@ void picture_settled(struct stage *s, struct picture *p)
 {
     struct picture again;
 
-    for (picture_take(s, p);; *p = again) {
-        picture_take(s, &again);
-        if (picture_same(p, &again))
-            break;
+    picture_take(s, p);
+    picture_take(s, &again);
+    while (!picture_same(p, &again)) {
         picture_free(p);
+        picture_free(&again);
+        picture_take(s, p);
+        picture_take(s, &again);
     }
     picture_free(&again);
 }
