@@ -7,7 +7,7 @@
 
 #include "../kit/mutant.h"
 
-#define RECORD_MAX ((size_t)1024)       /* what is larger fills a good part of a page anyway */
+#define RECORD_MAX ((size_t)1536)       /* of what is larger a page holds one or none */
 #define VALUE_MAX  ((size_t)24 * 1024)  /* its pages have to be found in a row */
 #define KEEP       32u                  /* values: about as many records of a run move together */
 #define VALUES_MAX 128u                 /* R5 */
