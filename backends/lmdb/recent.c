@@ -86,7 +86,7 @@ static int value_get(const struct lm_view *v, uint64_t number, struct kedge_byte
 static int entry_get(const struct lm_view *v, uint64_t inc, uint64_t n, uint64_t key, uint32_t at,
                      struct entry *out)
 {
-    struct kedge_bytes value;
+    struct kedge_bytes value = { NULL, 0 };
     int rc = value_get(v, key, &value);
 
     if (rc == KEDGE_OK && (!entry_at(value, at, out) || out->inc != inc || out->n != n))
@@ -216,7 +216,7 @@ static int trim(struct lm_step *step)
 
     while (rc == KEDGE_OK && empty && step->recent_next - step->recent_first > KEEP) {
         struct lm_key key = lm_key_inc(step->recent_first);
-        struct kedge_bytes value;
+        struct kedge_bytes value = { NULL, 0 };
 
         rc = value_get(&step->v, step->recent_first, &value);
         if (rc == KEDGE_ERR_CORRUPT)
