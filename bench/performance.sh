@@ -180,6 +180,6 @@ plot() { # FILE TITLE XLABEL YLABEL
 }
 series payload saga payload ratio 64 >"$out/points"
 plot payload 'Whole engine, 64 runs in flight: share of the ceiling' 'bytes of a step' 'ratio to a bare client'
-series length saga steps steps_per_s 64 >"$out/points"
-plot length 'Whole engine, 64 runs in flight: how cost grows with a run' 'steps of a run' 'durable steps per s'
+series length saga steps ratio 64 >"$out/points"
+plot length 'Whole engine, 64 runs in flight: share of the ceiling' 'steps of a run' 'ratio to a bare client'
 rm -f "$out/points"
