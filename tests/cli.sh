@@ -191,7 +191,7 @@ if built lmdb; then
 	[ $status -eq 0 ] && grep -qx 'backend.map_size=16777216' out
 	ok "lmdb: its parameters by option"
 	kedge store info "lmdb://$tmp/db" --backend-opt map_size=16MiB --backend-opt 'a b&c=1'
-	[ $status -eq 2 ] && err_is "kedge: unknown parameter 'a%20b%26c' among the options of lmdb; known: map_size"
+	[ $status -eq 2 ] && err_is "kedge: unknown parameter 'a%20b%26c' among the options of lmdb; known: map_size, gather"
 	ok "lmdb: an unknown one, whatever is in its name"
 	kedge -b lmdb store info "$tmp/db"
 	[ $status -eq 0 ] && grep -q '^backend=lmdb$' out
