@@ -53,7 +53,7 @@ static int by_text(const void *a, const void *b)
 /* Lines of TEXT in their own order: the order of what a lease holds is the backend's. */
 static void put_sorted(FILE *out, char *text)
 {
-    char *lines[1000];
+    char *lines[1000] = { NULL };
     size_t n = 0;
 
     for (char *p = text; *p != '\0' && n < ARRAY_LEN(lines);) {

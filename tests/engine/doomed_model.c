@@ -365,7 +365,7 @@ static int check_action(int step, uint32_t action)
         if (!(action == RUN ? check_runs(step, phase, e, n)
                             : check_back(step, action, phase, e, n)))
             return 0;
-        if (lost < 0 || lost > (phase < h->phases - 1))
+        if (lost < 0 || lost > (phase < h->phases - 1 ? 1 : 0))
             return wrong(step, phase, "%d of %d executions without a record", lost, n);
         if (!check_doubt(step, phase, e, n, owed))
             return 0;
