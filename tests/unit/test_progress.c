@@ -277,14 +277,12 @@ static void begin(uint32_t n, int (*needs)(uint32_t, uint32_t))
     say(KEDGE_RECORD_BEGIN, KEDGE_NO_STEP);
 }
 
-/* From the snapshot after record FROM (0: none) and the rest. */
+/* From the snapshot after record FROM (0, which has none: from nothing) and the rest. */
 static struct kedge_progress *rebuild(uint64_t from)
 {
     struct kedge_progress *q = kedge_progress_new(host, &reactor);
-    struct kedge_bytes snapshot = { NULL, 0 };
+    struct kedge_bytes snapshot = { journal[from].snapshot, journal[from].snapshot_len };
 
-    if (from > 0)
-        snapshot = (struct kedge_bytes){ journal[from].snapshot, journal[from].snapshot_len };
     ck_assert_msg(kedge_progress_load(q, snapshot, &err) == KEDGE_OK, "%s", err.msg);
     ck_assert_uint_eq(kedge_progress_position(q), from);
     for (uint64_t i = from + 1; i <= n_records; i++)
