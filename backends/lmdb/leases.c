@@ -427,7 +427,8 @@ static int bury_body(struct lm_step *step, struct lm_small *small)
     if (rc != KEDGE_OK || KIT_MUTANT("l07", false, there->l.state == KEDGE_LEASE_DEAD))
         return rc;
     lease = *there;
-    lease.l.state = KIT_MUTANT("l07", KEDGE_LEASE_LIVE, lease.l.state);
+    if (KIT_MUTANT("l07", true, false))
+        lease.l.state = KEDGE_LEASE_LIVE;
     /* The clock of another boot says nothing of this one's. */
     if (!from_another_boot(step->v.env, &lease) && kit_lease_restamp(&lease, step->kit.now_lease)) {
         rc = lm_kit_store.lease_put(step, &lease);

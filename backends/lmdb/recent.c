@@ -126,7 +126,7 @@ int lm_tails_count(const struct lm_view *v, uint64_t *records)
     MDB_cursor *cursor;
     MDB_val k;
     MDB_val value;
-    struct lm_tail tail;
+    struct lm_tail tail = { 0 };
 
     *records = 0;
     if (mdb_cursor_open(v->txn, v->env->dbi[LM_TAILS], &cursor) != MDB_SUCCESS)
@@ -184,7 +184,7 @@ static int empty_value(struct lm_step *step, struct kedge_bytes value, size_t *b
 
     *empty = false;
     for (size_t at = 0; at < value.len; at += ENTRY_HEAD + e.row.len) {
-        struct lm_tail tail;
+        struct lm_tail tail = { 0 };
         int rc;
 
         if (!entry_at(value, at, &e) || !is_sound(&e))
